@@ -1,5 +1,5 @@
-//! How far chance alone may move a number of samples: intervals, and their correction for many comparisons. Where a series of
-//! figures changes beyond chance.
+//! How far chance alone can move a number of samples: confidence intervals, corrected for many comparisons. Also finds where
+//! a series of figures changes beyond chance.
 //!
 //! Must not know what was counted.
 
@@ -7,33 +7,34 @@ mod change_point;
 
 pub use change_point::{MIN_SERIES, change_points, median};
 
-/// An estimate, and the interval that it lies in with the chosen confidence.
+/// An estimated value with its confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
-    /// The estimate.
+    /// The estimated value.
     pub value: f64,
-    /// Lower bound.
+    /// Lower bound of the interval.
     pub low: f64,
-    /// Upper bound.
+    /// Upper bound of the interval.
     pub high: f64,
 }
 
 impl Estimate {
-    /// An estimate that chance does not move.
+    /// A value without uncertainty: both bounds equal it.
     pub fn exact(value: f64) -> Self {
         Self { value, low: value, high: value }
     }
 
-    /// The expected number of independent events, of which `count` occurred: the score interval of a Poisson distribution.
+    /// Estimates the expected number of independent events after `count` of them occurred: the score interval of a Poisson
+    /// distribution. `critical` is the half width of the interval in standard deviations.
     pub fn from_count(count: f64, critical: f64) -> Self {
         let square = critical * critical;
         let (middle, half) = (count + square / 2.0, critical * (count + square / 4.0).sqrt());
         Self { value: count, low: (middle - half).max(0.0), high: middle + half }
     }
 
-    /// The expected number of `total` events that have a property, of which `count` had it: the score interval of a
-    /// binomial distribution (Wilson 1927), times `total`.
-    pub fn from_part(count: f64, total: f64, critical: f64) -> Self {
+    /// Estimates how many of `total` events have a property after `count` of them had it: the score interval of a binomial
+    /// distribution (Wilson 1927), times `total`.
+    pub fn from_proportion(count: f64, total: f64, critical: f64) -> Self {
         if total <= 0.0 {
             return Self::exact(0.0);
         }
@@ -44,20 +45,20 @@ impl Estimate {
         Self { value: count, low: (middle - half).max(0.0), high: (middle + half).min(total) }
     }
 
-    /// Multiplies value and bounds.
+    /// Multiplies the value and both bounds by a factor.
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
         Self { value: self.value * factor, low: self.low * factor, high: self.high * factor }
     }
 
-    /// Widens both sides by an independent deviation.
+    /// Widens both sides of the interval by an independent deviation.
     #[must_use]
     pub fn widened(self, deviation: f64) -> Self {
         let Self { value, low, high } = self;
         Self { value, low: value - (value - low).hypot(deviation), high: value + (high - value).hypot(deviation) }
     }
 
-    /// The difference to an independent estimate (Newcombe 1998, method 10).
+    /// Subtracts an independent estimate. The interval is that of Newcombe 1998, method 10.
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
         let value = self.value - other.value;
@@ -67,8 +68,8 @@ impl Estimate {
     }
 }
 
-/// Returns the number of standard deviations that a normal variable exceeds, on either side, with the probability
-/// `error / comparisons`: all intervals of this width together hold with the probability `1 - error` (Bonferroni).
+/// Returns the half width of an interval in standard deviations of a normal distribution. With this width, all of
+/// `comparisons` intervals hold together with the probability `1 - error` (Bonferroni).
 pub fn critical_value(error: f64, comparisons: usize) -> f64 {
     let tail = error / 2.0 / comparisons.max(1) as f64;
     // Abramowitz and Stegun 26.2.23, whose error is below 0.00045.
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn critical_values_are_those_of_the_tables() {
+    fn critical_values_equal_the_published_tables() {
         for (comparisons, expected) in [(1, 1.959_96), (5, 2.575_83), (50, 3.290_53), (5_000, 4.417_17)] {
             assert_near(critical_value(0.05, comparisons), expected);
         }
@@ -96,8 +97,8 @@ mod tests {
 
     /// Newcombe 1998, table II, method 10: 56/70 against 48/80 has the interval 0.0524 to 0.3339.
     #[test]
-    fn differences_of_shares_are_those_of_the_literature() {
-        let share = |count, total| Estimate::from_part(count, total, 1.959_964).scaled(1.0 / total);
+    fn differences_of_shares_equal_the_published_examples() {
+        let share = |count, total| Estimate::from_proportion(count, total, 1.959_964).scaled(1.0 / total);
         for (old, new, low, high) in [
             ((48.0, 80.0), (56.0, 70.0), 0.0524, 0.3339),
             ((3.0, 10.0), (9.0, 10.0), 0.1705, 0.8090),
@@ -111,12 +112,12 @@ mod tests {
     }
 
     #[test]
-    fn intervals_of_counts_contain_them() {
+    fn the_interval_of_a_count_contains_it() {
         let none = Estimate::from_count(0.0, 1.96);
         assert_near(none.low, 0.0);
         assert_near(none.high, 3.8416);
         let many = Estimate::from_count(10_000.0, 1.96);
         assert!((9_800.0..9_810.0).contains(&many.low) && (10_190.0..10_200.0).contains(&many.high), "{many:?}");
-        assert_eq!(Estimate::from_part(0.0, 0.0, 1.96), Estimate::exact(0.0));
+        assert_eq!(Estimate::from_proportion(0.0, 0.0, 1.96), Estimate::exact(0.0));
     }
 }

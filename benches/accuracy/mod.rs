@@ -1,5 +1,5 @@
-//! Accuracy of stacks, for a program whose true stacks are known (`tests/workloads/stacks`): a recording of goflame,
-//! analysed by goflame, against a recording of `perf record -g`, analysed by `perf script` and inferno.
+//! Accuracy of stacks, for a program whose true stacks are known (`tests/workloads/stacks`). Compares goflame's sampler and
+//! analysis with `perf record -g`, `perf script` and inferno.
 
 use std::fs;
 use std::path::Path;
@@ -10,13 +10,14 @@ use inferno::collapse::perf::{Folder, Options};
 
 use crate::measure::Result;
 
-/// Leaves without a frame, each with its only caller.
+/// Leaf functions without a stack frame, each with its only caller.
 const CALLERS: [(&str, &str); 2] = [("main.leaf", "main.leafCaller"), ("main.otherLeaf", "main.otherCaller")];
-/// A function with inlined calls, and the functions that are inlined into it.
+/// A function with inlined calls.
 const OUTER: &str = "main.outer";
+/// The functions that are inlined into [`OUTER`].
 const INLINED: [&str; 3] = ["main.middle", "main.inner", "main.rotate"];
 
-/// Prints the share of correct samples of both tools.
+/// Measures and prints the shares of correct samples of both tools.
 pub(crate) fn compare(perf: &Path, go: &Path, scratch: &Path) -> Result<()> {
     let project = scratch.join("stacks");
     fs::create_dir_all(&project)?;
@@ -28,12 +29,12 @@ pub(crate) fn compare(perf: &Path, go: &Path, scratch: &Path) -> Result<()> {
     fs::copy(workloads.join("go.mod"), project.join("go.mod"))?;
     fs::write(project.join("goflame.toml"), "[app]\npackage = '.'\nname = 'stacks'\n[build]\nvariant = 'release'\n")?;
     let program = project.join("program");
-    run(Command::new(go).args(["build", "-o"]).arg(&program).arg(".").current_dir(&project))?;
+    run_command(Command::new(go).args(["build", "-o"]).arg(&program).arg(".").current_dir(&project))?;
 
     println!("{:<46}{:>16}{:>16}", "in % of samples", "goflame", "perf + inferno");
     for (mode, title, count) in [
-        ("leaf", "correct callers of leaves without a frame", callers as fn(&str) -> Correct),
-        ("inlined", "in a function, shown in a call inlined there", inlined),
+        ("leaf", "correct callers of leaves without a frame", count_callers as fn(&str) -> CorrectSamples),
+        ("inlined", "in a function, shown in a call inlined there", count_inlined),
     ] {
         let goflame = Command::new(env!("CARGO_BIN_EXE_goflame"))
             .current_dir(&project)
@@ -46,7 +47,7 @@ pub(crate) fn compare(perf: &Path, go: &Path, scratch: &Path) -> Result<()> {
         let data = project.join("perf.data");
         let mut record = Command::new(perf);
         record.args(["record", "--quiet", "-g", "-F", "997", "-e", "cpu-clock", "-o"]).arg(&data).arg("--");
-        run(record.arg(&program).args(["-mode", mode, "-seconds", "2"]))?;
+        run_command(record.arg(&program).args(["-mode", mode, "-seconds", "2"]))?;
         let script = Command::new(perf).args(["script", "-i"]).arg(&data).output()?;
         let mut folded = Vec::new();
         Folder::from(Options::default()).collapse(script.stdout.as_slice(), &mut folded)?;
@@ -57,7 +58,7 @@ pub(crate) fn compare(perf: &Path, go: &Path, scratch: &Path) -> Result<()> {
     Ok(())
 }
 
-fn run(command: &mut Command) -> Result<()> {
+fn run_command(command: &mut Command) -> Result<()> {
     let output = command.output()?;
     if output.status.success() {
         return Ok(());
@@ -65,38 +66,38 @@ fn run(command: &mut Command) -> Result<()> {
     Err(format!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr)).into())
 }
 
-/// Numbers of samples.
+/// The number of correct samples, and of all samples.
 #[derive(Debug, Clone, Copy, Default)]
-struct Correct {
+struct CorrectSamples {
     correct: u64,
-    all: u64,
+    total: u64,
 }
 
-impl Correct {
+impl CorrectSamples {
     fn percent(self) -> String {
-        if self.all == 0 {
+        if self.total == 0 {
             "no samples".to_owned()
         } else {
-            format!("{:.2}", self.correct as f64 * 100.0 / self.all as f64)
+            format!("{:.2}", self.correct as f64 * 100.0 / self.total as f64)
         }
     }
 }
 
-/// The stacks of a folded file, each with its count.
-fn stacks(folded: &str) -> impl Iterator<Item = (Vec<&str>, u64)> {
+/// Parses folded stacks: the names of each stack, and its count.
+fn parse_folded(folded: &str) -> impl Iterator<Item = (Vec<&str>, u64)> {
     folded.lines().filter_map(|line| {
         let (stack, count) = line.rsplit_once(' ')?;
         Some((stack.split(';').collect(), count.parse().ok()?))
     })
 }
 
-/// Samples in [`CALLERS`]. Correct: the caller of the leaf is shown.
-fn callers(folded: &str) -> Correct {
-    let mut samples = Correct::default();
-    for (frames, count) in stacks(folded) {
+/// Counts the samples in the leaf functions of [`CALLERS`]. A sample is correct if its stack contains the leaf's caller.
+fn count_callers(folded: &str) -> CorrectSamples {
+    let mut samples = CorrectSamples::default();
+    for (frames, count) in parse_folded(folded) {
         for (leaf, caller) in CALLERS {
             if let Some(at) = frames.iter().position(|frame| *frame == leaf) {
-                samples.all += count;
+                samples.total += count;
                 samples.correct += if at > 0 && frames[at - 1] == caller { count } else { 0 };
             }
         }
@@ -104,13 +105,14 @@ fn callers(folded: &str) -> Correct {
     samples
 }
 
-/// Samples in [`OUTER`]. Correct: an inlined call is shown. The other samples are in the loop of the function itself.
-/// tests/truth compares the inlined calls of each address with those of Go's runtime.
-fn inlined(folded: &str) -> Correct {
-    let mut samples = Correct::default();
-    for (frames, count) in stacks(folded) {
+/// Counts the samples in [`OUTER`]. A sample is correct if its stack contains an inlined call. The other samples can be
+/// correct too, in the loop of the function itself. `tests/truth` compares the inlined calls of each address with those of
+/// Go's runtime.
+fn count_inlined(folded: &str) -> CorrectSamples {
+    let mut samples = CorrectSamples::default();
+    for (frames, count) in parse_folded(folded) {
         if frames.contains(&OUTER) {
-            samples.all += count;
+            samples.total += count;
             samples.correct += if frames.iter().any(|frame| INLINED.contains(frame)) { count } else { 0 };
         }
     }

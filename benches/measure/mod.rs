@@ -1,4 +1,4 @@
-//! Shared by the benchmarks: running commands under a gauge, rounds, and ratios of medians.
+//! Shared by the benchmarks: runs commands under a gauge, and computes medians and ratios over rounds.
 //!
 //! Must not know what is measured.
 
@@ -6,5 +6,5 @@ pub(crate) mod gauge;
 mod rounds;
 mod setting;
 
-pub(crate) use rounds::{Series, rounds_asked};
-pub(crate) use setting::{Result, describe_machine, need, work_directory};
+pub(crate) use rounds::{Series, requested_rounds};
+pub(crate) use setting::{Result, describe_machine, find_tool, work_directory};

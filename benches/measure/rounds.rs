@@ -9,12 +9,11 @@ use super::Result;
 pub(crate) struct Series(Vec<f64>);
 
 impl Series {
-    /// Adds the value of a round.
     pub(crate) fn push(&mut self, value: f64) {
         self.0.push(value);
     }
 
-    /// The middle value, or the mean of the two middle values.
+    /// Returns the middle value, or the mean of the two middle values.
     pub(crate) fn median(&self) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -26,13 +25,13 @@ impl Series {
         }
     }
 
-    /// The ratio of this series to `other`, round by round. A load that slows down a whole round cancels out.
-    pub(crate) fn over(&self, other: &Self) -> Ratio {
+    /// Returns the ratio of this series to `other` in each round. A load that slows down a whole round cancels out.
+    pub(crate) fn ratio_to(&self, other: &Self) -> Ratio {
         Ratio(Self(self.0.iter().zip(&other.0).map(|(own, other)| own / other).collect()))
     }
 }
 
-/// The ratios of two series, one per round. Shown as the median and, in brackets, the lowest and the highest.
+/// The ratios of two series, one per round. Its text is the median, with the lowest and the highest ratio in brackets.
 pub(crate) struct Ratio(Series);
 
 impl fmt::Display for Ratio {
@@ -43,8 +42,8 @@ impl fmt::Display for Ratio {
     }
 }
 
-/// The number of rounds on the command line (`cargo bench --bench NAME -- ROUNDS`), else `default`.
-pub(crate) fn rounds_asked(default: usize) -> Result<usize> {
+/// Returns the number of rounds on the command line (`cargo bench --bench NAME -- ROUNDS`), or else `default`.
+pub(crate) fn requested_rounds(default: usize) -> Result<usize> {
     // cargo adds `--bench` to the arguments.
     match std::env::args().skip(1).find(|argument| argument != "--bench") {
         None => Ok(default),

@@ -1,4 +1,4 @@
-//! Environment of a benchmark: its tools, its directory, and a description of the machine.
+//! The environment of a benchmark: its tools, its directory, and a description of the machine.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,16 +9,16 @@ use tempfile::TempDir;
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Finds a tool on PATH. The error names the missing tool.
-pub(crate) fn need(tool: &str) -> Result<PathBuf> {
+pub(crate) fn find_tool(tool: &str) -> Result<PathBuf> {
     which::which(tool).map_err(|_| format!("`{tool}` was not found on PATH; `make bench` installs it").into())
 }
 
-/// A new directory for the benchmark, on the disk of cargo's target directory (`/tmp` may be in memory).
+/// Makes a new directory for the benchmark, on the disk of cargo's target directory: `/tmp` can be in memory.
 pub(crate) fn work_directory() -> Result<TempDir> {
     Ok(TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?)
 }
 
-/// Kernel, CPUs, load and versions of the tools, in one line.
+/// Returns kernel, CPUs, load and versions of the tools, in one line.
 pub(crate) fn describe_machine(perf: &Path, go: &Path) -> Result<String> {
     let first_line = |program: &Path, argument: &str| -> Result<String> {
         let output = Command::new(program).arg(argument).output()?;

@@ -1,8 +1,8 @@
-// How fast report.html is with a large profile, beside other pages of the same profile in the same browser.
+// Compares the speed of report.html for a large profile with other pages of the same profile in the same browser.
 //
 //   node benches/page/bench.mjs [ROUNDS]
 //
-// GOFLAME names another binary than target/release/goflame, CHROMIUM another browser.
+// The environment variables GOFLAME and CHROMIUM name another binary than target/release/goflame and another browser.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
@@ -15,7 +15,7 @@ import { names, nested, syntheticTree, writeFolded } from "./synthetic.mjs";
 
 const NODES = 100_000;
 const STACKS = 87_000;
-/** The most that report.html may take: milliseconds and bytes. */
+/** Maximum figures of report.html, in milliseconds and bytes. */
 const LIMITS = { opens: 1000, zoom: 50, search: 100, file: 1_000_000, heap: 50_000_000 };
 
 const rounds = Number(process.argv[2] ?? 5);
@@ -24,7 +24,7 @@ const modules = join(repository, "tests/report/node_modules");
 const scratch = mkdtempSync(join(tmpdir(), "goflame-page-"));
 const file = (name) => join(scratch, name);
 
-/** Writes the pages. Returns the address, the files and how to search and zoom of each. */
+/** Writes the pages. Returns the address and the size of each. */
 function makePages() {
   const tree = syntheticTree(NODES, STACKS);
   const stacks = writeFolded(tree, file("stacks.folded"));
@@ -46,7 +46,7 @@ d3.select("#chart").datum(${JSON.stringify(nested(tree))}).call(chart);
 document.documentElement.dataset.ready = "1";</script>`,
   );
 
-  // As the command `speedscope FILE` does it.
+  // The same way as the command `speedscope FILE`.
   const profile = readFileSync(file("profile.speedscope.json")).toString("base64");
   writeFileSync(file("speedscope.js"), `speedscope.loadFileFromBase64("profile.speedscope.json", "${profile}")`);
   const speedscope = join(modules, "speedscope/dist/release/index.html");
@@ -62,7 +62,7 @@ document.documentElement.dataset.ready = "1";</script>`,
 
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor((values.length - 1) / 2)];
 
-async function measure(browser, { address }) {
+async function measurePage(browser, { address }) {
   const page = await browser.newPage();
   page.on("pageerror", (error) => console.error(`${address}: ${error}`));
   await page.setViewport({ width: 1280, height: 900 });
@@ -78,7 +78,7 @@ async function measure(browser, { address }) {
   return { opens, zoom: zoom.length ? median(zoom) : NaN, slowestZoom: Math.max(...zoom), search: search.length ? median(search) : NaN, slowestSearch: Math.max(...search), heap };
 }
 
-function show(figures, pages) {
+function printFigures(figures, pages) {
   const reference = figures["plain canvas"];
   const milliseconds = (value) => (Number.isFinite(value) ? `${value.toFixed(value < 100 ? 1 : 0)} ms` : "-");
   const megabytes = (value) => `${(value / 1e6).toFixed(2)} MB`;
@@ -107,16 +107,16 @@ try {
   console.log(`${rounds} rounds, load of the machine ${loadavg()[0].toFixed(1)}`);
   for (let round = 0; round < rounds; round++) {
     for (const way of Object.keys(pages)) {
-      // A browser of its own: the compiled code of an earlier page would help.
+      // Each page gets a new browser, because compiled code of an earlier page would make it faster.
       const browser = await launch("--enable-precise-memory-info", "--allow-file-access-from-files", "--force-color-profile=srgb");
-      results[way].push(await measure(browser, pages[way]));
+      results[way].push(await measurePage(browser, pages[way]));
       await browser.close();
     }
   }
   console.log(`medians, in brackets as ratios to the plain canvas; load of the machine now ${loadavg()[0].toFixed(1)}`);
   const figure = (list, name) => median(list.map((one) => one[name]));
   const medians = Object.entries(results).map(([way, list]) => [way, Object.fromEntries(Object.keys(list[0]).map((name) => [name, figure(list, name)]))]);
-  show(Object.fromEntries(medians), pages);
+  printFigures(Object.fromEntries(medians), pages);
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }

@@ -1,8 +1,8 @@
-// Functions that run in the measured pages. Times end when the frame has been drawn.
+// Functions that run in the measured pages. A time ends when the browser has drawn the frame.
 
-/** Notes when the first frame with the whole profile has been drawn. */
+/** Stores in `globalThis.opened` when the first frame with the whole profile has been drawn, in milliseconds. */
 export function watchOpening() {
-  // Speedscope puts the name of the profile into its title once it has read it. The other pages say it.
+  // Speedscope changes its title when it has read the profile. The other pages set `data-ready`.
   const isReady = () => document.documentElement?.dataset.ready || document.title.endsWith(" - speedscope");
   const afterFrame = (done) =>
     requestAnimationFrame(() => {
@@ -21,7 +21,7 @@ export function watchOpening() {
   observer.observe(document, { attributes: true, childList: true, subtree: true });
 }
 
-/** Zooms and searches where the page has a handle for it. Returns the times in milliseconds. */
+/** Zooms and searches, if the page has functions for it. Returns the times in milliseconds. */
 export async function interact() {
   const { page, zoom, search, chart, nextFrame } = globalThis;
   const texts = ["method1", "Type7", "pkg3\\.", "mod1[0-9]/", "no such name"];
@@ -41,7 +41,7 @@ export async function interact() {
   if (page) {
     const { graph } = page;
     const field = document.getElementById("search");
-    // The heaviest path, and back.
+    // Zooms along the heaviest path to its leaf, and back to the root.
     const path = [0];
     for (let node = 0; node >= 0 && path.length < 12; ) {
       let heaviest = -1;
@@ -65,7 +65,7 @@ export async function interact() {
       }),
     };
   }
-  // A search of d3-flame-graph takes seconds: one has to do.
+  // A search in d3-flame-graph takes seconds, so one search is enough.
   if (chart) return { search: await each(texts.slice(0, 1), (text) => chart.search(text)) };
   if (zoom) return { zoom: await each([1, 2, 3, 5, 8, 5, 3, 2, 1, 0], zoom), search: await each(texts, search) };
   return {};

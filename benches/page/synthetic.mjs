@@ -1,9 +1,9 @@
-// A profile that stresses a page: a call tree of many nodes, most of which end stacks.
+// A profile that is hard for a page: a call tree with many nodes, most of which are leaves of samples.
 import { closeSync, openSync, writeSync } from "node:fs";
 
-const FUNCTIONS = 2000;
+const FUNCTION_COUNT = 2000;
 
-/** Random numbers from 0 to 1 that are the same in each run (mulberry32). */
+/** Returns a generator of random numbers from 0 to 1, which are the same in each run (mulberry32). */
 function randomNumbers(seed) {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0;
@@ -14,19 +14,19 @@ function randomNumbers(seed) {
 }
 
 /**
- * The nodes of a call tree in depth-first order: depth, function and own samples of each. No two callees of a node are the
- * same function. The stacks are about 50 deep.
+ * Returns the nodes of a call tree in depth-first order: depth, function and self samples of each. All callees of a node are
+ * different functions. The stacks are about 50 deep.
  */
 export function syntheticTree(nodes, stacks) {
   const random = randomNumbers(7);
   const tree = { depth: [], function: [], self: new Array(nodes).fill(0) };
-  /** The functions that each open node calls. */
+  /** By depth: the functions that the current node of this depth calls. */
   const called = [new Set()];
   for (let depth = 0; tree.depth.length < nodes; ) {
     const deepest = Math.round(50 + 12 * random());
     do {
       let one;
-      do one = Math.floor(random() * FUNCTIONS);
+      do one = Math.floor(random() * FUNCTION_COUNT);
       while (called[depth].has(one));
       called[depth].add(one);
       tree.depth.push(depth);
@@ -49,7 +49,7 @@ export function syntheticTree(nodes, stacks) {
 }
 
 /** The name of each function. */
-export const names = Array.from({ length: FUNCTIONS }, (_, at) => `example.com/mod${at % 80}/pkg${at % 13}.(*Type${at % 31}).method${at}`);
+export const names = Array.from({ length: FUNCTION_COUNT }, (_, at) => `example.com/mod${at % 80}/pkg${at % 13}.(*Type${at % 31}).method${at}`);
 
 /** Writes the tree as folded stacks. Returns the number of stacks. */
 export function writeFolded(tree, path) {
@@ -70,7 +70,7 @@ export function writeFolded(tree, path) {
   return count;
 }
 
-/** The tree as nested nodes with cumulative weights, for d3-flame-graph. */
+/** Returns the tree as nested nodes with cumulative weights, for d3-flame-graph. */
 export function nested(tree) {
   const root = { name: "app", value: 0, children: [] };
   const open = [root];

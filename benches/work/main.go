@@ -1,5 +1,5 @@
-// Work does a fixed amount of work, about one second of CPU time. So its CPU time can be compared with and without a
-// sampler:
+// Work does a fixed amount of work, about one second of CPU time. So its CPU time with a sampler can be compared with its CPU
+// time without one:
 //
 //	work mixed     a few goroutines that compute in small leaf functions, hash, and allocate
 //	work threads   many threads that pass a token on; the thread with the token computes a little

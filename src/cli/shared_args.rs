@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::config::{Engine, EventChoice, Kernel};
 use crate::render::Format;
-use crate::render::text::{ROWS, Sort};
+use crate::render::text::{DEFAULT_ROWS, Sort};
 
 /// How a recording is made and shown.
 #[derive(Debug, Args)]
@@ -54,7 +54,7 @@ pub(super) struct RecordingArgs {
 #[derive(Debug, Args)]
 pub(super) struct TableArgs {
     /// Number of rows of the tables of lines and functions
-    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = ROWS, help_heading = "Table options")]
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = DEFAULT_ROWS, help_heading = "Table options")]
     pub(super) rows: usize,
     /// Order of the table of functions
     #[arg(long, value_enum, default_value_t, help_heading = "Table options")]

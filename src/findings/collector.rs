@@ -1,34 +1,34 @@
 //! Findings about the garbage collector.
 
 use super::evidence::Evidence;
-use super::finding::{Confidence, Fact, ProfileFinding, percent};
+use super::finding::{Confidence, Fact, ProfileFinding, format_percent};
 use super::shares::{ALLOCATION, ASSIST, BACKGROUND_MARK, SWEEP, Share, Shares};
 use crate::gotrace::GcTotals;
 use crate::profile::format_samples;
 
-/// The collector takes a quarter of the processors while it marks. With 15 % over the whole time, it marks more than half
-/// of the time.
-const MARKING: f64 = 0.15;
+/// The collector takes a quarter of the processors while it marks. A share of 15 % means that it marks more than half of the
+/// time.
+const MIN_MARK_SHARE: f64 = 0.15;
 
 /// Goroutines assist only if they allocate faster than the background workers mark. A twentieth of the CPU time is more
 /// than a burst.
-const ASSISTING: f64 = 0.05;
+const MIN_ASSIST_SHARE: f64 = 0.05;
 
 /// Sweeping costs about 1 % of the CPU time in programs with an ordinary heap.
-const SWEEPING: f64 = 0.05;
+const MIN_SWEEP_SHARE: f64 = 0.05;
 
 /// Samples and gctrace agree if their shares differ by at most this.
-const AGREEMENT: f64 = 0.05;
+const MAX_DISAGREEMENT: f64 = 0.05;
 
-/// The share of the collector.
-pub(super) fn share(evidence: &Evidence<'_>, shares: &Shares<'_>) -> Option<ProfileFinding> {
-    let share = shares.at_least(MARKING, |bits| bits & (BACKGROUND_MARK | ASSIST) != 0)?;
-    let (facts, confidence) = compared(evidence, share, "in marking", GcTotals::mark_ns);
-    let caller = shares.heaviest_caller(|bits| bits & ALLOCATION != 0);
+/// Finding `gc`: the garbage collector takes much of the CPU time.
+pub(super) fn garbage_collection(evidence: &Evidence<'_>, shares: &Shares<'_>) -> Option<ProfileFinding> {
+    let share = shares.share_if_at_least(MIN_MARK_SHARE, |kinds| kinds & (BACKGROUND_MARK | ASSIST) != 0)?;
+    let (facts, confidence) = compare_with_gctrace(evidence, share, "in marking", GcTotals::mark_ns);
+    let caller = shares.heaviest_caller(|kinds| kinds & ALLOCATION != 0);
     let place = caller.map(|caller| format!(": most memory is allocated by {caller}")).unwrap_or_default();
     Some(ProfileFinding {
         id: "gc",
-        title: format!("the garbage collector takes {} of the CPU time", percent(share.part)),
+        title: format!("the garbage collector takes {} of the CPU time", format_percent(share.part)),
         evidence: facts,
         confidence,
         advice: format!("allocate less{place}; or let the heap grow, with GOGC or GOMEMLIMIT"),
@@ -36,14 +36,14 @@ pub(super) fn share(evidence: &Evidence<'_>, shares: &Shares<'_>) -> Option<Prof
     })
 }
 
-/// Marking by goroutines that allocate.
+/// Finding `gc-assist`: goroutines that allocate must mark memory for the collector.
 pub(super) fn assists(evidence: &Evidence<'_>, shares: &Shares<'_>) -> Option<ProfileFinding> {
-    let share = shares.at_least(ASSISTING, |bits| bits & ASSIST != 0)?;
-    let (facts, confidence) = compared(evidence, share, "in assists", |totals| totals.assist_ns);
-    let caller = shares.heaviest_caller(|bits| bits & ASSIST != 0).unwrap_or_else(|| "the program".into());
+    let share = shares.share_if_at_least(MIN_ASSIST_SHARE, |kinds| kinds & ASSIST != 0)?;
+    let (facts, confidence) = compare_with_gctrace(evidence, share, "in assists", |totals| totals.assist_ns);
+    let caller = shares.heaviest_caller(|kinds| kinds & ASSIST != 0).unwrap_or_else(|| "the program".into());
     Some(ProfileFinding {
         id: "gc-assist",
-        title: format!("goroutines mark for the garbage collector in {} of the CPU time", percent(share.part)),
+        title: format!("goroutines mark for the garbage collector in {} of the CPU time", format_percent(share.part)),
         evidence: facts,
         confidence,
         advice: format!(
@@ -54,13 +54,13 @@ pub(super) fn assists(evidence: &Evidence<'_>, shares: &Shares<'_>) -> Option<Pr
     })
 }
 
-/// Sweeping, and returning memory to the kernel.
+/// Finding `gc-sweep`: sweeping memory and returning it to the kernel take much of the CPU time.
 pub(super) fn sweeping(shares: &Shares<'_>) -> Option<ProfileFinding> {
-    let share = shares.at_least(SWEEPING, |bits| bits & SWEEP != 0)?;
+    let share = shares.share_if_at_least(MIN_SWEEP_SHARE, |kinds| kinds & SWEEP != 0)?;
     Some(ProfileFinding {
         id: "gc-sweep",
-        title: format!("sweeping and returning memory take {} of the CPU time", percent(share.part)),
-        evidence: vec![share.fact("in sweeper and scavenger")],
+        title: format!("sweeping and returning memory take {} of the CPU time", format_percent(share.part)),
+        evidence: vec![share.to_fact("in sweeper and scavenger")],
         confidence: Confidence::Medium,
         advice:
             "a heap that grows and shrinks often is returned to the kernel and fetched again: see GOMEMLIMIT and GOGC"
@@ -69,23 +69,24 @@ pub(super) fn sweeping(shares: &Shares<'_>) -> Option<ProfileFinding> {
     })
 }
 
-/// Compares samples with gctrace.
-fn compared(
+/// Compares a share of the samples with the CPU time that gctrace reports for the same work. `work` names it in the facts.
+/// Returns both figures, and high confidence if they agree.
+fn compare_with_gctrace(
     evidence: &Evidence<'_>,
     share: Share,
-    what: &str,
+    work: &str,
     nanoseconds: impl Fn(&GcTotals) -> u64,
 ) -> (Vec<Fact>, Confidence) {
     let totals = evidence.trace.gc_totals();
-    let mut facts = vec![share.fact(what)];
-    let Some(used) = evidence.used_cpu().filter(|used| *used > 0.0 && totals.cycles > 0) else {
+    let mut facts = vec![share.to_fact(work)];
+    let Some(used) = evidence.cpu_seconds_total().filter(|used| *used > 0.0 && totals.cycles > 0) else {
         return (facts, Confidence::Medium);
     };
     let seconds = nanoseconds(&totals) as f64 / 1e9;
     let part = seconds / used;
-    let agree = (part - share.part).abs() <= AGREEMENT;
+    let agree = (part - share.part).abs() <= MAX_DISAGREEMENT;
     // The runtime measures with a clock, so a worker that waits for a CPU seems to work.
-    let why = if part > share.part + AGREEMENT { ", which counts waits for a CPU too" } else { "" };
+    let why = if part > share.part + MAX_DISAGREEMENT { ", which counts waits for a CPU too" } else { "" };
     let pressure = evidence.pressure_seconds.filter(|_| !why.is_empty()).map(|seconds| {
         let text = format!("{seconds:.2} s in which a task of the machine waited for a CPU");
         Fact::new("pressure", seconds, "s", text)
@@ -94,17 +95,21 @@ fn compared(
         "gctrace",
         part * 100.0,
         "% of CPU time",
-        format!("{seconds:.2} s {what} in {} collections ({} of the CPU time{why})", totals.cycles, percent(part)),
+        format!(
+            "{seconds:.2} s {work} in {} collections ({} of the CPU time{why})",
+            totals.cycles,
+            format_percent(part)
+        ),
     ));
     facts.extend(pressure);
     (facts, if agree { Confidence::High } else { Confidence::Medium })
 }
 
 impl Share {
-    /// The share as evidence.
-    pub(super) fn fact(self, what: &str) -> Fact {
+    /// Returns the share as evidence. `place` says where the samples are, such as `in marking`.
+    pub(super) fn to_fact(self, place: &str) -> Fact {
         let (seconds, count) = (self.seconds, format_samples(self.count));
-        let text = format!("{seconds:.2} s {what} ({}, {count})", percent(self.part));
+        let text = format!("{seconds:.2} s {place} ({}, {count})", format_percent(self.part));
         Fact::new("samples", self.part * 100.0, "% of CPU time", text)
     }
 }

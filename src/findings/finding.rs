@@ -1,4 +1,4 @@
-//! A finding as a value.
+//! A finding with its figures, confidence and advice.
 
 use std::fmt;
 
@@ -11,26 +11,26 @@ pub struct ProfileFinding {
     pub id: &'static str,
     /// One sentence with the main figure.
     pub title: String,
-    /// Figures of all sources that have some.
+    /// The figures behind the finding, each with its source.
     pub evidence: Vec<Fact>,
-    /// How far the sources support it.
+    /// How far the sources support the finding.
     pub confidence: Confidence,
     /// The next step, or the place to look at.
     pub advice: String,
-    /// Part of the CPU time or of the wall time that it is about, from 0 to 1. Orders findings.
+    /// Part of the CPU time or of the wall time that the finding concerns, from 0 to 1. Findings are sorted by it.
     pub effect: f64,
 }
 
 /// The finding as one paragraph.
 impl fmt::Display for ProfileFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Finding: {} ({}); {}", self.title, self.facts(), self.advice)
+        write!(f, "Finding: {} ({}); {}", self.title, self.evidence_text(), self.advice)
     }
 }
 
 impl ProfileFinding {
-    /// The figures of all sources as text.
-    pub fn facts(&self) -> String {
+    /// The evidence as one line of text.
+    pub fn evidence_text(&self) -> String {
         let facts: Vec<String> = self.evidence.iter().map(|fact| format!("{}: {}", fact.source, fact.text)).collect();
         facts.join("; ")
     }
@@ -44,9 +44,9 @@ pub struct Fact {
     /// The figure in words.
     pub text: String,
     /// The figure.
-    #[serde(serialize_with = "rounded")]
+    #[serde(serialize_with = "serialize_rounded")]
     pub value: f64,
-    /// Its unit.
+    /// Unit of the figure.
     pub unit: &'static str,
 }
 
@@ -56,7 +56,7 @@ pub struct Fact {
 pub enum Confidence {
     /// Two sources agree.
     High,
-    /// One source, with enough samples; or two that differ.
+    /// Only one source, with enough samples, or two sources that differ.
     Medium,
 }
 
@@ -66,13 +66,13 @@ impl Fact {
     }
 }
 
-/// Writes four decimal places: more would not be known.
+/// Rounds to four decimal places. Figures are not more exact than that.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn rounded<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_rounded<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64((value * 10_000.0).round() / 10_000.0)
 }
 
-/// Formats a share of 1 in percent.
-pub(super) fn percent(share: f64) -> String {
+/// Formats a share from 0 to 1 in percent.
+pub(super) fn format_percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }

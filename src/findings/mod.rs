@@ -16,7 +16,7 @@ pub use finding::{Confidence, Fact, ProfileFinding};
 
 use shares::Shares;
 
-/// Returns the findings, those with the largest effect first. Empty if there is nothing to say.
+/// Returns the findings, the one with the largest effect first.
 pub fn find(evidence: &Evidence<'_>) -> Vec<ProfileFinding> {
     let shares = Shares::new(evidence);
     let locks = hot_code::locks(evidence, &shares);
@@ -27,7 +27,7 @@ pub fn find(evidence: &Evidence<'_>) -> Vec<ProfileFinding> {
         Vec::new()
     };
     let others = [
-        collector::share(evidence, &shares),
+        collector::garbage_collection(evidence, &shares),
         collector::assists(evidence, &shares),
         collector::sweeping(&shares),
         hot_code::allocation(evidence, &shares),

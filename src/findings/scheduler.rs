@@ -1,41 +1,41 @@
 //! Findings about processors, run queues and CPU quotas.
 
 use super::evidence::Evidence;
-use super::finding::{Confidence, Fact, ProfileFinding, percent};
-use super::shares::{FUTEX, NETPOLL, SCHEDULER, Shares, is_lock_wait};
+use super::finding::{Confidence, Fact, ProfileFinding, format_percent};
+use super::shares::{CodeKinds, FUTEX, NETPOLL, SCHEDULER, Shares, is_lock_wait};
 use crate::gotrace::SchedulerSnapshot;
 
-/// Fewer states of the scheduler say nothing about the time between them.
+/// With fewer snapshots of the scheduler, their means say too little about the time between them.
 const MIN_SNAPSHOTS: usize = 5;
 
-/// Two of five processors idle on average: not a moment without work, but a lack of it.
-const IDLE: f64 = 0.4;
+/// Two of five processors are idle on average: that is a lack of work, not a short pause.
+const MIN_IDLE_SHARE: f64 = 0.4;
 
-/// With idle processors, at least this part of their CPU time must be unused too.
-const MAX_USED: f64 = 0.75;
+/// If the program used a larger part of the processors' time, they were not idle, whatever the snapshots show.
+const MAX_PROCESSOR_USAGE: f64 = 0.75;
 
-/// Runnable goroutines for each processor. The runtime lets each one run for up to 10 ms, so the last of 8 waits 80 ms.
-const QUEUE: f64 = 8.0;
+/// Runnable goroutines for each processor. The runtime lets each goroutine run for up to 10 ms, so the last of 8 waits 80 ms.
+const MIN_QUEUE_LENGTH: f64 = 8.0;
 
-/// Programs that compute spend a few percent in the scheduler. A fifth means that they switch more than they work.
-const SCHEDULING: f64 = 0.2;
+/// Programs that compute spend a few percent of their CPU time in the scheduler. A fifth means too much switching.
+const MIN_SCHEDULING_SHARE: f64 = 0.2;
 
-/// Periods that ended with a wait, and lost CPU time as a part of the wall time: one period may be a burst.
-const THROTTLED_PERIODS: f64 = 0.05;
-const THROTTLED_TIME: f64 = 0.01;
+/// Minimum share of the quota's periods that ended with a wait. A single such period can be a burst.
+const MIN_THROTTLED_PERIODS_SHARE: f64 = 0.05;
+/// Minimum of the waiting time, summed over all CPUs, as a share of the wall time.
+const MIN_THROTTLED_TIME_SHARE: f64 = 0.01;
 
-/// Means over the states of the scheduler.
-struct Means {
-    count: usize,
-    /// Part of the processors that were idle.
-    idle_part: f64,
-    idle: f64,
+/// Means over all snapshots of the scheduler.
+struct SchedulerMeans {
+    snapshot_count: usize,
+    idle_share: f64,
+    idle_processors: f64,
     processors: f64,
     /// Goroutines in all run queues.
-    queue: f64,
+    queued_goroutines: f64,
 }
 
-impl Means {
+impl SchedulerMeans {
     fn new(evidence: &Evidence<'_>) -> Option<Self> {
         let snapshots = &evidence.trace.scheduler;
         let count = snapshots.len();
@@ -48,56 +48,57 @@ impl Means {
         let processors = mean(&|snapshot| snapshot.gomaxprocs.max(1) as f64);
         let idle = mean(&|snapshot| snapshot.idle_processors.min(snapshot.gomaxprocs) as f64);
         Some(Self {
-            count,
-            idle_part: idle / processors,
-            idle,
+            snapshot_count: count,
+            idle_share: idle / processors,
+            idle_processors: idle,
             processors,
-            queue: mean(&|snapshot| snapshot.queued() as f64),
+            queued_goroutines: mean(&|snapshot| snapshot.queued() as f64),
         })
     }
 
-    fn fact(&self) -> Fact {
+    fn to_fact(&self) -> Fact {
         let text = format!(
             "{:.1} of {:.1} processors idle, {:.1} goroutines in run queues (mean of {})",
-            self.idle, self.processors, self.queue, self.count
+            self.idle_processors, self.processors, self.queued_goroutines, self.snapshot_count
         );
-        Fact::new("schedtrace", self.idle_part * 100.0, "% of processors idle", text)
+        Fact::new("schedtrace", self.idle_share * 100.0, "% of processors idle", text)
     }
 }
 
-/// Processors without a goroutine to run.
+/// Finding `idle-processors`: processors have no goroutine to run.
 pub(super) fn idle_processors(evidence: &Evidence<'_>, shares: &Shares<'_>) -> Option<ProfileFinding> {
-    let means = Means::new(evidence)?;
-    let used = evidence.cpu_per_processor()?;
-    let is_idle = means.idle_part >= IDLE && means.queue < means.processors && used <= MAX_USED;
+    let means = SchedulerMeans::new(evidence)?;
+    let used = evidence.processor_usage()?;
+    let is_idle =
+        means.idle_share >= MIN_IDLE_SHARE && means.queued_goroutines < means.processors && used <= MAX_PROCESSOR_USAGE;
     if !is_idle {
         return None;
     }
-    let mut facts = vec![means.fact(), cpu_fact(evidence, used)];
-    facts.extend(shares.of(is_scheduling).map(|share| share.fact("in scheduler, futex and netpoll")));
+    let mut facts = vec![means.to_fact(), usage_fact(evidence, used)];
+    facts.extend(shares.share_where(is_scheduling).map(|share| share.to_fact("in scheduler, futex and netpoll")));
     Some(ProfileFinding {
         id: "idle-processors",
-        title: format!("{:.1} of {:.0} processors have no goroutine to run", means.idle, means.processors),
+        title: format!("{:.1} of {:.0} processors have no goroutine to run", means.idle_processors, means.processors),
         evidence: facts,
-        // Idle and used time together are the whole.
-        confidence: if (means.idle_part + used - 1.0).abs() <= 0.2 { Confidence::High } else { Confidence::Medium },
+        // The two sources agree if idle and used time add up to about the whole time.
+        confidence: if (means.idle_share + used - 1.0).abs() <= 0.2 { Confidence::High } else { Confidence::Medium },
         advice:
             "more goroutines that can run at the same time would use them; a program that waits has its reason outside \
                  of CPU samples: see its block and mutex profiles"
                 .into(),
-        effect: means.idle_part,
+        effect: means.idle_share,
     })
 }
 
-/// Goroutines that wait for a processor.
+/// Finding `run-queue`: many goroutines wait for a processor.
 pub(super) fn run_queue(evidence: &Evidence<'_>) -> Option<ProfileFinding> {
-    let means = Means::new(evidence)?;
-    let each = means.queue / means.processors;
-    if each < QUEUE {
+    let means = SchedulerMeans::new(evidence)?;
+    let each = means.queued_goroutines / means.processors;
+    if each < MIN_QUEUE_LENGTH {
         return None;
     }
-    let mut facts = vec![means.fact()];
-    facts.extend(evidence.cpu_per_processor().map(|used| cpu_fact(evidence, used)));
+    let mut facts = vec![means.to_fact()];
+    facts.extend(evidence.processor_usage().map(|used| usage_fact(evidence, used)));
     Some(ProfileFinding {
         id: "run-queue",
         title: format!("{each:.0} goroutines wait for each processor"),
@@ -110,13 +111,13 @@ pub(super) fn run_queue(evidence: &Evidence<'_>) -> Option<ProfileFinding> {
     })
 }
 
-/// Time spent on switching between goroutines.
+/// Finding `scheduling`: switching between goroutines takes much of the CPU time.
 pub(super) fn scheduling(shares: &Shares<'_>) -> Option<ProfileFinding> {
-    let share = shares.at_least(SCHEDULING, is_scheduling)?;
+    let share = shares.share_if_at_least(MIN_SCHEDULING_SHARE, is_scheduling)?;
     Some(ProfileFinding {
         id: "scheduling",
-        title: format!("switching between goroutines takes {} of the CPU time", percent(share.part)),
-        evidence: vec![share.fact("in scheduler, futex and netpoll")],
+        title: format!("switching between goroutines takes {} of the CPU time", format_percent(share.part)),
+        evidence: vec![share.to_fact("in scheduler, futex and netpoll")],
         confidence: Confidence::Medium,
         advice: "goroutines do little before they wait again: hand over work in larger parts, for example in batches \
                  through a channel"
@@ -125,12 +126,12 @@ pub(super) fn scheduling(shares: &Shares<'_>) -> Option<ProfileFinding> {
     })
 }
 
-/// A CPU quota that was used up.
+/// Finding `cpu-throttling`: a CPU quota stopped the program.
 pub(super) fn throttling(evidence: &Evidence<'_>) -> Option<ProfileFinding> {
     let most = evidence.quotas.iter().max_by(|a, b| a.throttled_seconds.total_cmp(&b.throttled_seconds))?;
     let periods = most.throttled_periods as f64 / most.periods.max(1) as f64;
     let time = most.throttled_seconds / evidence.wall_seconds.max(1e-9);
-    if periods < THROTTLED_PERIODS || time < THROTTLED_TIME {
+    if periods < MIN_THROTTLED_PERIODS_SHARE || time < MIN_THROTTLED_TIME_SHARE {
         return None;
     }
     let waits = format!(
@@ -138,7 +139,7 @@ pub(super) fn throttling(evidence: &Evidence<'_>) -> Option<ProfileFinding> {
         most.throttled_periods, most.periods, most.throttled_seconds, most.group
     );
     let mut facts = vec![Fact::new("cgroup", most.throttled_seconds, "s", waits)];
-    if let Some(used) = evidence.used_cpu() {
+    if let Some(used) = evidence.cpu_seconds_total() {
         let each = used / evidence.wall_seconds.max(1e-9);
         facts.push(Fact::new("times", each, "CPUs", format!("{used:.2} s of CPU time, {each:.2} CPUs on average")));
     }
@@ -157,7 +158,7 @@ pub(super) fn throttling(evidence: &Evidence<'_>) -> Option<ProfileFinding> {
         title: format!(
             "the CPU quota of {:.2} CPUs stopped the program in {} of its periods",
             most.cpus,
-            percent(periods)
+            format_percent(periods)
         ),
         evidence: facts,
         confidence: Confidence::High,
@@ -168,12 +169,12 @@ pub(super) fn throttling(evidence: &Evidence<'_>) -> Option<ProfileFinding> {
     })
 }
 
-fn is_scheduling(bits: u32) -> bool {
-    bits & (SCHEDULER | FUTEX | NETPOLL) != 0 && !is_lock_wait(bits)
+fn is_scheduling(kinds: CodeKinds) -> bool {
+    kinds & (SCHEDULER | FUTEX | NETPOLL) != 0 && !is_lock_wait(kinds)
 }
 
-fn cpu_fact(evidence: &Evidence<'_>, used: f64) -> Fact {
-    let seconds = evidence.used_cpu().unwrap_or(0.0);
-    let text = format!("{seconds:.2} s of CPU time, {} of each processor", percent(used));
+fn usage_fact(evidence: &Evidence<'_>, used: f64) -> Fact {
+    let seconds = evidence.cpu_seconds_total().unwrap_or(0.0);
+    let text = format!("{seconds:.2} s of CPU time, {} of each processor", format_percent(used));
     Fact::new("times", used * 100.0, "% of each processor", text)
 }

@@ -1,57 +1,58 @@
-//! Which part of the samples runs what, by the names of the functions in their stacks.
+//! Shares of the samples by kind of code, such as allocation. The names of the functions in a stack decide its kinds.
 
 use super::evidence::Evidence;
 use crate::goname;
 use crate::profile::{FunctionId, Origin, Profile, Unit};
 use crate::stats::Estimate;
 
-/// Critical value of the intervals: 99 % confidence, so that findings do not come and go.
-const CRITICAL: f64 = 2.58;
+/// Critical value of the intervals, for a confidence of 99 %. With less, a finding would often be in only one of two equal
+/// runs.
+const CRITICAL_VALUE: f64 = 2.58;
 
-/// Fewer samples than this say nothing: with 200, a share of 10 % is uncertain by 5 points.
+/// Fewer samples give no finding: with 200, a share of 10 % is uncertain by 5 percentage points.
 const MIN_SAMPLES: u64 = 200;
 
-/// A set of the properties below.
-pub(super) type Bits = u32;
+/// A set of kinds of code: a sum of the constants below.
+pub(super) type CodeKinds = u32;
 
 /// Marking by a background worker of the collector.
-pub(super) const BACKGROUND_MARK: Bits = 1;
+pub(super) const BACKGROUND_MARK: CodeKinds = 1;
 /// Marking by a goroutine that allocates.
-pub(super) const ASSIST: Bits = 1 << 1;
+pub(super) const ASSIST: CodeKinds = 1 << 1;
 /// Sweeping, and returning memory to the kernel.
-pub(super) const SWEEP: Bits = 1 << 2;
+pub(super) const SWEEP: CodeKinds = 1 << 2;
 /// Allocating memory.
-pub(super) const ALLOCATION: Bits = 1 << 3;
+pub(super) const ALLOCATION: CodeKinds = 1 << 3;
 /// Looking for a goroutine to run, and switching to it.
-pub(super) const SCHEDULER: Bits = 1 << 4;
+pub(super) const SCHEDULER: CodeKinds = 1 << 4;
 /// Putting threads to sleep and waking them.
-pub(super) const FUTEX: Bits = 1 << 5;
-/// Asking for network events.
-pub(super) const NETPOLL: Bits = 1 << 6;
-/// The slow path of a lock of the program: it was held by another goroutine.
-pub(super) const PROGRAM_LOCK: Bits = 1 << 7;
+pub(super) const FUTEX: CodeKinds = 1 << 5;
+/// Polling for network events.
+pub(super) const NETPOLL: CodeKinds = 1 << 6;
+/// The slow path of a lock of the program. It is taken if another goroutine holds the lock.
+pub(super) const PROGRAM_LOCK: CodeKinds = 1 << 7;
 /// A lock of the runtime.
-const RUNTIME_LOCK: Bits = 1 << 8;
-/// Waiting actively for a lock of the runtime.
-const SPIN: Bits = 1 << 9;
+const RUNTIME_LOCK: CodeKinds = 1 << 8;
+/// Spinning until a lock of the runtime is free.
+const SPIN: CodeKinds = 1 << 9;
 /// A system call of the program, not of the runtime.
-pub(super) const SYSTEM_CALL: Bits = 1 << 10;
+pub(super) const SYSTEM_CALL: CodeKinds = 1 << 10;
 /// Kernel code.
-pub(super) const KERNEL: Bits = 1 << 11;
+pub(super) const KERNEL: CodeKinds = 1 << 11;
 /// Copying a stack that was too small.
-pub(super) const STACK_COPY: Bits = 1 << 12;
+pub(super) const STACK_COPY: CodeKinds = 1 << 12;
 /// Compiling a regular expression.
-pub(super) const REGEXP_COMPILATION: Bits = 1 << 13;
+pub(super) const REGEXP_COMPILATION: CodeKinds = 1 << 13;
 /// Formatting text.
-pub(super) const FORMATTING: Bits = 1 << 14;
+pub(super) const FORMATTING: CodeKinds = 1 << 14;
 /// Reflection.
-pub(super) const REFLECTION: Bits = 1 << 15;
+pub(super) const REFLECTION: CodeKinds = 1 << 15;
 
-/// The samples of a profile, by what they run.
+/// The samples of a profile, and the kinds of code in their stacks.
 pub(super) struct Shares<'p> {
     profile: &'p Profile,
-    /// By [`StackId::index`](crate::profile::StackId::index).
-    bits: Vec<Bits>,
+    /// Kinds of code in each stack, by [`StackId::index`](crate::profile::StackId::index).
+    kinds: Vec<CodeKinds>,
     count: u64,
     weight: u64,
     /// CPU time of all samples in seconds.
@@ -63,8 +64,8 @@ pub(super) struct Shares<'p> {
 pub(super) struct Share {
     /// Part of the CPU time, from 0 to 1.
     pub(super) part: f64,
-    /// At least this part, in spite of chance.
-    pub(super) low: f64,
+    /// Lower bound of `part`, with a confidence of 99 %.
+    pub(super) lower_bound: f64,
     /// The part in seconds of CPU time.
     pub(super) seconds: f64,
     /// Number of samples.
@@ -77,44 +78,44 @@ impl<'p> Shares<'p> {
         let (count, weight) = (profile.total_count(), profile.total_weight());
         let sampled_seconds = match profile.event.unit {
             Unit::Nanoseconds => weight as f64 / 1e9,
-            Unit::Bytes | Unit::Events => evidence.used_cpu().unwrap_or(0.0),
+            Unit::Bytes | Unit::Events => evidence.cpu_seconds_total().unwrap_or(0.0),
         };
-        let of_function: Vec<Bits> =
-            profile.functions().map(|(_, function)| bits_of(profile.str(function.name), function.origin)).collect();
-        let bits = profile.stack_bits(|frame| of_function.get(frame.function.index()).copied().unwrap_or(0));
-        Self { profile, bits, count, weight, seconds: sampled_seconds }
+        let kinds_of_function: Vec<CodeKinds> =
+            profile.functions().map(|(_, function)| kinds_of(profile.str(function.name), function.origin)).collect();
+        let kinds = profile.stack_bits(|frame| kinds_of_function.get(frame.function.index()).copied().unwrap_or(0));
+        Self { profile, kinds, count, weight, seconds: sampled_seconds }
     }
 
-    /// The part of the samples whose properties fulfil a condition. `None` if there are too few samples.
-    pub(super) fn of(&self, condition: impl Fn(Bits) -> bool) -> Option<Share> {
+    /// Returns the share of the samples whose kinds of code fulfil a condition. `None` if the profile has too few samples.
+    pub(super) fn share_where(&self, condition: impl Fn(CodeKinds) -> bool) -> Option<Share> {
         if self.count < MIN_SAMPLES || self.weight == 0 {
             return None;
         }
         let (mut count, mut weight) = (0_u64, 0_u64);
         for sample in self.profile.samples() {
-            if condition(self.bits.get(sample.stack.index()).copied().unwrap_or(0)) {
+            if condition(self.kinds.get(sample.stack.index()).copied().unwrap_or(0)) {
                 count = count.saturating_add(sample.count);
                 weight = weight.saturating_add(sample.weight);
             }
         }
         let part = weight as f64 / self.weight as f64;
-        let estimate = Estimate::from_part(count as f64, self.count as f64, CRITICAL);
-        let low = part - (estimate.value - estimate.low) / self.count as f64;
-        Some(Share { part, low, seconds: part * self.seconds, count })
+        let estimate = Estimate::from_proportion(count as f64, self.count as f64, CRITICAL_VALUE);
+        let lower_bound = part - (estimate.value - estimate.low) / self.count as f64;
+        Some(Share { part, lower_bound, seconds: part * self.seconds, count })
     }
 
-    /// The part of the samples with one of these properties, if it is certainly at least `threshold`.
-    pub(super) fn at_least(&self, threshold: f64, condition: impl Fn(Bits) -> bool) -> Option<Share> {
-        self.of(condition).filter(|share| share.low >= threshold)
+    /// Returns the share of the samples whose kinds of code fulfil a condition, if its lower bound reaches `threshold`.
+    pub(super) fn share_if_at_least(&self, threshold: f64, condition: impl Fn(CodeKinds) -> bool) -> Option<Share> {
+        self.share_where(condition).filter(|share| share.lower_bound >= threshold)
     }
 
-    /// The function of the program that most of the samples were called from, and its part of them. A sample counts for the
-    /// function nearest to its leaf.
-    pub(super) fn heaviest_caller(&self, condition: impl Fn(Bits) -> bool) -> Option<String> {
+    /// Returns the function of the main module that calls most of the samples that fulfil a condition, and its share of them.
+    /// A sample counts for the function nearest to its leaf.
+    pub(super) fn heaviest_caller(&self, condition: impl Fn(CodeKinds) -> bool) -> Option<String> {
         let mut weights: Vec<u64> = vec![0; self.profile.functions().len()];
         let mut total = 0_u64;
         for sample in self.profile.samples() {
-            if !condition(self.bits.get(sample.stack.index()).copied().unwrap_or(0)) {
+            if !condition(self.kinds.get(sample.stack.index()).copied().unwrap_or(0)) {
                 continue;
             }
             total = total.saturating_add(sample.weight);
@@ -130,13 +131,13 @@ impl<'p> Shares<'p> {
     }
 }
 
-/// Whether a sample waits for a lock that somebody else holds.
-pub(super) fn is_lock_wait(bits: Bits) -> bool {
-    bits & PROGRAM_LOCK != 0 || (bits & RUNTIME_LOCK != 0 && bits & (SPIN | FUTEX) != 0)
+/// Returns whether a stack waits for a lock that another goroutine or thread holds.
+pub(super) fn is_lock_wait(kinds: CodeKinds) -> bool {
+    kinds & PROGRAM_LOCK != 0 || (kinds & RUNTIME_LOCK != 0 && kinds & (SPIN | FUTEX) != 0)
 }
 
-/// Properties of a function, by its name in the binary.
-fn bits_of(name: &str, origin: Origin) -> Bits {
+/// Returns the kinds of code of a function, by its symbol name.
+fn kinds_of(name: &str, origin: Origin) -> CodeKinds {
     if origin == Origin::Kernel {
         return KERNEL;
     }
@@ -145,7 +146,7 @@ fn bits_of(name: &str, origin: Origin) -> Bits {
         "runtime.gcAssistAlloc" => ASSIST,
         "runtime.bgsweep" | "runtime.bgscavenge" | "runtime.deductSweepCredit" => SWEEP,
         "runtime.newobject" | "runtime.growslice" | "runtime.makeslice" => ALLOCATION,
-        // `findrunnable` up to Go 1.18.
+        // Up to Go 1.18, `findRunnable` is named `findrunnable`.
         "runtime.findRunnable" | "runtime.findrunnable" | "runtime.schedule" => SCHEDULER,
         "runtime.futex" => FUTEX,
         "runtime.netpoll" => NETPOLL,

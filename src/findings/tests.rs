@@ -29,8 +29,8 @@ fn collection(assist_ns: u64, background_ns: u64) -> Timed<GcCycle> {
     })
 }
 
-/// Ten equal states of the scheduler.
-fn states(gomaxprocs: u64, idle_processors: u64, run_queue: u64) -> RuntimeTrace {
+/// A trace of ten equal snapshots of the scheduler.
+fn scheduler_trace(gomaxprocs: u64, idle_processors: u64, run_queue: u64) -> RuntimeTrace {
     let snapshot = SchedulerSnapshot {
         at_ms: 0,
         gomaxprocs,
@@ -44,7 +44,7 @@ fn states(gomaxprocs: u64, idle_processors: u64, run_queue: u64) -> RuntimeTrace
     RuntimeTrace { scheduler: vec![timed(snapshot); 10], ..RuntimeTrace::default() }
 }
 
-/// A profile of 1000 samples: these stacks, and computing for the rest.
+/// A profile of 1000 samples: the given stacks, and `main.compute` for all other samples.
 fn profile(stacks: &[(&str, u64)]) -> Fixture {
     let mut fixture = Fixture::new();
     fixture.period = 1_000_000;
@@ -56,8 +56,8 @@ fn profile(stacks: &[(&str, u64)]) -> Fixture {
     fixture
 }
 
-/// Findings of one second of CPU time.
-fn found(fixture: &Fixture, trace: &RuntimeTrace, change: impl FnOnce(&mut Evidence<'_>)) -> Vec<ProfileFinding> {
+/// Returns the findings of a program with one second of CPU time. `change` can set other evidence.
+fn findings_of(fixture: &Fixture, trace: &RuntimeTrace, change: impl FnOnce(&mut Evidence<'_>)) -> Vec<ProfileFinding> {
     let mut evidence = Evidence {
         profile: &fixture.profile,
         trace,
@@ -74,17 +74,17 @@ fn ids(findings: &[ProfileFinding]) -> Vec<&str> {
     findings.iter().map(|finding| finding.id).collect()
 }
 
-fn texts(finding: &ProfileFinding) -> Vec<String> {
+fn evidence_texts(finding: &ProfileFinding) -> Vec<String> {
     finding.evidence.iter().map(|fact| format!("{}: {}", fact.source, fact.text)).collect()
 }
 
 #[test]
 fn a_program_that_computes_has_no_findings() {
     let fixture = profile(&[("runtime.gcBgMarkWorker", 50), ("main.load|runtime.mallocgc", 100)]);
-    let mut trace = states(2, 0, 3);
+    let mut trace = scheduler_trace(2, 0, 3);
     trace.gc = vec![collection(0, 50_000_000)];
-    assert_eq!(found(&fixture, &trace, |_| ()), []);
-    assert_eq!(found(&Fixture::new(), &RuntimeTrace::default(), |_| ()), []);
+    assert_eq!(findings_of(&fixture, &trace, |_| ()), []);
+    assert_eq!(findings_of(&Fixture::new(), &RuntimeTrace::default(), |_| ()), []);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn each_kind_of_hot_code_is_found_with_its_caller() {
         ("main.a|fmt.Sprint|reflect.Value.Int", "fmt", "package fmt takes 40.0 % of the CPU time"),
         ("main.a|reflect.Value.Int", "reflection", "reflection takes 40.0 % of the CPU time"),
     ] {
-        let findings = found(&profile(&[(stack, 400)]), &RuntimeTrace::default(), |_| ());
+        let findings = findings_of(&profile(&[(stack, 400)]), &RuntimeTrace::default(), |_| ());
         assert_eq!(ids(&findings), [id], "{stack}");
         let first = findings.first().unwrap();
         assert_eq!(first.title, title);
@@ -114,15 +114,15 @@ fn each_kind_of_hot_code_is_found_with_its_caller() {
 }
 
 #[test]
-fn shares_below_their_thresholds_or_of_few_samples_are_not_found() {
+fn small_shares_and_few_samples_give_no_finding() {
     for stack in ["main.a|runtime.mallocgc", "main.a|fmt.Sprint", "runtime.mcall|runtime.schedule"] {
-        assert_eq!(found(&profile(&[(stack, 200)]), &RuntimeTrace::default(), |_| ()), [], "{stack}: chance");
+        assert_eq!(findings_of(&profile(&[(stack, 200)]), &RuntimeTrace::default(), |_| ()), [], "{stack}: chance");
     }
     let mut few = Fixture::new();
     few.add("app", "main.a|runtime.mallocgc", 199);
-    assert_eq!(found(&few, &RuntimeTrace::default(), |_| ()), []);
+    assert_eq!(findings_of(&few, &RuntimeTrace::default(), |_| ()), []);
     few.add("app", "main.a|runtime.mallocgc", 1);
-    assert_eq!(ids(&found(&few, &RuntimeTrace::default(), |_| ())), ["allocation"]);
+    assert_eq!(ids(&findings_of(&few, &RuntimeTrace::default(), |_| ())), ["allocation"]);
 }
 
 #[test]
@@ -133,12 +133,12 @@ fn the_collectors_share_is_compared_with_gctrace() {
         ("main.grow|runtime.mallocgc", 100),
     ]);
     let mut trace = RuntimeTrace { gc: vec![collection(75_000_000, 120_000_000); 2], ..RuntimeTrace::default() };
-    let findings = found(&fixture, &trace, |_| ());
+    let findings = findings_of(&fixture, &trace, |_| ());
     assert_eq!(ids(&findings), ["gc", "gc-assist"]);
     let [share, assist] = &findings[..] else { panic!("{findings:?}") };
     assert_eq!(share.title, "the garbage collector takes 40.0 % of the CPU time");
     assert_eq!(
-        texts(share),
+        evidence_texts(share),
         [
             "samples: 0.40 s in marking (40.0 %, 400 samples)",
             "gctrace: 0.39 s in marking in 2 collections (39.0 % of the CPU time)",
@@ -148,13 +148,13 @@ fn the_collectors_share_is_compared_with_gctrace() {
     assert!(share.advice.contains("main.grow (100 % of it)"), "{}", share.advice);
     assert_eq!(assist.evidence.len(), 2);
 
-    // The threads of the program waited for a CPU.
+    // With a higher figure in gctrace, threads of the program waited for a CPU.
     trace.gc = vec![collection(300_000_000, 500_000_000)];
-    let waited = found(&fixture, &trace, |_| ());
+    let waited = findings_of(&fixture, &trace, |_| ());
     let share = waited.first().unwrap();
     assert_eq!(share.confidence, Confidence::Medium);
     assert_eq!(
-        texts(share)[1..],
+        evidence_texts(share)[1..],
         [
             "gctrace: 0.80 s in marking in 1 collections (80.0 % of the CPU time, which counts waits for a CPU too)",
             "pressure: 0.20 s in which a task of the machine waited for a CPU",
@@ -163,15 +163,15 @@ fn the_collectors_share_is_compared_with_gctrace() {
 }
 
 #[test]
-fn idle_processors_are_found_unless_they_compute() {
+fn idle_processors_are_found_if_cpu_time_is_unused() {
     let fixture = profile(&[]);
     // 1 s of CPU time in 0.5 s on 8 processors.
-    let findings = found(&fixture, &states(8, 6, 0), |_| ());
+    let findings = findings_of(&fixture, &scheduler_trace(8, 6, 0), |_| ());
     assert_eq!(ids(&findings), ["idle-processors"]);
     let first = findings.first().unwrap();
     assert_eq!(first.title, "6.0 of 8 processors have no goroutine to run");
     assert_eq!(
-        texts(first),
+        evidence_texts(first),
         [
             "schedtrace: 6.0 of 8.0 processors idle, 0.0 goroutines in run queues (mean of 10)",
             "times: 1.00 s of CPU time, 25.0 % of each processor",
@@ -179,25 +179,25 @@ fn idle_processors_are_found_unless_they_compute() {
         ]
     );
     assert_eq!(first.confidence, Confidence::High);
-    assert_eq!(found(&fixture, &states(2, 1, 0), |_| ()), [], "all CPU time of both processors is used");
-    assert_eq!(found(&fixture, &states(8, 6, 9), |_| ()), [], "goroutines wait");
-    assert_eq!(found(&fixture, &states(8, 3, 0), |_| ()), [], "too few are idle");
-    let mut short = states(8, 6, 0);
+    assert_eq!(findings_of(&fixture, &scheduler_trace(2, 1, 0), |_| ()), [], "all CPU time of both processors is used");
+    assert_eq!(findings_of(&fixture, &scheduler_trace(8, 6, 9), |_| ()), [], "goroutines wait");
+    assert_eq!(findings_of(&fixture, &scheduler_trace(8, 3, 0), |_| ()), [], "too few are idle");
+    let mut short = scheduler_trace(8, 6, 0);
     short.scheduler.truncate(4);
-    assert_eq!(found(&fixture, &short, |_| ()), [], "too few states");
+    assert_eq!(findings_of(&fixture, &short, |_| ()), [], "too few states");
 }
 
 #[test]
-fn idle_processors_of_goroutines_that_wait_for_a_lock_are_no_finding_of_their_own() {
+fn a_finding_about_locks_replaces_that_about_idle_processors() {
     let fixture = profile(&[("main.a|internal/sync.(*Mutex).lockSlow", 300), ("runtime.mcall|runtime.schedule", 400)]);
-    assert_eq!(ids(&found(&fixture, &states(8, 6, 0), |_| ())), ["locks"]);
+    assert_eq!(ids(&findings_of(&fixture, &scheduler_trace(8, 6, 0), |_| ())), ["locks"]);
 }
 
 #[test]
 fn long_run_queues_and_much_scheduling_are_found() {
-    assert_eq!(ids(&found(&profile(&[]), &states(2, 0, 20), |_| ())), ["run-queue"]);
+    assert_eq!(ids(&findings_of(&profile(&[]), &scheduler_trace(2, 0, 20), |_| ())), ["run-queue"]);
     let fixture = profile(&[("runtime.mcall|runtime.schedule|runtime.findRunnable|runtime.futex|k:futex_wait", 400)]);
-    assert_eq!(ids(&found(&fixture, &RuntimeTrace::default(), |_| ())), ["scheduling"]);
+    assert_eq!(ids(&findings_of(&fixture, &RuntimeTrace::default(), |_| ())), ["scheduling"]);
 }
 
 #[test]
@@ -211,12 +211,12 @@ fn a_quota_that_is_used_up_is_found() {
     };
     let fixture = profile(&[]);
     let trace = RuntimeTrace { gc: vec![collection(0, 0)], ..RuntimeTrace::default() };
-    let findings = found(&fixture, &trace, |evidence| evidence.quotas = vec![quota(0, 0.0), quota(15, 0.4)]);
+    let findings = findings_of(&fixture, &trace, |evidence| evidence.quotas = vec![quota(0, 0.0), quota(15, 0.4)]);
     assert_eq!(ids(&findings), ["cpu-throttling"]);
     let first = findings.first().unwrap();
     assert_eq!(first.title, "the CPU quota of 0.50 CPUs stopped the program in 75.0 % of its periods");
     assert_eq!(
-        texts(first),
+        evidence_texts(first),
         [
             "cgroup: 15 of 20 periods ended with a wait, 0.40 s over all CPUs (/sys/fs/cgroup/app)",
             "times: 1.00 s of CPU time, 2.00 CPUs on average",
@@ -224,5 +224,5 @@ fn a_quota_that_is_used_up_is_found() {
         ]
     );
     assert!(first.advice.starts_with("GOMAXPROCS is above the quota"), "{}", first.advice);
-    assert_eq!(found(&fixture, &trace, |evidence| evidence.quotas = vec![quota(0, 0.0)]), []);
+    assert_eq!(findings_of(&fixture, &trace, |evidence| evidence.quotas = vec![quota(0, 0.0)]), []);
 }

@@ -73,7 +73,7 @@ fn indexed(run: &Run, manifest: &Manifest, ids: &[&RunId], tags: &BTreeMap<Strin
         cpu: format!("{:.2} s", cpu_seconds(manifest)),
         hottest: manifest.hottest.clone().unwrap_or_default(),
         result: if run.has_failed() { workload.status.clone() } else { quality.assess().grade.to_string() },
-        failed: run.has_failed(),
+        has_failed: run.has_failed(),
         size: format!("{:.1} MB", run.size() as f64 / 1e6),
         tags: tags.join(" "),
         reports: LINKED.into_iter().filter_map(link).collect(),
@@ -106,7 +106,7 @@ fn trends(runs: &[(Run, Manifest)]) -> Vec<Trend> {
     let mut trends: Vec<Trend> = series
         .into_iter()
         .map(|(([app, variant, arguments], [figure, unit]), points)| Trend {
-            runs_of: format!("{app} [{variant}] {arguments}").trim_end().to_owned(),
+            shared_settings: format!("{app} [{variant}] {arguments}").trim_end().to_owned(),
             figure,
             unit,
             levels: levels(&points),

@@ -101,16 +101,16 @@ impl ReportOptions<'_> {
 
 fn note_on_unmatched(unmatched: &Unmatched) -> String {
     let Unmatched { filter, pattern, label } = unmatched;
-    let Some(UnmatchedLabel { key, known }) = label else {
+    let Some(UnmatchedLabel { key, known_keys }) = label else {
         return format!("`--{filter} {pattern}` matches no function");
     };
-    let labels = if known.is_empty() {
+    let labels = if known_keys.is_empty() {
         "no sample has a label".to_owned()
     } else {
-        format!("the labels are {}", known.join(", "))
+        format!("the labels are {}", known_keys.join(", "))
     };
     match key {
-        Some(key) if known.contains(key) => format!("`--{filter} {key}={pattern}` matches no value of {key}"),
+        Some(key) if known_keys.contains(key) => format!("`--{filter} {key}={pattern}` matches no value of {key}"),
         Some(key) => format!("`--{filter} {key}={pattern}` matches nothing: no sample has the label {key}; {labels}"),
         None => format!("`--{filter} {pattern}` matches no value of a label; {labels}"),
     }

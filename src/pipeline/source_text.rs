@@ -104,7 +104,7 @@ impl<'a> SourceReader<'a> {
     /// first, and then the others, each with the hottest first.
     pub fn annotate_hot(&self, view: &View) -> Vec<AnnotatedFunction> {
         let least = view.top().total.div_ceil(HOT_SHARE);
-        let own = view.own_lines().iter().filter(|line| line.weight >= least).map(|line| line.function);
+        let own = view.user_code_lines().iter().filter(|line| line.weight >= least).map(|line| line.function);
         let others = view.top().functions.iter().filter(|row| row.self_weight >= least).map(|row| row.function);
         let mut seen = HashSet::new();
         let hot: Vec<FunctionId> = own.chain(others).filter(|id| seen.insert(*id)).take(MAX_FUNCTIONS).collect();

@@ -11,8 +11,8 @@ pub(super) struct Amounts {
 }
 
 impl Amounts {
-    /// Chooses the largest unit that is not larger than `total`, and as many decimals as the samples carry.
-    /// `sample` is the mean weight of a sample, and `None` for a weight that was not sampled.
+    /// Chooses the largest unit that is not larger than `total`, and as many decimals as the number of samples justifies.
+    /// `sample` is the mean weight of a sample, or `None` for a weight that was not sampled.
     pub(super) fn new(unit: Unit, total: u64, sample: Option<u64>) -> Self {
         let scales: &[(u64, &str)] = match unit {
             Unit::Nanoseconds => &[(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns")],
@@ -21,8 +21,9 @@ impl Amounts {
         };
         let (scale, symbol) = scales.iter().find(|(scale, _)| total >= *scale).copied().unwrap_or((1, ""));
         // A decimal is shown if its step is at least half a sample.
-        let is_carried = |step: u64| sample.is_none_or(|weight| step >= weight / 2);
-        let decimals = [scale / 10, scale / 100].into_iter().take_while(|step| *step > 0 && is_carried(*step)).count();
+        let is_justified = |step: u64| sample.is_none_or(|weight| step >= weight / 2);
+        let decimals =
+            [scale / 10, scale / 100].into_iter().take_while(|step| *step > 0 && is_justified(*step)).count();
         Self { scale, symbol, decimals }
     }
 
@@ -41,11 +42,11 @@ impl Amounts {
     }
 
     /// Formats a weight with two decimals and without the unit.
-    pub(super) fn number(&self, weight: f64) -> String {
+    pub(super) fn format_number(&self, weight: f64) -> String {
         format!("{:.2}", weight / self.scale as f64)
     }
 
-    /// Returns the weight that is shown as 1.
+    /// Returns the weight of one unit.
     pub(super) fn scale(&self) -> f64 {
         self.scale as f64
     }
@@ -81,7 +82,7 @@ mod tests {
 
     /// Earlier, one sample of a clock with 997 Hz was `1.00 ms`.
     #[test]
-    fn amounts_have_only_the_digits_that_the_samples_carry() {
+    fn amounts_have_only_the_decimals_that_their_samples_justify() {
         let format = |total, weight| Amounts::new(Unit::Nanoseconds, total, Some(1_003_009)).format(weight);
         assert_eq!(format(30_090_270, 1_003_009), "1 ms");
         assert_eq!(format(30_090_270, 501), "<1 ms");

@@ -1,9 +1,8 @@
 //! Chrome's trace event format, in JSON: the call tree of each thread over time, for Perfetto and `chrome://tracing`.
 //!
-//! A sample takes as much of the time line as it stands for: its weight, if that is time. A function that is on the stack of
-//! consecutive samples is one slice. So the length of all slices of a function is its cumulative weight. Samples are moved by
-//! at most about their own length to where they follow one another. Without known times, they follow each other in any
-//! order.
+//! The length of a sample on the time line is its weight, if weights are times. A function on the stack of consecutive
+//! samples is one slice. So the length of all slices of a function is its cumulative weight. Samples that overlap, or that
+//! have a short gap between them, are moved until they touch. Without known times, samples follow one another in any order.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, BufWriter, Write};
@@ -25,19 +24,19 @@ pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
         "title": name::clean(document.title),
         "event": name::clean(&document.subtitle()),
         "exporter": concat!("goflame ", env!("CARGO_PKG_VERSION")),
-        "lengths": lengths(profile),
+        "lengths": explain_lengths(profile),
         "times": if profile.timed_samples().is_some() { "known" } else { "unknown: samples follow one another" },
     });
     write!(trace.out, r#"{{"displayTimeUnit":"ms","otherData":{other},"traceEvents":["#)?;
     for thread in &threads {
-        trace.thread(profile, thread)?;
+        trace.write_thread(profile, thread)?;
     }
     trace.out.write_all(b"\n]}\n")?;
     trace.out.flush()
 }
 
-/// Says what a length stands for.
-fn lengths(profile: &Profile) -> &'static str {
+/// Explains to the reader of the trace what the length of a slice means.
+fn explain_lengths(profile: &Profile) -> &'static str {
     match (profile.event.unit, profile.event.is_sampled(), profile.event.frequency) {
         (Unit::Nanoseconds, ..) => "time",
         (_, true, 1..) => "samples: each is as long as the time between two samples",
@@ -60,56 +59,57 @@ fn frame_names(profile: &Profile, paths: &CallPaths) -> Vec<Rc<str>> {
 
 struct Trace<'a> {
     out: BufWriter<&'a mut dyn Write>,
-    /// Before the next event.
+    /// Text before the next event.
     separator: &'static str,
-    /// By path.
+    /// By path: the JSON of its function's name and origin.
     names: Vec<Rc<str>>,
+    /// By path: the path of its caller.
     callers: Vec<Option<u32>>,
 }
 
 impl Trace<'_> {
-    fn thread(&mut self, profile: &Profile, thread: &ThreadMoments) -> io::Result<()> {
+    fn write_thread(&mut self, profile: &Profile, thread: &ThreadMoments) -> io::Result<()> {
         let task = profile.task(thread.task);
         let ids = format!(r#""pid":{},"tid":{}"#, thread.pid, thread.tid);
         let name = serde_json::Value::from(name::clean(profile.str(task.process)));
         for kind in ["process_name", "thread_name"] {
-            self.event("M", format_args!(r#""name":"{kind}","args":{{"name":{name}}}"#), &ids)?;
+            self.write_event("M", format_args!(r#""name":"{kind}","args":{{"name":{name}}}"#), &ids)?;
         }
         let mut open: Vec<u32> = Vec::new();
         let mut end = 0_u64;
         let mut ts = String::new();
         for moment in &thread.moments {
-            let length = length(profile, moment);
+            let length = length_ns(profile, moment);
             let start = moment.time.map_or(end, |time| if time > end.saturating_add(length) { time } else { end });
             let mut stack: Vec<u32> = std::iter::successors(moment.path, |path| self.callers[*path as usize]).collect();
             stack.reverse();
             let kept = if start > end { 0 } else { open.iter().zip(&stack).take_while(|(a, b)| a == b).count() };
-            microseconds(&mut ts, end);
+            format_microseconds(&mut ts, end);
             for _ in open.drain(kept..) {
-                self.event("E", format_args!(r#""ts":{ts}"#), &ids)?;
+                self.write_event("E", format_args!(r#""ts":{ts}"#), &ids)?;
             }
-            microseconds(&mut ts, start);
+            format_microseconds(&mut ts, start);
             for path in &stack[kept..] {
                 let name = Rc::clone(&self.names[*path as usize]);
-                self.event("B", format_args!(r#"{name},"ts":{ts}"#), &ids)?;
+                self.write_event("B", format_args!(r#"{name},"ts":{ts}"#), &ids)?;
             }
             open = stack;
             end = start.saturating_add(length);
         }
-        microseconds(&mut ts, end);
+        format_microseconds(&mut ts, end);
         for _ in open {
-            self.event("E", format_args!(r#""ts":{ts}"#), &ids)?;
+            self.write_event("E", format_args!(r#""ts":{ts}"#), &ids)?;
         }
         Ok(())
     }
 
-    fn event(&mut self, kind: &str, fields: fmt::Arguments<'_>, ids: &str) -> io::Result<()> {
+    fn write_event(&mut self, kind: &str, fields: fmt::Arguments<'_>, ids: &str) -> io::Result<()> {
         write!(self.out, r#"{}{{"ph":"{kind}",{fields},{ids}}}"#, std::mem::replace(&mut self.separator, ",\n"))
     }
 }
 
 /// Returns the length of a sample in nanoseconds.
-fn length(profile: &Profile, moment: &Moment) -> u64 {
+fn length_ns(profile: &Profile, moment: &Moment) -> u64 {
     let event = &profile.event;
     if event.unit == Unit::Nanoseconds || !event.is_sampled() {
         return moment.weight;
@@ -117,8 +117,8 @@ fn length(profile: &Profile, moment: &Moment) -> u64 {
     moment.count.saturating_mul(1_000_000_000_u64.checked_div(event.frequency).unwrap_or(1_000_000))
 }
 
-/// Writes nanoseconds as microseconds, the unit of the format.
-fn microseconds(text: &mut String, nanoseconds: u64) {
+/// Replaces a text by nanoseconds in microseconds, the format's unit of time.
+fn format_microseconds(text: &mut String, nanoseconds: u64) {
     text.clear();
     // Writing to a string cannot fail.
     let _ = write!(text, "{}.{:03}", nanoseconds / 1000, nanoseconds % 1000);

@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthChar;
 /// Space between two columns of a table.
 pub const GAP: &str = "  ";
 
-/// Returns the width of a text. A control character counts as one.
+/// Returns the width of a text in terminal columns. A control character counts as one column.
 pub fn width(text: &str) -> usize {
     text.chars().map(char_width).sum()
 }
@@ -16,46 +16,47 @@ fn char_width(c: char) -> usize {
     c.width().unwrap_or(1)
 }
 
-/// Returns the blanks that a text lacks to a width.
-pub fn padding(text: &str, to: usize) -> String {
-    " ".repeat(to.saturating_sub(width(text)))
+/// Returns the spaces that fill a text up to the width of a column.
+pub fn padding(text: &str, column: usize) -> String {
+    " ".repeat(column.saturating_sub(width(text)))
 }
 
-/// Aligns a text at the left of a column.
-pub fn left(text: &str, column: usize) -> String {
+/// Aligns a text at the left of a column of this width.
+pub fn align_left(text: &str, column: usize) -> String {
     format!("{text}{}", padding(text, column))
 }
 
-/// Aligns a text at the right of a column.
-pub fn right(text: &str, column: usize) -> String {
+/// Aligns a text at the right of a column of this width.
+pub fn align_right(text: &str, column: usize) -> String {
     format!("{}{text}", padding(text, column))
 }
 
-/// Returns the width of a column with these texts.
+/// Returns the width of the widest text.
 pub fn widest<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> usize {
     texts.into_iter().map(|text| width(text.as_ref())).max().unwrap_or(0)
 }
 
-/// Lays out rows, one a line, with all columns aligned at the left. `least` holds the minimum width of each column.
-pub fn table<const N: usize>(rows: &[[String; N]], least: [usize; N]) -> String {
-    // The last column has no blanks after it.
+/// Formats a table with one line for each row and all columns aligned at the left. `min_widths` are the minimum widths of the
+/// columns.
+pub fn table<const N: usize>(rows: &[[String; N]], min_widths: [usize; N]) -> String {
+    // The last column needs no width: no spaces follow it.
     let mut widths = [0; N];
     for (at, column) in widths.iter_mut().enumerate().take(N.saturating_sub(1)) {
-        *column = widest(rows.iter().map(|row| &row[at])).max(least[at]);
+        *column = widest(rows.iter().map(|row| &row[at])).max(min_widths[at]);
     }
     let line = |row: &[String; N]| {
-        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, column)| left(cell, column)).collect();
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, column)| align_left(cell, column)).collect();
         format!("{}\n", cells.join(GAP).trim_end())
     };
     rows.iter().map(line).collect()
 }
 
-/// Space before further lines of a row that takes several.
+/// Indentation of the second and later lines of a table row.
 pub const INDENT: &str = "      ";
 
-/// Lays out rows that may be wider than `limit` columns. All of them are broken into lines before the same cells, so that
-/// the columns stay aligned. A column without texts takes no room. Returns the lines of each row.
-pub fn flowing_table<const N: usize>(rows: &[[String; N]], limit: usize) -> Vec<String> {
+/// Formats a table whose rows can be wider than `limit`. All rows are broken into lines before the same cells, so that the
+/// columns stay aligned. A column without texts takes no room. Returns the lines of each row.
+pub fn wrapped_table<const N: usize>(rows: &[[String; N]], limit: usize) -> Vec<String> {
     let widest_cell = limit.saturating_sub(INDENT.len()).max(1);
     let widths: [usize; N] = std::array::from_fn(|column| widest(rows.iter().map(|row| &row[column])).min(widest_cell));
     let (mut starts, mut used) = (vec![0], 0);
@@ -72,7 +73,7 @@ pub fn flowing_table<const N: usize>(rows: &[[String; N]], limit: usize) -> Vec<
         let indent = if cells.start == 0 { "" } else { INDENT };
         let texts = cells
             .filter(|column| widths[*column] > 0)
-            .map(|column| left(&shorten(&row[column], widths[column]), widths[column]));
+            .map(|column| align_left(&shorten(&row[column], widths[column]), widths[column]));
         let text = texts.collect::<Vec<_>>().join(GAP);
         let text = text.trim_end();
         if text.is_empty() { String::new() } else { format!("{indent}{text}\n") }
@@ -83,7 +84,7 @@ pub fn flowing_table<const N: usize>(rows: &[[String; N]], limit: usize) -> Vec<
         .collect()
 }
 
-/// Breaks a text at blanks into lines of at most `limit`. A word that is longer than a line is cut.
+/// Breaks a text at spaces into lines of at most `limit` columns. A word that is longer than a line is cut.
 pub fn wrap(text: &str, limit: usize) -> Vec<String> {
     // A wide character fits into any line.
     let limit = limit.max(2);
@@ -163,29 +164,29 @@ mod tests {
         let rows = [row("a", "1"), row("世界", "2"), row("e\u{301}", "3")];
         assert_eq!(table(&rows, [0, 0]), "a     1\n世界  2\ne\u{301}     3\n");
         assert_eq!(table(&rows[..1], [3, 0]), "a    1\n");
-        assert_eq!((left("世", 3), right("世", 3)), ("世 ".to_owned(), " 世".to_owned()));
-        assert_eq!(right("wider", 3), "wider");
+        assert_eq!((align_left("世", 3), align_right("世", 3)), ("世 ".to_owned(), " 世".to_owned()));
+        assert_eq!(align_right("wider", 3), "wider");
     }
 
     #[test]
-    fn rows_that_are_too_wide_go_on_in_further_lines_below_their_heading() {
+    fn wide_rows_continue_on_lines_that_match_the_lines_of_the_heading() {
         let row = |cells: [&str; 4]| cells.map(str::to_owned);
         let rows = [row(["A", "B", "C", "D"]), row(["aaaa", "bbbb", "", ""]), row(["a", "b", "cccc", "dddd"])];
         assert_eq!(
-            flowing_table(&rows, 16),
+            wrapped_table(&rows, 16),
             ["A     B     C\n      D\n", "aaaa  bbbb\n", "a     b     cccc\n      dddd\n"]
         );
-        assert_eq!(flowing_table(&rows, 22)[2], "a     b     cccc  dddd\n");
-        assert_eq!(flowing_table(&[row(["a", "", "b", ""])], 22), ["a  b\n"]);
+        assert_eq!(wrapped_table(&rows, 22)[2], "a     b     cccc  dddd\n");
+        assert_eq!(wrapped_table(&[row(["a", "", "b", ""])], 22), ["a  b\n"]);
         for limit in 0..30 {
-            for line in flowing_table(&rows, limit).iter().flat_map(|row| row.lines()) {
+            for line in wrapped_table(&rows, limit).iter().flat_map(|row| row.lines()) {
                 assert!(width(line) <= limit.max(INDENT.len() + 1), "{limit}: {line:?}");
             }
         }
     }
 
     #[test]
-    fn texts_are_wrapped_at_blanks_and_long_words_are_cut() {
+    fn texts_are_wrapped_at_spaces_and_long_words_are_cut() {
         assert_eq!(wrap("one two three four five", 16), ["one two three", "four five"]);
         assert_eq!(wrap("a 0123456789abcdef0123 b", 16), ["a", "0123456789abcdef", "0123 b"]);
         assert_eq!(wrap("世界世界 世界", 5), ["世界", "世界", "世界"]);

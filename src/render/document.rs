@@ -1,4 +1,4 @@
-//! [`Document`]: what all formats write.
+//! [`Document`]: the content that all formats write.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::views::{CrossCheck, View};
 pub struct Document<'a> {
     /// The profile, filtered and grouped.
     pub view: &'a View,
-    /// Its quality.
+    /// The quality of the profile.
     pub quality: &'a Quality,
     /// The headline, such as the name of the app and its variant.
     pub title: &'a str,
@@ -27,11 +27,11 @@ pub struct Document<'a> {
     pub sources: &'a SourceDirs,
     /// The facts of the run: names and values.
     pub facts: &'a [(&'static str, String)],
-    /// The comparison with the CPU profile of Go's runtime, where there is one.
+    /// The comparison with the CPU profile of Go's runtime. `None` if that profile was not fetched.
     pub cross_check: Option<&'a CrossCheck>,
-    /// Thread time off the CPU in the run, where it was recorded.
+    /// Thread time off the CPU in the run. `None` if it was not recorded.
     pub off_cpu: Option<&'a OffCpuTime>,
-    /// Notes that the user saw.
+    /// Notes that were printed for the user.
     pub notes: &'a [String],
     /// The source of hot functions. Empty: the output holds no source.
     pub annotated: &'a [AnnotatedFunction],
@@ -43,18 +43,18 @@ pub struct Document<'a> {
     pub server: ServerRun<'a>,
     /// Events that the Go runtime reported while the run was recorded.
     pub runtime: Option<&'a RuntimeTrace>,
-    /// The range of time whose samples are shown, on their clock. `None` for all.
+    /// The shown range of time in nanoseconds, on the clock of the samples. `None` for all of the time.
     pub time: Option<&'a Range<u64>>,
 }
 
 /// The phases of a server's run, and its load.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct ServerRun<'a> {
-    /// Times on the clock of the samples. Only the samples of the window are in the profile.
+    /// The phases, with times on the clock of the samples. Only the samples of the window are in the profile.
     pub phases: &'a [Phase],
     /// The figures that the load tool printed.
     pub load: Option<&'a LoadFigures>,
-    /// How long the load ran. It began when the server was ready.
+    /// How long the load ran. The load began when the server was ready.
     #[serde(skip)]
     pub load_time: Option<Duration>,
 }
@@ -68,7 +68,7 @@ impl ServerRun<'_> {
 }
 
 impl<'a> Document<'a> {
-    /// A document of a profile alone: no facts, notes or findings.
+    /// Returns a document of a profile without facts, notes and findings.
     pub fn new(
         view: &'a View,
         quality: &'a Quality,
@@ -97,7 +97,7 @@ impl<'a> Document<'a> {
 }
 
 impl Document<'_> {
-    /// The line below the title: the event, the number of samples, the quality, and what is missing.
+    /// Returns the line below the title: the event, the number of samples, the quality, and gaps of the recording.
     pub(super) fn subtitle(&self) -> String {
         let profile = self.view.profile();
         let mut parts = vec![profile.event.name.clone()];

@@ -2,10 +2,10 @@
 
 use clap::ValueEnum;
 
-/// Width of the image unless an option says it. Browsers fit it to their window. All lengths are in pixels.
-const WIDTH: usize = 1200;
+/// Default width of the image in pixels. Browsers fit the image to their window.
+const DEFAULT_WIDTH: usize = 1200;
 
-/// Space at the left and at the right.
+/// Space at the left and at the right of the frames, in pixels.
 pub(super) const MARGIN: usize = 10;
 
 /// How a flame graph is drawn. The default is goflame's own drawing.
@@ -68,18 +68,18 @@ impl Drawing {
 
     /// Returns the width of the image in pixels.
     pub(super) fn image_width(&self) -> usize {
-        self.width.map_or(WIDTH, usize::from)
+        self.width.map_or(DEFAULT_WIDTH, usize::from)
     }
 
-    /// Returns the width of the frame of all samples in pixels.
+    /// Returns the width of the root frame in pixels.
     pub(super) fn frames_width(&self) -> usize {
         self.image_width().saturating_sub(2 * MARGIN).max(1)
     }
 
-    /// Returns the smallest weight that is drawn. `default_share` is the part of the total without an option.
-    pub(super) fn min_weight(&self, total: u64, default_share: u64) -> u64 {
+    /// Returns the smallest weight that is drawn. By default, it is `1 / default_share_divisor` of the total.
+    pub(super) fn min_weight(&self, total: u64, default_share_divisor: u64) -> u64 {
         let share = match self.min_width {
-            None => return total.div_ceil(default_share).max(1),
+            None => return total.div_ceil(default_share_divisor).max(1),
             Some(MinWidth::Pixels(pixels)) => pixels / self.frames_width() as f64,
             Some(MinWidth::Percent(percent)) => percent / 100.0,
         };

@@ -1,8 +1,8 @@
 //! The processed profile format of the Firefox Profiler, version 61 (docs-developer/CHANGELOG-formats.md and
 //! src/types/profile.ts of firefox-devtools/profiler). The profiler reads it and all older versions.
 //!
-//! Each thread has its samples, in the order of time where times are known. A stack is a call path, and a frame is a function,
-//! inlined or not. The category of a function is its origin, and its resource the file that it is in.
+//! Each thread has its samples, in the order of time if times are known. A stack is a call path, and a frame is a function,
+//! inlined or not. The category of a function is its origin, and its resource is its mapped file.
 
 use std::io::{self, BufWriter, Write};
 
@@ -17,11 +17,11 @@ use crate::views::{CallPaths, Moment, ThreadMoments};
 /// Version of the processed format.
 const VERSION: u32 = 61;
 
-/// Version of the Gecko format that the profiler expects beside it.
+/// Version of the Gecko format, which the profiler expects too.
 const GECKO_VERSION: u32 = 31;
 
-/// A type of resource: a library or program.
-const LIBRARY: u32 = 1;
+/// The resource type of libraries and programs.
+const LIBRARY_RESOURCE: u32 = 1;
 
 /// Writes the profile.
 pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -32,7 +32,7 @@ pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut tables = SharedTables::new(profile);
     let stacks = tables.stacks(&paths);
     let file = json!({
-        "meta": meta(document, threads.len()),
+        "meta": metadata(document, threads.len()),
         "libs": tables.libs(),
         "shared": tables.shared(&stacks),
         "threads": threads,
@@ -43,7 +43,7 @@ pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
     out.flush()
 }
 
-fn meta(document: &Document<'_>, threads: usize) -> Value {
+fn metadata(document: &Document<'_>, threads: usize) -> Value {
     let profile = document.view.profile();
     let event = &profile.event;
     let entry =
@@ -76,7 +76,8 @@ fn meta(document: &Document<'_>, threads: usize) -> Value {
     })
 }
 
-/// Returns the name and the colour of an origin, of those that the profiler knows. Grey marks the default.
+/// Returns the category name and the colour of an origin. The profiler knows these colours, and grey marks its default
+/// category.
 fn category(origin: Origin) -> (&'static str, &'static str) {
     match origin {
         Origin::Main => ("Main module", "orange"),
@@ -143,15 +144,15 @@ fn thread_json(profile: &Profile, thread: &ThreadMoments) -> Value {
     })
 }
 
-/// The unit of the format.
+/// Converts to milliseconds, the format's unit of time.
 fn milliseconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e6
 }
 
-/// The tables that threads share. They hold only what is in use.
+/// The tables that all threads share. They contain only entries that are in use.
 struct SharedTables<'p> {
     profile: &'p Profile,
-    /// By function: the file that it is in.
+    /// By function: its mapped file.
     mappings: Vec<Option<MappingId>>,
     strings: Interner<Box<str>>,
     libs: Interner<MappingId>,
@@ -275,7 +276,7 @@ impl<'p> SharedTables<'p> {
                 "lib": (0..resources).collect::<Vec<_>>(),
                 "name": resource_names,
                 "host": nulls(resources),
-                "type": vec![LIBRARY; resources],
+                "type": vec![LIBRARY_RESOURCE; resources],
             },
             "nativeSymbols": { "length": 0, "libIndex": [], "address": [], "name": [], "functionSize": [] },
             "sources": {

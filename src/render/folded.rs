@@ -11,8 +11,7 @@ use super::name;
 use crate::profile::Interner;
 use crate::views::{CallTree, ExpandScratch, LabelId, Node, SampleValue, TreeLabels, View, Walker, self_weight};
 
-/// Size of the output buffer in bytes.
-const BUFFER: usize = 1 << 18;
+const BUFFER_BYTES: usize = 1 << 18;
 
 /// Writes a profile as folded stacks. An empty profile gives no lines.
 pub fn write(view: &View, out: &mut dyn Write) -> io::Result<()> {
@@ -26,7 +25,7 @@ pub fn write(view: &View, out: &mut dyn Write) -> io::Result<()> {
         let functions = functions.map(|name| LabelId::intern(name::folded_frame(name), &mut labels)).collect();
         TreeLabels::new(groups, functions)
     });
-    let mut out = BufWriter::with_capacity(BUFFER, out);
+    let mut out = BufWriter::with_capacity(BUFFER_BYTES, out);
     tree.with_scratch(|scratch| {
         let ranks = ranks(labels.items());
         Lines { tree: &tree, labels: labels.items(), ranks, path: String::new(), pending: Vec::new(), scratch }
@@ -42,15 +41,15 @@ struct Lines<'a, 'v> {
     ranks: Vec<Ranks>,
     /// Frame texts of the current call path, joined by `;`.
     path: String,
-    /// A stack: the last node is written next.
+    /// Nodes whose lines are not written yet. The last one is written next.
     pending: Vec<Pending>,
     scratch: &'a mut ExpandScratch,
 }
 
 /// A node whose lines are not written yet.
 struct Pending {
-    /// Length of its callers' path in bytes.
-    length: usize,
+    /// Length in bytes of the path of the node's callers.
+    caller_path_length: usize,
     label: LabelId,
     lines: NodeLines,
 }
@@ -58,17 +57,17 @@ struct Pending {
 enum NodeLines {
     /// The line that ends with the node, with its self weight.
     SelfWeight(u64),
-    /// The lines of its callees.
+    /// The lines of the node's callees.
     Callees(Vec<Node>),
-    /// The lines of its callees. The node has only one walker, so they need no sorting.
+    /// The lines of the node's callees. The node has only one walker, so they need no sorting.
     OneWalker(Walker),
 }
 
 impl Lines<'_, '_> {
     fn write(mut self, groups: Vec<Node>, out: &mut impl Write) -> io::Result<()> {
         self.add(groups);
-        while let Some(Pending { length, label, lines }) = self.pending.pop() {
-            self.path.truncate(length);
+        while let Some(Pending { caller_path_length, label, lines }) = self.pending.pop() {
+            self.path.truncate(caller_path_length);
             self.path.push_str(&self.labels[label.index()]);
             match lines {
                 NodeLines::SelfWeight(weight) => writeln!(out, "{} {weight}", self.path)?,
@@ -84,20 +83,20 @@ impl Lines<'_, '_> {
         if !self.path.is_empty() {
             self.path.push(';');
         }
-        let (length, first) = (self.path.len(), self.pending.len());
+        let (caller_path_length, first) = (self.path.len(), self.pending.len());
         for Node { label, cumulative, walkers, .. } in nodes {
             if let [walker] = walkers[..]
                 && self.tree.next(&mut { walker }).is_some()
             {
-                self.pending.push(Pending { length, label, lines: NodeLines::OneWalker(walker) });
+                self.pending.push(Pending { caller_path_length, label, lines: NodeLines::OneWalker(walker) });
                 continue;
             }
             let callees = self.tree.expand(walkers, self.scratch);
             if let Some(weight) = self_weight(cumulative, callees.iter().map(|callee| callee.cumulative)) {
-                self.pending.push(Pending { length, label, lines: NodeLines::SelfWeight(weight) });
+                self.pending.push(Pending { caller_path_length, label, lines: NodeLines::SelfWeight(weight) });
             }
             if !callees.is_empty() {
-                self.pending.push(Pending { length, label, lines: NodeLines::Callees(callees) });
+                self.pending.push(Pending { caller_path_length, label, lines: NodeLines::Callees(callees) });
             }
         }
         let ranks = &self.ranks;
@@ -124,7 +123,7 @@ impl Lines<'_, '_> {
                 walker = callee;
                 continue;
             }
-            // A callee may have no frames, as filters hide them. Then its weight is a part of this line.
+            // If filters hide all frames of a callee, its weight is a part of this line.
             let nodes = self.tree.expand(callees, self.scratch);
             if let Some(weight) = self_weight(weight, nodes.iter().map(|node| node.cumulative)) {
                 writeln!(out, "{} {weight}", self.path)?;
@@ -207,7 +206,7 @@ mod tests {
         for _ in 0..3_000 {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let (bits, process) = (random >> 8, if random >> 30 == 0 { "app.d" } else { "app" });
-            // Few different callers near the root, many near the leaf, and more frames than a stack segment holds.
+            // The stacks have few different callers near the root and many near the leaf. Some have several stack segments.
             let names = (0..bits % 24).map(|at| format!("main.f{}", (bits >> (at % 7)) & (at / 3)));
             let names: Vec<String> = names.map(|name| name.replace("f3", "f1.func1")).collect();
             let frame = |(at, name): (usize, &String)| match (bits as usize >> at) % 8 {
@@ -224,10 +223,10 @@ mod tests {
         assert_eq!(folded(&fixture), lines.concat());
     }
 
-    /// Earlier, a sample was lost if only hidden frames followed where stacks with the same callers part.
+    /// Earlier, a sample was lost if only hidden frames followed the last caller that several stacks share.
     #[test]
     fn samples_whose_last_frames_are_hidden_are_kept() {
-        // Up to more frames than two stack segments hold.
+        // The deepest stacks have more frames than two stack segments.
         let filters = Filters { hide: regex::Regex::new("hidden").ok(), ..Filters::default() };
         for depth in 0..20 {
             let mut fixture = Fixture::new();

@@ -35,7 +35,7 @@ pub enum Format {
 type Renderer = fn(&Document<'_>, &mut dyn Write) -> io::Result<()>;
 
 impl Format {
-    /// The name of its file in a run directory, and its renderer.
+    /// Returns the name of the format's file in a run directory, and its renderer.
     const fn declaration(self) -> (&'static str, Renderer) {
         match self {
             Self::Svg => ("flamegraph.svg", |document, out| {
@@ -54,12 +54,12 @@ impl Format {
         }
     }
 
-    /// The name of its file in a run directory.
+    /// Returns the name of the format's file in a run directory.
     pub const fn file_name(self) -> &'static str {
         self.declaration().0
     }
 
-    /// The format of a file with this name: the one with the longest fitting ending. `None` if there is none.
+    /// Returns the format with the longest ending that the file name has. `None` if no ending fits.
     pub fn from_file_name(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
         let all =

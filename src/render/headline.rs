@@ -1,4 +1,4 @@
-//! One line about a profile of Go's runtime.
+//! One line about a profile of Go's runtime, or about a profile of waits.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -8,7 +8,8 @@ use crate::endpoint::ProfileKind;
 use crate::profile::{Origin, Profile, format_number, format_share};
 use crate::views::View;
 
-/// Returns the most important fact of a profile: how much there is, and most of it where. `None` for an empty profile.
+/// Returns the most important fact of a profile: its total, and the function with the largest part. `None` for an empty
+/// profile.
 pub fn headline(kind: ProfileKind, view: &View) -> Option<String> {
     let (profile, total) = (view.profile(), view.profile().total_weight());
     let amount = Amounts::new(profile.event.unit, total, None).format(total);
@@ -23,18 +24,18 @@ pub fn headline(kind: ProfileKind, view: &View) -> Option<String> {
         ProfileKind::Block => format!("{amount} of blocking"),
         ProfileKind::Goroutine => count("goroutine"),
         ProfileKind::Goroutineleak => format!("{} leaked", count("goroutine")),
-        // Go's runtime starts threads by itself.
+        // Go's runtime starts the threads, so no place in the user's code is responsible.
         ProfileKind::Threadcreate => return Some(count("thread")),
         ProfileKind::Trace => return None,
     };
-    Some(with_place(what, view, || {
+    Some(append_place(what, view, || {
         let hottest = view.top().functions.first()?;
         Some((profile.str(profile.function(hottest.function).display), hottest.self_weight))
     }))
 }
 
-/// Returns the most important fact of a profile of waits. `None` if no thread waited. `has_idle_threads`: whether it contains
-/// idle threads too, which have the stack of the code that ran before. Then the heaviest place says nothing about waits.
+/// Returns the most important fact of a profile of waits. `None` if no thread waited. With `has_idle_threads`, the profile
+/// contains idle threads too. Their stacks are of code that ran before, so the heaviest place says nothing about waits.
 pub fn headline_of_waits(view: &View, has_idle_threads: bool) -> Option<String> {
     let (profile, total) = (view.profile(), view.profile().total_weight());
     let amount = Amounts::new(profile.event.unit, total, None).format(total);
@@ -42,14 +43,14 @@ pub fn headline_of_waits(view: &View, has_idle_threads: bool) -> Option<String> 
         if has_idle_threads {
             format!("{amount} off the CPU, idle threads included")
         } else {
-            with_place(format!("{amount} of waiting"), view, || place_of_waits(profile))
+            append_place(format!("{amount} of waiting"), view, || heaviest_place_of_waits(profile))
         }
     })
 }
 
-/// The place with most of the waits, and their weight: the innermost function outside of the kernel, in which every wait ends,
-/// or the process if there is none.
-fn place_of_waits(profile: &Profile) -> Option<(&str, u64)> {
+/// Returns the place with the largest weight of waits, and this weight. The place of a wait is its innermost function outside
+/// of the kernel, or the process if all functions are in the kernel.
+fn heaviest_place_of_waits(profile: &Profile) -> Option<(&str, u64)> {
     let mut weights = BTreeMap::new();
     for sample in profile.samples() {
         let mut functions = profile.frames_leaf_first(sample.stack).map(|frame| profile.function(frame.function));
@@ -61,24 +62,24 @@ fn place_of_waits(profile: &Profile) -> Option<(&str, u64)> {
     weights.into_iter().max_by_key(|(place, weight)| (*weight, Reverse(*place)))
 }
 
-/// Adds the function of the user's code where most of a profile is, or the place that `elsewhere` returns with its weight if
-/// the profile has no such code.
-fn with_place<'v>(what: String, view: &'v View, elsewhere: impl FnOnce() -> Option<(&'v str, u64)>) -> String {
+/// Appends the heaviest function of the user's code to a text. If the profile has none, appends the place that `elsewhere`
+/// returns with its weight.
+fn append_place<'v>(text: String, view: &'v View, elsewhere: impl FnOnce() -> Option<(&'v str, u64)>) -> String {
     let (profile, total) = (view.profile(), view.profile().total_weight());
-    // Goroutines that wait end in the runtime, and memory is allocated there: the user's code says more.
-    let mut of_own = BTreeMap::new();
-    for line in view.own_lines() {
-        let weight: &mut u64 = of_own.entry(line.function).or_default();
+    // Waits and allocations have their leaf in the runtime, so the user's code says more.
+    let mut weights = BTreeMap::new();
+    for line in view.user_code_lines() {
+        let weight: &mut u64 = weights.entry(line.function).or_default();
         *weight = weight.saturating_add(line.weight);
     }
-    let own = of_own.into_iter().max_by_key(|(function, weight)| (*weight, Reverse(*function)));
+    let own = weights.into_iter().max_by_key(|(function, weight)| (*weight, Reverse(*function)));
     let own = own.map(|(function, weight)| (profile.str(profile.function(function).display), weight));
     match own.or_else(elsewhere) {
         Some((place, weight)) => match format_share(weight, total, None).as_str() {
-            "100 %" => format!("{what}, all at {place}"),
-            share => format!("{what}, {share} at {place}"),
+            "100 %" => format!("{text}, all at {place}"),
+            share => format!("{text}, {share} at {place}"),
         },
-        None => what,
+        None => text,
     }
 }
 
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_are_where_the_code_outside_of_the_kernel_waits() {
+    fn a_wait_counts_for_the_innermost_function_outside_of_the_kernel() {
         let mut fixture = Fixture::new_cycles();
         fixture.period = 1;
         let shown = |fixture: &Fixture, idle| {
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_profile_has_no_headline_unless_that_is_good_news() {
+    fn an_empty_profile_has_no_headline_unless_it_is_of_leaked_goroutines() {
         let view = View::new(Fixture::new().profile, By::Process);
         assert_eq!(headline(ProfileKind::Mutex, &view), None);
         assert_eq!(headline(ProfileKind::Goroutineleak, &view).unwrap(), "no goroutine leaked");

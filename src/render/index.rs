@@ -9,10 +9,10 @@ use super::page::{self, STYLE};
 const PAGE: &str = include_str!("../../templates/index/page.html");
 const INDEX_STYLE: &str = include_str!("../../templates/index/page.css");
 
-/// Size of the picture of a trend, in its own units.
-const WIDTH: f64 = 600.0;
-const HEIGHT: f64 = 120.0;
-const MARGIN: f64 = 10.0;
+/// Size of a trend's picture, in units of its view box.
+const PICTURE_WIDTH: f64 = 600.0;
+const PICTURE_HEIGHT: f64 = 120.0;
+const PICTURE_MARGIN: f64 = 10.0;
 
 /// The content of the page.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,38 +23,38 @@ pub struct Index {
     pub runs: Vec<IndexedRun>,
     /// The trends. Those with changes come first.
     pub trends: Vec<Trend>,
-    /// Fewest runs in which changes are looked for.
+    /// Trends of fewer runs are not searched for changes.
     pub min_series: usize,
 }
 
 /// A run in the table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IndexedRun {
-    /// Id: only letters, digits, `-` and `_`.
+    /// Id of the run. It has only letters, digits, `-` and `_`.
     pub id: String,
-    /// The shortest name by which it is found.
+    /// The shortest name by which goflame finds the run.
     pub name: String,
-    /// Time of the start.
+    /// Start time of the run.
     pub time: String,
     /// Name of the app.
     pub app: String,
-    /// Variant.
+    /// Variant of the build.
     pub variant: String,
     /// Commit, shortened.
     pub commit: String,
-    /// CPU time.
+    /// CPU time of the workload.
     pub cpu: String,
     /// Function with the largest self weight.
     pub hottest: String,
     /// Grade of quality, or why the run failed.
     pub result: String,
     /// Whether the workload failed.
-    pub failed: bool,
-    /// Size of its files.
+    pub has_failed: bool,
+    /// Size of the run's files.
     pub size: String,
-    /// Tags.
+    /// Tags of the run.
     pub tags: String,
-    /// Reports: their names, and their paths relative to the page.
+    /// Names of the reports, and their paths relative to the page.
     pub reports: Vec<(&'static str, String)>,
     /// Arguments of the workload.
     pub arguments: String,
@@ -63,23 +63,23 @@ pub struct IndexedRun {
 /// A figure of comparable runs, in the order of the runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trend {
-    /// The runs: app, variant and arguments.
-    pub runs_of: String,
+    /// App, variant and arguments, which all runs of the trend share.
+    pub shared_settings: String,
     /// Name of the figure.
     pub figure: String,
     /// Unit of the figure.
     pub unit: String,
-    /// Ids of the runs and their figures, oldest first. Not empty.
+    /// The ids of the runs and their figures, oldest first. Never empty.
     pub points: Vec<(String, f64)>,
-    /// The parts between change points: position of the first point, and median.
+    /// The levels between change points: position of the first point, and median.
     pub levels: Vec<(usize, f64)>,
 }
 
 /// Writes the page.
 pub fn write(index: &Index, out: &mut dyn Write) -> io::Result<()> {
     let style = format!("{STYLE}{INDEX_STYLE}");
-    let policy = page::policy(&style, None);
-    let title = text(&index.title);
+    let policy = page::content_security_policy(&style, None);
+    let title = html_text(&index.title);
     let runs = index.runs.len();
     let changed = index.trends.iter().filter(|trend| trend.levels.len() > 1).count();
     let summary = if runs == 1 { "1 run.".to_owned() } else { format!("{runs} runs.") };
@@ -87,7 +87,7 @@ pub fn write(index: &Index, out: &mut dyn Write) -> io::Result<()> {
         0 => summary,
         changed => format!("{summary} <a href=\"#trends-heading\">Figures that may have changed: {changed}</a>."),
     };
-    let rows: String = index.runs.iter().map(row).collect();
+    let rows: String = index.runs.iter().map(table_row).collect();
     let trends: String = index.trends.iter().map(|trend| trend_item(trend, index.min_series)).collect();
     let trends = if trends.is_empty() {
         "    <p>A trend needs at least two runs of one app with the same variant and arguments.</p>\n".to_owned()
@@ -112,21 +112,22 @@ pub fn write(index: &Index, out: &mut dyn Write) -> io::Result<()> {
     page::write(PAGE, value, out)
 }
 
-/// A text as the content of an element.
-fn text(text: &str) -> String {
+/// Returns a text as the content of an HTML element.
+fn html_text(text: &str) -> String {
     escape(&sanitize(text))
 }
 
-fn row(run: &IndexedRun) -> String {
-    let IndexedRun { id, reports, failed, result, .. } = run;
+fn table_row(run: &IndexedRun) -> String {
+    let IndexedRun { id, reports, has_failed, result, .. } = run;
     let mut links = String::new();
     for (name, path) in reports {
         let _ = write!(links, "<a href=\"{path}\" aria-label=\"{name} of {id}\">{name}</a>");
     }
-    let class = if *failed { "failed" } else { result };
+    let class = if *has_failed { "failed" } else { result };
     let class = if ["good", "fair", "poor", "failed"].contains(&class) { class } else { "" };
     let IndexedRun { time, app, variant, cpu, hottest, tags, commit, size, name, arguments, .. } = run;
-    let cells = [time, app, variant, cpu, hottest, result, tags, commit, size, name, arguments].map(|cell| text(cell));
+    let cells =
+        [time, app, variant, cpu, hottest, result, tags, commit, size, name, arguments].map(|cell| html_text(cell));
     let [time, app, variant, cpu, hottest, result, tags, commit, size, name, arguments] = cells;
     format!(
         "        <tr id=\"{id}\"><th scope=\"row\">{time}</th><td>{links}</td><td>{app}</td><td>{variant}</td>\
@@ -136,8 +137,8 @@ fn row(run: &IndexedRun) -> String {
 }
 
 fn trend_item(trend: &Trend, min_series: usize) -> String {
-    let Trend { runs_of, figure, unit, points, levels } = trend;
-    let amount = |value: f64| text(&format!("{} {unit}", significant(value)));
+    let Trend { shared_settings, figure, unit, points, levels } = trend;
+    let amount = |value: f64| html_text(&format!("{} {unit}", format_significant(value)));
     let figures = || points.iter().map(|(_, value)| *value);
     let (low, high) = (figures().fold(f64::INFINITY, f64::min), figures().fold(f64::NEG_INFINITY, f64::max));
     let range = format!("{} runs, from {} to {}", points.len(), amount(low), amount(high));
@@ -159,21 +160,23 @@ fn trend_item(trend: &Trend, min_series: usize) -> String {
         ..=1 => "<p>No change beyond chance.</p>".to_owned(),
         _ => format!("<ul>{hints}</ul>"),
     };
-    let label = text(&format!("{figure} of {runs_of}")).replace('"', "&quot;");
+    let label = html_text(&format!("{figure} of {shared_settings}")).replace('"', "&quot;");
     format!(
-        "      <li><h3>{} · {}</h3><p>{range}</p><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}: {range}\">{}</svg>{verdict}</li>\n",
-        text(runs_of),
-        text(figure),
-        picture(points, levels, low, high)
+        "      <li><h3>{} · {}</h3><p>{range}</p><svg viewBox=\"0 0 {PICTURE_WIDTH} {PICTURE_HEIGHT}\" role=\"img\" aria-label=\"{label}: {range}\">{}</svg>{verdict}</li>\n",
+        html_text(shared_settings),
+        html_text(figure),
+        svg_elements(points, levels, low, high)
     )
 }
 
-/// The elements of the picture of a trend. The bottom is 0, so that a small change looks small.
-fn picture(points: &[(String, f64)], levels: &[(usize, f64)], low: f64, high: f64) -> String {
+/// Returns the SVG elements of a trend's picture. The bottom is 0, so that a small change looks small.
+fn svg_elements(points: &[(String, f64)], levels: &[(usize, f64)], low: f64, high: f64) -> String {
     let (bottom, top) = (low.min(0.0), high.max(low.min(0.0) + f64::MIN_POSITIVE));
-    let step = (WIDTH - 2.0 * MARGIN) / points.len().saturating_sub(1).max(1) as f64;
-    let x = |at: f64| MARGIN + at * step;
-    let y = |value: f64| HEIGHT - MARGIN - (value - bottom) / (top - bottom) * (HEIGHT - 2.0 * MARGIN);
+    let step = (PICTURE_WIDTH - 2.0 * PICTURE_MARGIN) / points.len().saturating_sub(1).max(1) as f64;
+    let x = |at: f64| PICTURE_MARGIN + at * step;
+    let y = |value: f64| {
+        PICTURE_HEIGHT - PICTURE_MARGIN - (value - bottom) / (top - bottom) * (PICTURE_HEIGHT - 2.0 * PICTURE_MARGIN)
+    };
     let mut picture = String::new();
     let ends = levels.iter().skip(1).map(|(start, _)| *start).chain([points.len()]);
     for ((start, median), end) in levels.iter().zip(ends) {
@@ -181,13 +184,13 @@ fn picture(points: &[(String, f64)], levels: &[(usize, f64)], low: f64, high: f6
         let height = y(*median);
         if start > 0.0 {
             let at = x(start - 0.5);
-            let _ = write!(picture, "<path class=\"change\" d=\"M{at:.1} 0V{HEIGHT}\"/>");
+            let _ = write!(picture, "<path class=\"change\" d=\"M{at:.1} 0V{PICTURE_HEIGHT}\"/>");
         }
         let _ = write!(picture, "<path class=\"level\" d=\"M{:.1} {height:.1}H{:.1}\"/>", x(start), x(end - 1.0));
     }
     for (at, (id, value)) in points.iter().enumerate() {
         let (cx, cy) = (x(at as f64), y(*value));
-        let title = significant(*value);
+        let title = format_significant(*value);
         let _ =
             write!(picture, "<circle cx=\"{cx:.1}\" cy=\"{cy:.1}\" r=\"3.5\"><title>{id}: {title}</title></circle>");
     }
@@ -195,7 +198,7 @@ fn picture(points: &[(String, f64)], levels: &[(usize, f64)], low: f64, high: f6
 }
 
 /// Formats a figure with four significant digits.
-fn significant(value: f64) -> String {
+fn format_significant(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return value.to_string();
     }
@@ -211,16 +214,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_have_four_digits() {
+    fn figures_have_four_significant_digits() {
         for (value, expected) in
             [(0.0, "0"), (1.0, "1.000"), (0.012_345, "0.01235"), (123.456, "123.5"), (99_999.5, "100000")]
         {
-            assert_eq!(significant(value), expected);
+            assert_eq!(format_significant(value), expected);
         }
     }
 
     #[test]
-    fn names_cannot_leave_their_place() {
+    fn hostile_names_stay_plain_text() {
         let evil = "</script>\"'><img src=x onerror=alert(1)>\u{202e}]]>";
         let run = IndexedRun {
             id: "20260101-000000-a-0000".into(),
@@ -232,14 +235,14 @@ mod tests {
             cpu: evil.into(),
             hottest: evil.into(),
             result: evil.into(),
-            failed: false,
+            has_failed: false,
             size: evil.into(),
             tags: evil.into(),
             reports: vec![("report", "runs/20260101-000000-a-0000/report.html".into())],
             arguments: evil.into(),
         };
         let trend = Trend {
-            runs_of: evil.into(),
+            shared_settings: evil.into(),
             figure: evil.into(),
             unit: evil.into(),
             points: vec![(run.id.clone(), 1.0), (run.id.clone(), 2.0)],

@@ -8,7 +8,7 @@
 //!     "depth": 0,                          number of callers
 //!     "name": "main.Map[go.shape.int]", "display": "main.Map[...]", "file": "/src/main.go", "line": 12,
 //!     "origin": "main",                    a group of samples has only "depth", "group", "self" and "cumulative"
-//!     "inlined": false,                    whether the compiler inlined all of these calls
+//!     "inlined": false,                    true: the compiler inlined all of these calls
 //!     "self": 0, "cumulative": 0
 //!   }],
 //!   "left_out": 57,                        with "tree": number of calls below `--min-share`
@@ -39,7 +39,7 @@ use crate::views::{HotPath, Neighbours, Outline, OutlineNode, OutlineRow, View};
 /// Version of this format.
 const SCHEMA: u32 = 1;
 
-/// Names and place of a function.
+/// Names and source place of a function.
 #[derive(Serialize)]
 struct FunctionName<'p> {
     name: &'p str,
@@ -50,7 +50,7 @@ struct FunctionName<'p> {
 }
 
 #[derive(Serialize)]
-struct Weighted<'p> {
+struct WeightedFunction<'p> {
     #[serde(flatten)]
     function: FunctionName<'p>,
     weight: u64,
@@ -113,8 +113,10 @@ pub fn write_neighbours(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let profile = view.profile();
-    let weighted = |rows: &[(FunctionId, u64)]| -> Vec<Weighted<'_>> {
-        rows.iter().map(|(id, weight)| Weighted { function: function_name(profile, *id), weight: *weight }).collect()
+    let weighted = |rows: &[(FunctionId, u64)]| -> Vec<WeightedFunction<'_>> {
+        rows.iter()
+            .map(|(id, weight)| WeightedFunction { function: function_name(profile, *id), weight: *weight })
+            .collect()
     };
     let function = |one: &Neighbours| {
         let fields = json!({
@@ -124,7 +126,7 @@ pub fn write_neighbours(
             "callers": weighted(&one.callers),
             "callees": weighted(&one.callees),
         });
-        merged(json!(function_name(profile, one.function)), fields)
+        merge_objects(json!(function_name(profile, one.function)), fields)
     };
     write(view, &json!({ "functions": functions.iter().map(function).collect::<Vec<_>>(), "others": others }), out)
 }
@@ -159,12 +161,12 @@ pub fn write_source(
             "note": note,
             "lines": lines.collect::<Vec<_>>(),
         });
-        merged(json!(function_name(profile, weights.function)), fields)
+        merge_objects(json!(function_name(profile, weights.function)), fields)
     };
     write(view, &json!({ "functions": functions.iter().map(function).collect::<Vec<_>>(), "others": others }), out)
 }
 
-/// Writes the fields of a view after those that all views have.
+/// Writes the fields that all views have, followed by the fields of this view.
 fn write(view: &View, fields: &Value, out: &mut dyn Write) -> io::Result<()> {
     let event = &view.profile().event;
     let head = json!({
@@ -173,12 +175,12 @@ fn write(view: &View, fields: &Value, out: &mut dyn Write) -> io::Result<()> {
         "unit": event.unit,
         "total": view.top().total,
     });
-    serde_json::to_writer_pretty(&mut *out, &merged(head, fields.clone()))?;
+    serde_json::to_writer_pretty(&mut *out, &merge_objects(head, fields.clone()))?;
     out.write_all(b"\n")?;
     out.flush()
 }
 
-fn merged(head: Value, fields: Value) -> Value {
+fn merge_objects(head: Value, fields: Value) -> Value {
     let mut all = Map::new();
     for part in [head, fields] {
         if let Value::Object(part) = part {

@@ -1,7 +1,7 @@
-//! A profile as Markdown, for a comment on a pull request: what was run, how far the profile can be trusted, the lines of the
-//! user's code, the hottest functions and the hottest call path.
+//! A profile as Markdown, for a comment on a pull request: the facts of the run, the quality, the lines of the user's code,
+//! the hottest functions and the hottest call path.
 //!
-//! Names are written as code, in which Markdown and HTML mean nothing. The text is far shorter than GitHub's limit of 65,536
+//! Names are written as code, so Markdown and HTML in names have no effect. The text is shorter than GitHub's limit of 65,536
 //! characters.
 
 use std::fmt::Write as _;
@@ -13,39 +13,38 @@ use super::{columns, name};
 use crate::profile::{Assessment, FunctionId, Profile, format_number, format_share};
 use crate::views::Top;
 
-/// Longer texts are shortened in the middle.
-const MAX_TEXT: usize = 160;
+/// Maximum width of a text in columns. Longer texts are shortened in the middle.
+const MAX_TEXT_WIDTH: usize = 160;
 
-/// Maximum length in bytes, with some room for a text around it.
+/// Maximum length of the text in bytes. GitHub's limit leaves room for a text around it.
 const MAX_BYTES: usize = 60_000;
 
-/// Maximum number of rows of a table.
-const ROWS: usize = 20;
+const MAX_ROWS: usize = 20;
 
-/// Maximum number of facts, reasons and notes, each.
-const ITEMS: usize = 20;
+/// Maximum number of items in each list: facts, reasons, notes.
+const MAX_ITEMS: usize = 20;
 
-/// Number of calls that a long call path keeps at the root, and at the leaf. The middle is cut.
+/// Number of calls that a long call path keeps at its root and at its leaf. The middle is cut.
 const PATH_ENDS: [usize; 2] = [8, 16];
 
 /// Writes the profile.
 pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut page = MarkdownPage::default();
     let Assessment { grade, reasons } = document.quality.assess();
-    page.line(&format!("### {}", code(document.title)));
-    page.line("");
-    page.line(&escape(&document.subtitle()));
+    page.write_line(&format!("### {}", code(document.title)));
+    page.write_line("");
+    page.write_line(&escape(&document.subtitle()));
     let facts = document.facts.iter().map(|(name, value)| format!("{}: {}", escape(name), code(value)));
-    page.list("", facts);
-    page.list(&format!("Quality {grade}:"), reasons.iter().map(|reason| code(reason)));
-    page.list("Notes:", document.notes.iter().map(|note| code(note)));
+    page.write_list("", facts);
+    page.write_list(&format!("Quality {grade}:"), reasons.iter().map(|reason| code(reason)));
+    page.write_list("Notes:", document.notes.iter().map(|note| code(note)));
     let figures = MarkdownFigures::new(document);
     if figures.top.total == 0 {
-        page.line("\nNo samples.");
+        page.write_line("\nNo samples.");
     } else {
-        own_lines(&figures, document, &mut page);
-        functions(&figures, &mut page);
-        path(&figures, &mut page);
+        write_user_code_lines(&figures, document, &mut page);
+        write_functions(&figures, &mut page);
+        write_path(&figures, &mut page);
     }
     out.write_all(page.text.as_bytes())?;
     out.flush()
@@ -73,56 +72,56 @@ impl<'a> MarkdownFigures<'a> {
         format!("{} | {}", escape(&self.amounts.format(weight)), escape(&share))
     }
 
-    fn function(&self, id: FunctionId) -> String {
+    fn function_code(&self, id: FunctionId) -> String {
         code(self.profile.str(self.profile.function(id).display))
     }
 }
 
-fn own_lines(figures: &MarkdownFigures<'_>, document: &Document<'_>, page: &mut MarkdownPage) {
-    let lines = document.view.own_lines();
+fn write_user_code_lines(figures: &MarkdownFigures<'_>, document: &Document<'_>, page: &mut MarkdownPage) {
+    let lines = document.view.user_code_lines();
     if lines.is_empty() {
         return;
     }
-    page.line("\n**In your code** (the last line of yours in each stack, and what it calls)\n");
-    page.line("| | | line | function |");
-    page.line("| ---: | ---: | --- | --- |");
-    for line in lines.iter().take(ROWS) {
+    page.write_line("\n**In your code** (the last line of yours in each stack, and what it calls)\n");
+    page.write_line("| | | line | function |");
+    page.write_line("| ---: | ---: | --- | --- |");
+    for line in lines.iter().take(MAX_ROWS) {
         let place = name::place(figures.profile.str(figures.profile.function(line.function).file), line.line);
-        let callee = line.callee.map(|callee| format!(" → {}", figures.function(callee))).unwrap_or_default();
-        let function = figures.function(line.function);
-        page.line(&format!("| {} | {} | {function}{callee} |", figures.cells(line.weight), code(&place)));
+        let callee = line.callee.map(|callee| format!(" → {}", figures.function_code(callee))).unwrap_or_default();
+        let function = figures.function_code(line.function);
+        page.write_line(&format!("| {} | {} | {function}{callee} |", figures.cells(line.weight), code(&place)));
     }
-    page.others(lines.len(), "line");
+    page.write_omitted(lines.len(), "line");
 }
 
-fn functions(figures: &MarkdownFigures<'_>, page: &mut MarkdownPage) {
-    page.line("\n**Hottest functions**\n");
-    page.line("| self | | cumulative | | function |");
-    page.line("| ---: | ---: | ---: | ---: | --- |");
+fn write_functions(figures: &MarkdownFigures<'_>, page: &mut MarkdownPage) {
+    page.write_line("\n**Hottest functions**\n");
+    page.write_line("| self | | cumulative | | function |");
+    page.write_line("| ---: | ---: | ---: | ---: | --- |");
     let functions = &figures.top.functions;
-    for row in functions.iter().take(ROWS) {
+    for row in functions.iter().take(MAX_ROWS) {
         let (own, cumulative) = (figures.cells(row.self_weight), figures.cells(row.cumulative_weight));
-        page.line(&format!("| {own} | {cumulative} | {} |", figures.function(row.function)));
+        page.write_line(&format!("| {own} | {cumulative} | {} |", figures.function_code(row.function)));
     }
-    page.others(functions.len(), "function");
+    page.write_omitted(functions.len(), "function");
 }
 
-fn path(figures: &MarkdownFigures<'_>, page: &mut MarkdownPage) {
+fn write_path(figures: &MarkdownFigures<'_>, page: &mut MarkdownPage) {
     let path = &figures.top.path;
     if path.is_empty() {
         return;
     }
-    page.line("\n**Hottest call path**\n");
-    page.line("| cumulative | | calls |");
-    page.line("| ---: | ---: | --- |");
+    page.write_line("\n**Hottest call path**\n");
+    page.write_line("| cumulative | | calls |");
+    page.write_line("| ---: | ---: | --- |");
     let [head, tail] = PATH_ENDS;
     let cut = head..path.len().saturating_sub(tail).max(head);
     for (at, step) in path.iter().enumerate() {
         if at == cut.start && cut.len() > 1 {
-            page.line(&format!("| | | … {} more calls … |", cut.len()));
+            page.write_line(&format!("| | | … {} more calls … |", cut.len()));
         }
         if cut.len() < 2 || !cut.contains(&at) {
-            page.line(&format!("| {} | {} |", figures.cells(step.weight), figures.function(step.function)));
+            page.write_line(&format!("| {} | {} |", figures.cells(step.weight), figures.function_code(step.function)));
         }
     }
 }
@@ -135,7 +134,7 @@ struct MarkdownPage {
 }
 
 impl MarkdownPage {
-    fn line(&mut self, line: &str) {
+    fn write_line(&mut self, line: &str) {
         self.is_full |= self.text.len() + line.len() > MAX_BYTES;
         if !self.is_full {
             // Writing to a string cannot fail.
@@ -143,38 +142,38 @@ impl MarkdownPage {
         }
     }
 
-    fn list(&mut self, title: &str, items: impl ExactSizeIterator<Item = String>) {
-        let hidden = items.len().saturating_sub(ITEMS);
+    fn write_list(&mut self, title: &str, items: impl ExactSizeIterator<Item = String>) {
+        let hidden = items.len().saturating_sub(MAX_ITEMS);
         if items.len() > 0 {
-            self.line(&if title.is_empty() { String::new() } else { format!("\n{title}\n") });
+            self.write_line(&if title.is_empty() { String::new() } else { format!("\n{title}\n") });
         }
-        for item in items.take(ITEMS) {
-            self.line(&format!("- {item}"));
+        for item in items.take(MAX_ITEMS) {
+            self.write_line(&format!("- {item}"));
         }
         if hidden > 0 {
-            self.line(&format!("- … and {hidden} more"));
+            self.write_line(&format!("- … and {hidden} more"));
         }
     }
 
-    /// Tells how many rows a table leaves out.
-    fn others(&mut self, rows: usize, noun: &str) {
-        let others = rows.saturating_sub(ROWS);
+    /// Writes how many rows a table leaves out.
+    fn write_omitted(&mut self, rows: usize, noun: &str) {
+        let others = rows.saturating_sub(MAX_ROWS);
         if others > 0 {
             let plural = if others == 1 { "" } else { "s" };
-            self.line(&format!("\n{} other {noun}{plural}", format_number(others as u64)));
+            self.write_line(&format!("\n{} other {noun}{plural}", format_number(others as u64)));
         }
     }
 }
 
-/// Returns a text as code, in which Markdown and HTML mean nothing. A table ends a cell at `|` even in code.
+/// Returns a text as code, so that Markdown and HTML in it have no effect. `|` is escaped: it ends a table cell even in code.
 pub(super) fn code(text: &str) -> String {
-    let text = columns::shorten(text, MAX_TEXT);
+    let text = columns::shorten(text, MAX_TEXT_WIDTH);
     let mut code = String::from("`");
     for char in name::clean(&text).chars() {
         match char {
             '`' => code.push('\''),
             '|' => {
-                // A backslash before the one that escapes the bar would be escaped itself.
+                // Two backslashes would be an escaped backslash, and the bar would end the cell.
                 code.truncate(code.trim_end_matches('\\').len());
                 code.push_str("\\|");
             }
@@ -185,7 +184,7 @@ pub(super) fn code(text: &str) -> String {
     code
 }
 
-/// Escapes what Markdown and HTML would interpret in a text of goflame with names of events.
+/// Escapes the characters of a text that Markdown or HTML would interpret.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for char in name::sanitize(text).chars() {
@@ -202,7 +201,7 @@ mod tests {
     use super::{code, escape};
 
     #[test]
-    fn names_cannot_leave_their_cell() {
+    fn hostile_names_stay_in_their_table_cell() {
         assert_eq!(code("a|b"), r"`a\|b`");
         assert_eq!(code(r"a\\|b\"), r"`a\|b\`");
         assert_eq!(code("`</code><script>"), "`'</code><script>`");

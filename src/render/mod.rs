@@ -1,8 +1,8 @@
-//! `View` → bytes in a `Write`: flame graphs, folded stacks, JSON of several kinds, Markdown, terminal report. `pprof`
-//! writes pprof.
+//! `View` → bytes in a `Write`: flame graphs, folded stacks, JSON of several kinds, Markdown, terminal report. Only pprof
+//! files are written elsewhere, by [`pprof`](crate::pprof).
 //!
-//! Each format is a module with a `write` function, and [`Format`] is the list of those that users can name. The output depends only on the arguments: the same input gives the
-//! same bytes. Numbers and layout are computed first and written second.
+//! Each format is a module with a `write` function. [`Format`] lists the formats that users can name. The output depends
+//! only on the arguments: the same input gives the same bytes. Numbers and layout are computed first and written second.
 //!
 //! Must not read the clock and must not open files. Every `write` ends with a flush, so that a full disk is an error. A
 //! renderer fails only if its writer fails, so it returns the plain [`std::io::Error`]. The caller adds the path.

@@ -1,4 +1,4 @@
-//! Makes names safe to show. Symbol tables may contain characters that terminals would execute and XML forbids.
+//! Makes names safe to show. Symbol tables can contain characters that terminals would execute and that XML forbids.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -12,9 +12,9 @@ pub(super) fn clean(name: &str) -> Cow<'_, str> {
     if name.is_empty() { Cow::Borrowed(UNKNOWN) } else { sanitize(name) }
 }
 
-/// Replaces unsafe characters of a text, which becomes one line. Unsafe are control characters, such as the escape that
-/// starts a terminal command; marks that change the writing direction, which make text look like another text; and U+FFFE
-/// and U+FFFF, which XML forbids.
+/// Makes a text one line without unsafe characters. Unsafe are control characters, such as the escape that starts a terminal
+/// command. Unsafe are also marks that change the writing direction, because they make a text look like another text. U+FFFE
+/// and U+FFFF are unsafe because XML forbids them.
 pub fn sanitize(text: &str) -> Cow<'_, str> {
     if text.chars().any(|c| replacement(c).is_some()) {
         Cow::Owned(text.chars().map(|c| replacement(c).unwrap_or(c)).collect())
@@ -28,7 +28,7 @@ pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Writes the unsafe characters of a JSON text as escapes, so that it means the same, but a terminal and an editor show them.
+/// Escapes the unsafe characters of a JSON text. The text keeps its meaning, and terminals and editors show the escapes.
 pub(super) fn escape_json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
@@ -42,6 +42,7 @@ pub(super) fn escape_json(json: &str) -> String {
     escaped
 }
 
+/// Returns the replacement of an unsafe character. `None` for a safe one.
 fn replacement(c: char) -> Option<char> {
     match c {
         '\t' | '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => Some(' '),

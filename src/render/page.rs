@@ -1,4 +1,4 @@
-//! Pages in one file: a template with values in it, and a policy that lets nothing but the page's own style and script run.
+//! HTML pages in one file: a template, its values, and a policy that allows only the style and the script of the page.
 
 use std::io::{self, Write};
 
@@ -13,13 +13,13 @@ pub(super) const STYLE: &str = include_str!("../../templates/report/page.css");
 const HEAD: &str = include_str!("../../templates/head.html");
 
 /// Returns the Content-Security-Policy of a page with this style and script.
-pub(super) fn policy(style: &str, script: Option<&str>) -> String {
+pub(super) fn content_security_policy(style: &str, script: Option<&str>) -> String {
     let source = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text.as_bytes())));
     let script = script.map_or_else(String::new, |script| format!("script-src {}; ", source(script)));
     format!("default-src 'none'; {script}style-src {}; base-uri 'none'; form-action 'none'", source(style))
 }
 
-/// Writes the head of a page and its template, in which `{name}` stands for a value.
+/// Writes the head of a page and its template. Replaces each `{name}` by its value.
 pub(super) fn write<'v>(template: &str, value: impl Fn(&str) -> &'v str, out: &mut dyn Write) -> io::Result<()> {
     for part in [HEAD, template] {
         let mut rest = part;

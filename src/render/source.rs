@@ -30,7 +30,7 @@ pub enum SourceText {
     },
     /// The file was not found, or is not read.
     Absent {
-        /// Why.
+        /// Why there is no source.
         reason: String,
     },
 }
@@ -45,8 +45,8 @@ impl SourceText {
     }
 }
 
-/// Returns the numbers of the lines that are shown of a function that begins at a line: that line, and the lines with weight
-/// with their context. The context does not reach above the function.
+/// Returns the numbers of the shown lines of a function: its first line `start`, and the lines with weight with their
+/// context. The context does not reach above `start`.
 pub fn wanted_lines(weights: &FunctionLines, start: u32) -> BTreeSet<u32> {
     let sampled = weights.lines.keys().copied().filter(|line| *line > 0);
     let first = |line: u32| line.saturating_sub(CONTEXT).max(start.min(line)).max(1);

@@ -1,5 +1,5 @@
 //! The file format of speedscope (<https://www.speedscope.app/file-format-schema.json>): one sampled profile for each group
-//! of samples, such as each process. Its samples are in the order of time where times are known.
+//! of samples, such as each process. If times are known, the samples are in the order of time.
 
 use std::io::{self, BufWriter, Write};
 
@@ -27,7 +27,7 @@ struct Shared<'a> {
     frames: &'a [SpeedscopeFrame],
 }
 
-/// A function: its lines are one frame.
+/// A function with all its lines.
 #[derive(Serialize, Clone, PartialEq, Eq, Hash)]
 struct SpeedscopeFrame {
     name: String,
@@ -56,7 +56,7 @@ struct SampledProfile {
     weights: Vec<u64>,
 }
 
-/// Writes a profile for speedscope. Consecutive samples with the same call path are one.
+/// Writes a profile for speedscope. Consecutive samples with the same call path are merged.
 pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
     let (view, profile) = (document.view, document.view.profile());
     let paths = CallPaths::new(profile);

@@ -13,16 +13,15 @@
 //!   "duration_ns": 0,                time between the first and the last sample
 //!   "samples": 20134,
 //!   "total": 20194583206,            sum of all weights
-//!   "functions": [{                  the FUNCTIONS hottest by self weight and the FUNCTIONS hottest by cumulative weight;
-//!                                    sorted by self weight, cumulative weight, name
+//!   "functions": [{                  the 50 hottest by self weight and the 50 hottest by cumulative weight; sorted by self
+//!                                    weight, cumulative weight, name
 //!     "name": "main.Map[go.shape.int]", "display": "main.Map[...]",
 //!     "file": "/src/main.go", "line": 12,      place of the func keyword; "" and 0: unknown
 //!     "origin": "main",              or "module", "std", "runtime", "native", "vdso", "kernel", "unknown"
 //!     "self": 0, "self_percent": 0.0,          self weight
 //!     "cumulative": 0, "cumulative_percent": 0.0   cumulative weight, recursion counted once
 //!   }],
-//!   "own_lines": [{                  the FUNCTIONS heaviest lines of the user's code; each sample counts for the line nearest to
-//!                                    its leaf
+//!   "own_lines": [{                  the 50 heaviest lines of the user's code; each sample counts for the line nearest to its leaf
 //!     "function": "main.load", "file": "/src/main.go", "line": 14,
 //!     "callee": "regexp.MustCompile",          heaviest function called there; null: the line itself
 //!     "weight": 0, "percent": 0.0
@@ -66,9 +65,9 @@
 //!     "unknown_seconds": 0.0,        of waits without a known stack
 //!     "unfinished": 0,               waits that lasted at the end of the recording
 //!     "lost": 0,                     lost records of context switches
-//!     "size_bound": null,            {"bytes", "seconds"}: later waits are missing, as their file reached its bound then
-//!     "from_last_samples": false,    true: the stacks are those of the last CPU samples before, and
-//!                                    idle threads are in the profile
+//!     "size_bound": null,            {"bytes", "seconds"}: the file of waits reached its maximum size then; later waits are missing
+//!     "from_last_samples": false,    true: each stack is that of the thread's last CPU sample before the wait, and idle threads
+//!                                    are in the profile
 //!     "headline": "2.40 s of waiting, 62 % at main.load"     null: no thread waited
 //!   },
 //!   "quality": { "grade": "good", "summary": "good: …", "reasons": [], "figures": {…} }
@@ -88,14 +87,14 @@ use super::document::{Document, ServerRun};
 use super::name::escape_json;
 use crate::findings::ProfileFinding;
 use crate::profile::{Assessment, Grade, OffCpuTime, Origin, Profile, Quality, Unit};
-use crate::views::{CallPathStep, CrossCheck, DifferenceReason, FunctionRow, OwnLine, SharesOfFunction, Top};
+use crate::views::{CallPathStep, CrossCheck, DifferenceReason, FunctionRow, SharesOfFunction, Top, UserCodeLine};
 
 /// Version of this format.
 pub const SCHEMA: u32 = 1;
 
 /// Number of functions that are listed by self weight, and also by cumulative weight. A function that spends its time in
-/// callees may have little self weight.
-pub const FUNCTIONS: usize = 50;
+/// callees can have little self weight.
+const MAX_FUNCTIONS: usize = 50;
 
 /// Writes the summary of a profile.
 pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -119,7 +118,7 @@ struct Summary<'a> {
     samples: u64,
     total: u64,
     functions: Vec<FunctionSummary<'a>>,
-    own_lines: Vec<OwnLineSummary<'a>>,
+    own_lines: Vec<UserCodeLineSummary<'a>>,
     function_count: usize,
     path: Vec<PathStep<'a>>,
     findings: &'a [ProfileFinding],
@@ -146,7 +145,7 @@ struct FunctionSummary<'a> {
 }
 
 #[derive(Serialize)]
-struct OwnLineSummary<'a> {
+struct UserCodeLineSummary<'a> {
     function: &'a str,
     file: &'a str,
     line: u32,
@@ -203,8 +202,8 @@ impl<'a> From<&'a CrossCheck> for Comparison<'a> {
             reason: row.reason,
         };
         Self {
-            sampled_samples: check.sampled,
-            fetched_samples: check.fetched,
+            sampled_samples: check.sampled_count,
+            fetched_samples: check.fetched_count,
             signals_percent: check.signals_percent,
             unseen_percent: check.unseen_percent,
             functions: check.functions.iter().map(function).collect(),
@@ -245,7 +244,7 @@ impl<'a> Summary<'a> {
             PathStep { display, origin, weight: row.weight, percent: percent(row.weight, top.total) }
         };
         let display = |id| profile.str(profile.function(id).display);
-        let own_line = |row: &OwnLine| OwnLineSummary {
+        let own_line = |row: &UserCodeLine| UserCodeLineSummary {
             function: display(row.function),
             file: profile.str(profile.function(row.function).file),
             line: row.line,
@@ -264,12 +263,12 @@ impl<'a> Summary<'a> {
             duration_ns: profile.duration_ns,
             samples: profile.total_count(),
             total: top.total,
-            functions: hottest(top).map(function).collect(),
-            own_lines: view.own_lines().iter().take(FUNCTIONS).map(own_line).collect(),
+            functions: hottest_functions(top).map(function).collect(),
+            own_lines: view.user_code_lines().iter().take(MAX_FUNCTIONS).map(own_line).collect(),
             function_count: top.functions.len(),
             path: top.path.iter().map(step).collect(),
             findings,
-            origins: origins(profile, top),
+            origins: origin_shares(profile, top),
             server,
             off_cpu: document.off_cpu,
             runtime_pprof_comparison: document.cross_check.map(Into::into),
@@ -279,15 +278,15 @@ impl<'a> Summary<'a> {
 }
 
 /// Returns the hottest functions by self weight and by cumulative weight, in the order of [`Top::functions`].
-fn hottest(top: &Top) -> impl Iterator<Item = &FunctionRow> {
+fn hottest_functions(top: &Top) -> impl Iterator<Item = &FunctionRow> {
     let mut by_cumulative: Vec<usize> = (0..top.functions.len()).collect();
     by_cumulative.sort_by_key(|at| Reverse(top.functions[*at].cumulative_weight));
-    by_cumulative.truncate(FUNCTIONS);
-    let listed: HashSet<usize> = by_cumulative.into_iter().chain(0..FUNCTIONS).collect();
+    by_cumulative.truncate(MAX_FUNCTIONS);
+    let listed: HashSet<usize> = by_cumulative.into_iter().chain(0..MAX_FUNCTIONS).collect();
     top.functions.iter().enumerate().filter(move |(at, _)| listed.contains(at)).map(|(_, row)| row)
 }
 
-fn origins(profile: &Profile, top: &Top) -> Vec<OriginShare> {
+fn origin_shares(profile: &Profile, top: &Top) -> Vec<OriginShare> {
     let share = |origin| {
         let mut rows = top.functions.iter().filter(|row| profile.function(row.function).origin == origin).peekable();
         rows.peek()?;
@@ -390,7 +389,7 @@ mod tests {
             fixture.add("app", &format!("main.f{at}"), at + 1);
         }
         let value = summary(&fixture, &Quality::default());
-        assert_eq!(value["functions"].as_array().unwrap().len(), FUNCTIONS);
+        assert_eq!(value["functions"].as_array().unwrap().len(), MAX_FUNCTIONS);
         assert_eq!(value["functions"][0]["display"], "main.f59");
         assert_eq!(value["function_count"], 60);
     }
@@ -403,9 +402,9 @@ mod tests {
         }
         let value = summary(&fixture, &Quality::default());
         let functions = value["functions"].as_array().unwrap();
-        assert_eq!(functions.len(), FUNCTIONS + 1);
-        assert_eq!(functions[FUNCTIONS]["display"], "main.main");
-        assert_eq!(functions[FUNCTIONS]["cumulative_percent"], 100.0);
+        assert_eq!(functions.len(), MAX_FUNCTIONS + 1);
+        assert_eq!(functions[MAX_FUNCTIONS]["display"], "main.main");
+        assert_eq!(functions[MAX_FUNCTIONS]["cumulative_percent"], 100.0);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::views::{By, Diff, Normalize, Scale, View};
 
 type Renderer = Box<dyn Fn(&View, &mut dyn Write) -> io::Result<()>>;
 
-/// Returns all formats, the terminal report and all formats of the differences to an empty profile, with their names.
+/// Returns the renderers of all formats, of the terminal report and of all formats of comparisons, each with its name.
 fn renderers() -> Vec<(String, Renderer)> {
     let format = |format: &Format| -> (String, Renderer) {
         let format = *format;
@@ -27,13 +27,14 @@ fn renderers() -> Vec<(String, Renderer)> {
         };
         (format!("{format:?}"), Box::new(write))
     };
-    let layout = text::Layout { columns: 80, color: true, rows: text::ROWS, sort: text::Sort::SelfWeight };
+    let layout = text::Layout { columns: 80, color: true, rows: text::DEFAULT_ROWS, sort: text::Sort::SelfWeight };
     let report: Renderer = Box::new(move |view, out| text::write(view, layout, text::Links::default(), out));
-    let diff: Renderer = Box::new(move |view, out| differences(view, |document| write_text(document, layout, out)));
+    let diff: Renderer =
+        Box::new(move |view, out| write_comparison(view, |document| write_text(document, layout, out)));
     let diff_format = |format: &DiffFormat| -> (String, Renderer) {
         let format = *format;
         let write =
-            move |view: &View, out: &mut dyn Write| differences(view, |document| format.write(document, 20, out));
+            move |view: &View, out: &mut dyn Write| write_comparison(view, |document| format.write(document, 20, out));
         (format!("Diff{format:?}"), Box::new(write))
     };
     let formats = Format::value_variants().iter().map(format);
@@ -41,8 +42,9 @@ fn renderers() -> Vec<(String, Renderer)> {
     formats.chain(diffs).chain([("report".to_owned(), report), ("diff".to_owned(), diff)]).collect()
 }
 
-fn differences(view: &View, write: impl FnOnce(&DiffDocument<'_>) -> io::Result<()>) -> io::Result<()> {
-    let (quality, sources, old) = (&Quality::default(), &SourceDirs::default(), view_of_nothing());
+/// Writes the comparison of an empty profile with a view.
+fn write_comparison(view: &View, write: impl FnOnce(&DiffDocument<'_>) -> io::Result<()>) -> io::Result<()> {
+    let (quality, sources, old) = (&Quality::default(), &SourceDirs::default(), empty_view());
     let drawing = &Drawing::default();
     let diff = Diff::new([&old, view], Scale::new([old.profile(), view.profile()], Normalize::Time, None));
     let document = |view| Document::new(view, quality, "a|`<b>", sources, drawing);
@@ -59,7 +61,7 @@ fn differences(view: &View, write: impl FnOnce(&DiffDocument<'_>) -> io::Result<
     })
 }
 
-fn view_of_nothing() -> View {
+fn empty_view() -> View {
     view(Fixture::new())
 }
 
@@ -67,7 +69,7 @@ fn view(fixture: Fixture) -> View {
     View::new(fixture.profile, By::Process)
 }
 
-fn busy() -> Fixture {
+fn busy_fixture() -> Fixture {
     let mut fixture = Fixture::new();
     for (at, leaf) in
         ["main.a", "main.b", "runtime.mallocgc", "sort.Sort", "k:page_fault", "c:memcpy"].iter().enumerate()
@@ -81,7 +83,7 @@ fn busy() -> Fixture {
 #[test]
 fn full_disk_is_an_error_in_every_format() {
     for (format, write) in renderers() {
-        for fixture in [busy(), Fixture::new()] {
+        for fixture in [busy_fixture(), Fixture::new()] {
             let view = view(fixture);
             // The buffer holds the whole output, so that only the flush can fail.
             let mut out = BufWriter::with_capacity(1 << 20, File::options().write(true).open("/dev/full").unwrap());
@@ -101,13 +103,13 @@ fn full_disk_is_an_error_in_every_format() {
 fn same_profile_gives_same_bytes() {
     for (format, write) in renderers() {
         let (mut one, mut two) = (Vec::new(), Vec::new());
-        write(&view(busy()), &mut one).unwrap();
-        write(&view(busy()), &mut two).unwrap();
+        write(&view(busy_fixture()), &mut one).unwrap();
+        write(&view(busy_fixture()), &mut two).unwrap();
         assert!(one == two, "{format} differs");
     }
 }
 
-/// Names that break out of formats which do not expect them.
+/// Names that would break out of a format that does not escape them.
 fn hostile_names() -> Vec<String> {
     let names = [
         "<script>alert(1)</script>",
@@ -127,8 +129,8 @@ fn hostile_names() -> Vec<String> {
     names.into_iter().map(str::to_owned).chain(["n".repeat(10_000), "<&\u{202e}".repeat(2_000)]).collect()
 }
 
-/// A profile in which functions, the process, the event and the source file have hostile names.
-fn hostile() -> (View, u64) {
+/// Returns a view in which functions, the process, the event and the source file have hostile names, and its sample count.
+fn hostile_view() -> (View, u64) {
     let mut fixture = Fixture::new();
     fixture.profile.event.name = "cpu|`<b>\u{1b}[2J\u{202e}".to_owned();
     let mut stack = StackId::EMPTY;
@@ -142,7 +144,7 @@ fn hostile() -> (View, u64) {
 
 #[test]
 fn hostile_names_inject_no_escapes_markup_or_lines() {
-    let (view, count) = hostile();
+    let (view, count) = hostile_view();
     for (format, write) in renderers().into_iter().filter(|(format, _)| format != "Pprof") {
         let mut out = Vec::new();
         write(&view, &mut out).unwrap();
@@ -177,7 +179,7 @@ fn hostile_names_inject_no_escapes_markup_or_lines() {
     assert_eq!((read.profile.total_count(), read.notes), (count, Vec::new()));
 }
 
-/// Parses Markdown as GitHub does. No HTML, link or picture may come out of it, and rows must have the cells of their table.
+/// Parses Markdown as GitHub does. Fails on HTML, links and pictures, and on rows that do not have the cells of their table.
 fn assert_harmless_markdown(text: &str, format: &str) {
     use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
     let mut cells = 0;
@@ -189,7 +191,7 @@ fn assert_harmless_markdown(text: &str, format: &str) {
             Event::Start(Tag::Table(alignments)) => columns = alignments.len(),
             Event::Start(Tag::TableRow) => cells = 0,
             Event::Start(Tag::TableCell) => cells += 1,
-            // A row with more cells than the table is cut, and the last cell with a function would be lost.
+            // GitHub cuts a row with more cells than the table, so the last cell with the function would be lost.
             Event::End(TagEnd::TableRow) => assert_eq!(cells, columns, "{format}"),
             _ => {}
         }
@@ -224,7 +226,7 @@ fn markdown_stays_below_the_limit_of_github() {
 /// Every format that holds all samples holds the same total.
 #[test]
 fn totals_are_equal_in_every_format() {
-    let view = view(busy());
+    let view = view(busy_fixture());
     let json = |format: Format| -> serde_json::Value {
         let mut out = Vec::new();
         let (quality, sources, drawing) = (&Quality::default(), &SourceDirs::default(), &Drawing::default());

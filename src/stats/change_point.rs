@@ -1,18 +1,18 @@
 //! Positions at which a series of figures moves to another level.
 //!
-//! Pettitt's test (1979): at each position, the ranks before it are compared with those after it, and the largest difference
-//! counts. Only the order of figures matters, so neither one outlier nor the form of their distribution makes a change. How
-//! often chance gives as large a difference is counted on shuffled series, because Pettitt's formula is far off for the few
-//! runs of an archive. Of the positions with a difference close to the largest, the change is where two levels fit best. Both
-//! parts are then searched in the same way.
+//! Pettitt's test (1979): at each position, the ranks before the position are compared with the ranks after it, and the
+//! largest difference counts. Only the order of figures matters, so one outlier makes no change. Shuffled series show how
+//! often chance alone gives as large a difference. Pettitt's formula would be far off for the few runs of an archive.
+//! Several positions can have a difference close to the largest. The change is where two levels fit best. Both parts are
+//! then searched in the same way.
 
-/// Fewer figures show no change: even 4 low ones before 5 high ones come by chance in more than 1 % of all orders.
+/// A shorter series shows no change: chance alone puts 4 low figures before 5 high figures in more than 1 % of all orders.
 pub const MIN_SERIES: usize = 10;
 
 /// Probability to see a change in a series that has none.
-const ERROR: f64 = 0.01;
+const FALSE_CHANGE_PROBABILITY: f64 = 0.01;
 
-/// Number of shuffled series.
+/// Number of shuffled series that a series is compared with.
 const SHUFFLES: u32 = 9_999;
 
 /// Returns the positions of the first figure of each new level.
@@ -30,7 +30,7 @@ pub fn change_points(series: &[f64]) -> Vec<usize> {
     found
 }
 
-/// Returns the median. `None` without figures.
+/// Returns the median. `None` for an empty slice.
 pub fn median(figures: &[f64]) -> Option<f64> {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -44,14 +44,14 @@ fn change_point(series: &[f64]) -> Option<usize> {
         return None;
     }
     let mut ranks = double_ranks(series);
-    let differences: Vec<i64> = differences(&ranks).collect();
+    let differences: Vec<i64> = rank_differences(&ranks).collect();
     let largest = differences.iter().copied().max()?;
     let mut random = SplitMix(0);
     let mut as_large = 0_u32;
     for _ in 0..SHUFFLES {
         random.shuffle(&mut ranks);
-        as_large += u32::from(self::differences(&ranks).max() >= Some(largest));
-        if f64::from(as_large + 1) > ERROR * f64::from(SHUFFLES + 1) {
+        as_large += u32::from(rank_differences(&ranks).max() >= Some(largest));
+        if f64::from(as_large + 1) > FALSE_CHANGE_PROBABILITY * f64::from(SHUFFLES + 1) {
             return None;
         }
     }
@@ -59,7 +59,7 @@ fn change_point(series: &[f64]) -> Option<usize> {
     (1..series.len()).filter(is_close).min_by(|a, b| misfit(series, *a).total_cmp(&misfit(series, *b)))
 }
 
-/// Returns the sum of the distances of all figures from the median of their side.
+/// Sums the distance of each figure from the median of its side, if the series is split at a position.
 fn misfit(series: &[f64], at: usize) -> f64 {
     let (before, after) = series.split_at(at);
     let of_side = |side: &[f64]| {
@@ -85,8 +85,8 @@ fn double_ranks(series: &[f64]) -> Vec<i64> {
     ranks
 }
 
-/// Returns how much the ranks before each position but the first differ from those after it.
-fn differences(double_ranks: &[i64]) -> impl Iterator<Item = i64> {
+/// Returns for each position, from the second on, how much the ranks before it differ from the ranks after it.
+fn rank_differences(double_ranks: &[i64]) -> impl Iterator<Item = i64> {
     let mean = i64::try_from(double_ranks.len()).unwrap_or(i64::MAX) + 1;
     double_ranks.iter().scan(0, move |sum, rank| {
         *sum += rank - mean;
@@ -94,7 +94,7 @@ fn differences(double_ranks: &[i64]) -> impl Iterator<Item = i64> {
     })
 }
 
-/// The generator `SplitMix64` (Steele, Lea and Flood 2014): equal series are shuffled equally.
+/// The random number generator `SplitMix64` (Steele, Lea and Flood 2014). Equal series are shuffled equally.
 struct SplitMix(u64);
 
 impl SplitMix {
@@ -117,7 +117,7 @@ impl SplitMix {
 mod tests {
     use super::*;
 
-    /// Figures around 1 with a deviation of 5 %.
+    /// Returns random figures around 1 with a standard deviation of 5 %.
     fn noise(seed: u64, length: usize) -> Vec<f64> {
         let mut random = SplitMix(seed);
         let mut uniform = || (random.next() >> 11) as f64 / (1_u64 << 53) as f64;
@@ -131,7 +131,7 @@ mod tests {
         let [at] = change_points(&series)[..] else { panic!("{:?}", change_points(&series)) };
         assert!((17..=19).contains(&at), "{at}");
         assert_eq!(change_points(&[1.0, 1.1, 0.9, 1.0, 1.2, 2.0, 2.1, 2.2, 1.9, 2.3]), [5], "10 figures are enough");
-        // Ranks alone do not tell a jump of rising figures.
+        // In a rising series, ranks alone do not show where the jump is.
         let rising: Vec<f64> = (0..13).map(|at| if at < 7 { 1.0 } else { 1.5 } + f64::from(at) / 1000.0).collect();
         assert_eq!(change_points(&rising), [7]);
     }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_is_in_the_middle() {
+    fn the_median_is_the_middle_figure_or_the_mean_of_two() {
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(median(&[]), None);

@@ -1,4 +1,4 @@
-//! The change of a figure from an old profile to a new one, and how far chance may have moved it.
+//! The change of a figure from an old profile to a new one, and how far chance can have moved it.
 
 use clap::ValueEnum;
 
@@ -6,17 +6,18 @@ use crate::profile::Profile;
 use crate::stats::{Estimate, critical_value};
 
 /// The probability that at least one of all reported changes is chance alone.
-const ERROR: f64 = 0.05;
+const FALSE_CHANGE_PROBABILITY: f64 = 0.05;
 
-/// Fewer samples, in both profiles together, are not judged.
+/// A figure with fewer samples, in both profiles together, is not judged.
 const MIN_COUNT: u64 = 10;
 
-/// Standard deviation of a function's weight between runs of one program, relative to the weight, beyond the chance of
-/// sampling: memory layout, scheduling and other programs move it.
+/// Standard deviation of a function's weight between equal runs, relative to the weight. Memory layout, scheduling and other
+/// programs cause it, in addition to the chance of sampling.
 const RUN_VARIATION: f64 = 0.015;
 
-/// The same for functions of any weight, relative to the total: how often the scheduler wakes a thread depends on the machine.
-/// In 78 pairs of equal runs on a busy machine, `runtime.sysmon` and `main.main` differed by up to 0.65 % of the total.
+/// Standard deviation of any function's weight between equal runs, relative to the total: how often the scheduler wakes a
+/// thread depends on the machine. In 78 pairs of equal runs on a busy machine, `runtime.sysmon` and `main.main` differed by
+/// up to 0.65 % of the total.
 const SCHEDULING_VARIATION: f64 = 0.0015;
 
 /// How weights of two profiles are made comparable. The comment of a value is its help.
@@ -56,7 +57,7 @@ pub struct Amount {
 /// Converts the weights of two profiles to comparable values.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
-    /// The meaning of the values.
+    /// The meaning of the values that the scale returns.
     pub measure: ValueKind,
     /// The totals of both profiles, the old one first.
     pub totals: [Amount; 2],
@@ -65,37 +66,37 @@ pub struct Scale {
     factors: [f64; 2],
 }
 
-/// The change of a figure, in a word.
+/// The direction of a change, or that chance can explain it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChangeVerdict {
-    /// It grew.
+    /// The figure grew.
     Grew,
-    /// It shrank.
+    /// The figure shrank.
     Shrank,
-    /// It was 0.
+    /// The old figure is 0, the new one is not.
     New,
-    /// It is 0.
+    /// The new figure is 0, the old one was not.
     Gone,
-    /// Chance may have made the difference.
+    /// Chance alone can explain the difference.
     Unclear,
 }
 
 /// A figure in two profiles.
 #[derive(Debug, Clone, Copy)]
 pub struct FigureChange {
-    /// The samples of both profiles, the old one first.
+    /// Weight and count of the samples in both profiles, the old one first.
     pub amounts: [Amount; 2],
-    /// The comparable values of both profiles.
+    /// The comparable values of both profiles, the old one first.
     pub values: [f64; 2],
-    /// The difference, and its interval.
+    /// The new value minus the old one, with its confidence interval.
     pub difference: Estimate,
-    /// The change in a word.
+    /// The direction of the change.
     pub verdict: ChangeVerdict,
 }
 
 impl Scale {
-    /// Returns the scale of two profiles. `units` are the units of work that each of them did.
+    /// Returns the scale of two profiles. `units` are the units of work that each program did.
     pub fn new(profiles: [&Profile; 2], normalize: Normalize, units: Option<[f64; 2]>) -> Self {
         let totals = profiles.map(|profile| Amount { weight: profile.total_weight(), count: profile.total_count() });
         let seconds = profiles.map(|profile| profile.duration_ns as f64 / 1e9);
@@ -110,7 +111,7 @@ impl Scale {
         Self { measure, totals, is_sampled, factors }
     }
 
-    /// Returns the factors that convert weights to values, that of the old profile first.
+    /// Returns the factors that convert weights to values, the old profile's first.
     pub fn factors(&self) -> [f64; 2] {
         self.factors
     }
@@ -121,7 +122,7 @@ impl Scale {
         clippy::cast_sign_loss,
         reason = "larger values become the largest integer"
     )]
-    pub fn largest(&self) -> u64 {
+    pub fn larger_total(&self) -> u64 {
         let value = |side: usize| self.totals[side].weight as f64 * self.factors[side];
         value(0).max(value(1)) as u64
     }
@@ -133,10 +134,11 @@ impl Scale {
 
     /// Returns the [critical value](critical_value) for a number of comparisons.
     pub(super) fn critical_value(comparisons: usize) -> f64 {
-        critical_value(ERROR, comparisons)
+        critical_value(FALSE_CHANGE_PROBABILITY, comparisons)
     }
 
-    /// Compares the amounts of both profiles. `clustering` is the variance of counts, relative to independent samples.
+    /// Compares the amounts of both profiles. `critical` is the half width of intervals in standard deviations. `clustering`
+    /// is the variance of counts, relative to that of independent samples.
     pub fn change(&self, amounts: [Amount; 2], critical: f64, clustering: f64) -> FigureChange {
         let [old, new] = [0, 1].map(|side: usize| self.estimate(side, amounts[side], critical, clustering));
         let difference = new.minus(old);
@@ -151,25 +153,25 @@ impl Scale {
         FigureChange { amounts, values: [old.value, new.value], difference, verdict }
     }
 
-    /// Returns the value of an amount. The interval follows from the number of samples. Samples may have different weights.
+    /// Returns the value of an amount, with an interval that follows from the number of samples.
     fn estimate(&self, side: usize, amount: Amount, critical: f64, clustering: f64) -> Estimate {
         let (total, factor) = (self.totals[side], self.factors[side]);
         let value = amount.weight as f64 * factor;
-        // The number of independent samples that vary as much.
+        // Clustered samples vary as much as this smaller number of independent samples.
         let (count, all) = (amount.count as f64 / clustering, total.count as f64 / clustering);
         if !self.is_sampled {
             return Estimate::exact(value);
         }
         let counted = match self.measure {
-            ValueKind::Share => Estimate::from_part(count, all, critical),
+            ValueKind::Share => Estimate::from_proportion(count, all, critical),
             _ => Estimate::from_count(count, critical),
         };
-        // The mean of these samples, or of all if there are none of these.
+        // The mean value of a sample of this amount, or of all samples if the amount has none.
         let sample = if amount.count > 0 { value / count } else { total.weight as f64 * factor / all };
         let varying = if self.measure == ValueKind::Share { value * (1.0 - value) } else { value };
         let scheduling = SCHEDULING_VARIATION * total.weight as f64 * factor;
         let estimate = counted.scaled(sample).widened(critical * (RUN_VARIATION * varying).hypot(scheduling));
-        // Without the errors of rounding, so that equal values have the difference 0.
+        // The exact value has no rounding error, so equal values have the difference 0.
         Estimate { value, ..estimate }
     }
 }
@@ -180,8 +182,7 @@ impl FigureChange {
         self.verdict != ChangeVerdict::Unclear
     }
 
-    /// Returns the distance from the difference to the bound that is nearer to 0: the difference is beyond chance if it is
-    /// larger than that.
+    /// Returns the distance from the difference to the bound nearer to 0. A difference larger than this is beyond chance.
     pub fn margin(&self) -> f64 {
         let Estimate { value, low, high } = self.difference;
         if value > 0.0 { value - low } else { high - value }
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_margin_says_the_same_as_the_verdict() {
+    fn the_margin_agrees_with_the_verdict() {
         for new in 300..400 {
             let change = change([300, 1_000], [new, 1_000], 1);
             assert_eq!(change.difference.value.abs() > change.margin(), change.is_clear(), "{new}");
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_sample_with_a_huge_weight_is_a_single_sample() {
+    fn a_single_sample_with_a_huge_weight_makes_no_clear_change() {
         let mut fixture = Fixture::new();
         fixture.add("app", "main.g", 1_000);
         let old = fixture.profile.clone();

@@ -1,37 +1,37 @@
-//! A sampled profile against the CPU profile that Go's runtime made of the same program at the same time.
+//! Compares a sampled profile with the CPU profile that Go's runtime made of the same program at the same time.
 //!
-//! Compares self weights. The kernel and the vdso count for the function that called them, as in profiles of Go's runtime,
-//! and the beginning of a preemption for the function that it interrupts.
+//! Only self weights are compared. Samples in the kernel and the vdso count for the function that called them, as in profiles
+//! of Go's runtime. Samples in the first function of a preemption count for the function that was interrupted.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::profile::{Frame, Origin, Profile, StackId};
 use crate::stats::{Estimate, critical_value};
 
-/// A difference of more percentage points is explained.
+/// A difference of more than this many percentage points needs an explanation.
 const EXPLAINED_POINTS: f64 = 3.0;
 
 /// Number of the hottest functions of each profile that are compared.
 const HOTTEST: usize = 10;
 
-/// Probability that any of the intervals misses.
-const ERROR: f64 = 0.05;
+/// Probability that at least one of the intervals does not contain the true difference.
+const MISS_PROBABILITY: f64 = 0.05;
 
-/// Functions under which the runtime counts stacks that it does not walk (runtime/proc.go, sigprof).
+/// Function names that the runtime records in place of stacks that it does not walk (runtime/proc.go, sigprof).
 const UNWALKED: [&str; 5] =
     ["runtime._System", "runtime._GC", "runtime._ExternalCode", "runtime._LostExternalCode", "runtime._VDSO"];
 
-/// A function that the signal of a preemption inserts. If the signal of the profile comes together with it, as on a busy
-/// machine, the runtime counts the sample for this function in place of the one that was interrupted.
-const PREEMPTED: &str = "runtime.asyncPreempt";
+/// The function that the signal of a preemption inserts. On a busy machine, the profiling signal can arrive together with
+/// this signal. Then the runtime counts the sample for this function, not for the interrupted one.
+const PREEMPTION: &str = "runtime.asyncPreempt";
 
 /// Shares of the hottest functions in two profiles of the same time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CrossCheck {
     /// Number of samples of the sampled profile that the runtime could see.
-    pub sampled: u64,
+    pub sampled_count: u64,
     /// Number of samples of the runtime's profile.
-    pub fetched: u64,
+    pub fetched_count: u64,
     /// Percentage of the sampled weight in signal handlers: the cost of the runtime's profile.
     pub signals_percent: f64,
     /// Percentage of the sampled weight in threads for which the runtime has no timer: `runtime.sysmon`, and threads of C.
@@ -43,13 +43,13 @@ pub struct CrossCheck {
 /// Shares of a function in two profiles, in percent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SharesOfFunction {
-    /// The name, as it is shown.
+    /// Display name of the function.
     pub name: String,
-    /// Its share in the sampled profile.
+    /// Share of the function in the sampled profile, in percent.
     pub sampled_percent: f64,
-    /// Its share in the profile of Go's runtime.
+    /// Share of the function in the profile of Go's runtime, in percent.
     pub fetched_percent: f64,
-    /// Difference in percentage points, with the bounds that chance allows.
+    /// Difference in percentage points, with its confidence interval.
     pub points: Estimate,
     /// Why the difference is larger than 3 points. `None` for a smaller one, or if the reason is unknown.
     pub reason: Option<DifferenceReason>,
@@ -59,15 +59,15 @@ pub struct SharesOfFunction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DifferenceReason {
-    /// So few samples differ as much by chance.
+    /// Chance alone can explain the difference of so few samples.
     Chance,
     /// Much of the function's time is in the kernel.
     KernelTime,
-    /// The runtime does not look into C code.
+    /// The runtime does not walk the stacks of C code.
     Cgo,
-    /// The runtime counts stacks that it does not walk for a substitute.
+    /// The runtime counts stacks that it does not walk under a substitute name.
     UnwalkedStack,
-    /// Signals wait while the runtime blocks them, and hit the code after it.
+    /// While the runtime blocks signals, they wait. They then hit the code that follows.
     SignalBias,
 }
 
@@ -81,17 +81,17 @@ impl SharesOfFunction {
 impl CrossCheck {
     /// Compares the profiles. `None` if one of them is empty.
     pub fn new(sampled: &Profile, fetched: &Profile) -> Option<Self> {
-        let theirs = Shares::new(fetched, &counted_stacks(fetched), None);
-        let stacks = counted_stacks(sampled);
-        let ours = Shares::new(sampled, &stacks, process_with(&theirs, sampled, &stacks));
+        let theirs = Shares::new(fetched, &classify_stacks(fetched), None);
+        let stacks = classify_stacks(sampled);
+        let ours = Shares::new(sampled, &stacks, find_process(&theirs, sampled, &stacks));
         if ours.total == 0 || theirs.total == 0 {
             return None;
         }
         let names: BTreeSet<&str> = ours.functions.keys().chain(theirs.functions.keys()).copied().collect();
-        let critical = critical_value(ERROR, names.len());
+        let critical = critical_value(MISS_PROBABILITY, names.len());
         let compare = |name: &&str| {
             let points = ours.estimate(name, critical).minus(theirs.estimate(name, critical));
-            let percents = [&ours, &theirs].map(|shares| shares.percent(shares.function(name).own));
+            let percents = [&ours, &theirs].map(|shares| shares.percent(shares.function(name).self_weight));
             let mut row = SharesOfFunction {
                 name: (*name).to_owned(),
                 sampled_percent: percents[0],
@@ -100,7 +100,7 @@ impl CrossCheck {
                 reason: None,
             };
             if row.differs() {
-                row.reason = reason(name, &row, &ours);
+                row.reason = find_reason(name, &row, &ours);
             }
             row
         };
@@ -111,8 +111,8 @@ impl CrossCheck {
             .sort_by(|a, b| b.points.value.abs().total_cmp(&a.points.value.abs()).then_with(|| a.name.cmp(&b.name)));
         let of_all = |weight: u64| percent(weight, ours.all);
         Some(Self {
-            sampled: ours.count,
-            fetched: theirs.count,
+            sampled_count: ours.count,
+            fetched_count: theirs.count,
             signals_percent: of_all(ours.signals),
             unseen_percent: of_all(ours.unseen),
             functions,
@@ -125,7 +125,7 @@ impl CrossCheck {
     }
 }
 
-fn reason(name: &str, row: &SharesOfFunction, sampled: &Shares<'_>) -> Option<DifferenceReason> {
+fn find_reason(name: &str, row: &SharesOfFunction, sampled: &Shares<'_>) -> Option<DifferenceReason> {
     let function = sampled.function(name);
     let explains = |weight| 2.0 * sampled.percent(weight) >= row.points.value.abs();
     if row.points.low <= 0.0 && row.points.high >= 0.0 {
@@ -143,11 +143,11 @@ fn reason(name: &str, row: &SharesOfFunction, sampled: &Shares<'_>) -> Option<Di
     }
 }
 
-/// Returns the process whose samples are in the functions of another profile: runtime/pprof sees one process.
-fn process_with(others: &Shares<'_>, profile: &Profile, stacks: &[Counted<'_>]) -> Option<u32> {
+/// Returns the id of the process with the most weight in the functions of another profile, which is of one process only.
+fn find_process(others: &Shares<'_>, profile: &Profile, stacks: &[StackClass<'_>]) -> Option<u32> {
     let mut weights: HashMap<u32, u64> = HashMap::new();
     for sample in profile.samples() {
-        if let Counted::Function { name, .. } = stacks[sample.stack.index()]
+        if let StackClass::Function { name, .. } = stacks[sample.stack.index()]
             && others.functions.contains_key(name)
         {
             add(weights.entry(profile.task(sample.task).pid).or_default(), sample.weight);
@@ -156,7 +156,7 @@ fn process_with(others: &Shares<'_>, profile: &Profile, stacks: &[Counted<'_>]) 
     weights.into_iter().max_by_key(|(pid, weight)| (*weight, *pid)).map(|(pid, _)| pid)
 }
 
-/// Self weights by the shown name of the function.
+/// Self weights by the display name of the function.
 struct Shares<'p> {
     functions: HashMap<&'p str, FunctionWeight>,
     /// Weight and count of the samples in `functions`.
@@ -170,22 +170,22 @@ struct Shares<'p> {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct FunctionWeight {
-    own: u64,
-    /// The part of it in the kernel.
+    self_weight: u64,
+    /// The part of the self weight in the kernel.
     kernel: u64,
     origin: Option<Origin>,
 }
 
-/// How a stack counts.
+/// What the samples of a stack count for: a function, the cost of signal handlers, or threads that the runtime does not see.
 #[derive(Clone, Copy)]
-enum Counted<'p> {
+enum StackClass<'p> {
     Function { name: &'p str, origin: Origin, in_kernel: bool },
     Signal,
     Unseen,
 }
 
 impl<'p> Shares<'p> {
-    fn new(profile: &'p Profile, stacks: &[Counted<'p>], pid: Option<u32>) -> Self {
+    fn new(profile: &'p Profile, stacks: &[StackClass<'p>], pid: Option<u32>) -> Self {
         let (total, count, signals, unseen, all) = Default::default();
         let mut shares = Self { functions: HashMap::new(), total, count, signals, unseen, all };
         for sample in profile.samples() {
@@ -194,12 +194,12 @@ impl<'p> Shares<'p> {
             }
             add(&mut shares.all, sample.weight);
             match stacks[sample.stack.index()] {
-                Counted::Signal => add(&mut shares.signals, sample.weight),
-                Counted::Unseen => add(&mut shares.unseen, sample.weight),
-                Counted::Function { name, origin, in_kernel } => {
+                StackClass::Signal => add(&mut shares.signals, sample.weight),
+                StackClass::Unseen => add(&mut shares.unseen, sample.weight),
+                StackClass::Function { name, origin, in_kernel } => {
                     let function = shares.functions.entry(name).or_default();
                     function.origin = Some(origin);
-                    add(&mut function.own, sample.weight);
+                    add(&mut function.self_weight, sample.weight);
                     if in_kernel {
                         add(&mut function.kernel, sample.weight);
                     }
@@ -219,55 +219,54 @@ impl<'p> Shares<'p> {
         percent(weight, self.total)
     }
 
-    /// The share in percent, with the bounds that chance allows.
+    /// Returns the share of a function in percent, with its confidence interval.
     fn estimate(&self, name: &str, critical: f64) -> Estimate {
-        let share = self.percent(self.function(name).own) / 100.0;
+        let share = self.percent(self.function(name).self_weight) / 100.0;
         let count = self.count as f64;
-        Estimate::from_part(share * count, count, critical).scaled(100.0 / count)
+        Estimate::from_proportion(share * count, count, critical).scaled(100.0 / count)
     }
 
     fn hottest(&self) -> impl Iterator<Item = &'p str> {
         let mut functions: Vec<(&'p str, u64)> =
-            self.functions.iter().map(|(name, weight)| (*name, weight.own)).collect();
+            self.functions.iter().map(|(name, weight)| (*name, weight.self_weight)).collect();
         functions.sort_by(|(a, a_weight), (b, b_weight)| b_weight.cmp(a_weight).then_with(|| a.cmp(b)));
         functions.into_iter().take(HOTTEST).map(|(name, _)| name)
     }
 }
 
-/// Decides how each stack counts, by [`StackId::index`].
-fn counted_stacks(profile: &Profile) -> Vec<Counted<'_>> {
-    let mut stacks = vec![Counted::Unseen; profile.stack_count()];
+/// Returns what the samples of each stack count for, by [`StackId::index`].
+fn classify_stacks(profile: &Profile) -> Vec<StackClass<'_>> {
+    let mut stacks = vec![StackClass::Unseen; profile.stack_count()];
     for stack in profile.stacks().ids() {
-        stacks[stack.index()] = counted(profile, stack);
+        stacks[stack.index()] = classify_stack(profile, stack);
     }
     stacks
 }
 
-/// Decides how a stack counts.
-fn counted(profile: &Profile, stack: StackId) -> Counted<'_> {
+fn classify_stack(profile: &Profile, stack: StackId) -> StackClass<'_> {
     let name = |frame: &Frame| profile.str(profile.function(frame.function).display);
     let origin = |frame: &Frame| profile.function(frame.function).origin;
     let (mut leaf, mut in_kernel, mut has_go) = (None, false, false);
     for frame in profile.frames_leaf_first(stack) {
         match name(&frame) {
             "runtime.sigtramp" | "runtime.sigtrampgo" | "runtime.sigprof" | "runtime.sighandler" => {
-                return Counted::Signal;
+                return StackClass::Signal;
             }
-            "runtime.sysmon" => return Counted::Unseen,
+            "runtime.sysmon" => return StackClass::Unseen,
             _ => {}
         }
         match origin(&frame) {
             Origin::Kernel if leaf.is_none() => in_kernel = true,
             Origin::Kernel | Origin::Vdso => {}
-            _ if leaf.is_none() && name(&frame) == PREEMPTED => {}
+            _ if leaf.is_none() && name(&frame) == PREEMPTION => {}
             _ if leaf.is_none() => leaf = Some(frame),
             _ => {}
         }
         has_go |= origin(&frame).is_go();
     }
     match leaf {
-        Some(leaf) if has_go => Counted::Function { name: name(&leaf), origin: origin(&leaf), in_kernel },
-        _ => Counted::Unseen,
+        Some(leaf) if has_go => StackClass::Function { name: name(&leaf), origin: origin(&leaf), in_kernel },
+        _ => StackClass::Unseen,
     }
 }
 
@@ -314,7 +313,7 @@ mod tests {
         ]);
         let check = CrossCheck::new(&sampled, &fetched).unwrap();
         assert_eq!(shown(&check), [("main.work", 0.0, None), ("syscall.Write", 0.0, None)]);
-        assert_eq!((check.sampled, check.fetched), (8_000, 800));
+        assert_eq!((check.sampled_count, check.fetched_count), (8_000, 800));
         assert_eq!((check.signals_percent, check.unseen_percent), (10.0, 10.0));
         assert_eq!(check.differences().count(), 0);
     }

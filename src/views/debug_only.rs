@@ -1,5 +1,5 @@
-//! Hot spots that a build without optimisation has and the optimised one does not: functions whose share is far larger there,
-//! and which functions the compiler inlined them into.
+//! Hot spots of the unoptimised build only: functions whose share is far larger than in the optimised build. Also names the
+//! functions that the compiler inlined them into.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -10,36 +10,36 @@ use super::top::{add, stack_sums};
 use super::view::View;
 use crate::profile::StackId;
 
-/// A share is far larger if it is at least this many times the other one.
-const FAR_LARGER: f64 = 2.0;
+/// A share is far larger if it is at least this many times the other share.
+const FAR_LARGER_FACTOR: f64 = 2.0;
 
-/// A function whose share of the unoptimised build is far larger than that of the optimised one, beyond chance.
+/// A function whose share in the unoptimised build is far larger than in the optimised build, beyond chance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DebugHotSpot {
     /// Index in [`Matching::functions`](super::Matching::functions).
     pub function: usize,
-    /// Whether the shares are of its self weight. Otherwise they are of its cumulative weight.
-    pub is_own: bool,
-    /// The shares of all samples in the optimised and in the unoptimised build, from 0 to 1.
+    /// Whether `shares` are shares of self weight. Otherwise they are shares of cumulative weight.
+    pub is_self_weight: bool,
+    /// The function's shares in the optimised and in the unoptimised build, from 0 to 1.
     pub shares: [f64; 2],
     /// Whether the optimised build has samples in a copy of the function that is not inlined.
     pub is_called: bool,
-    /// Names of the functions that it is inlined into in the optimised build: those with samples, the most weight first, or
-    /// without any sample those of the inline tables, in the order of their code.
+    /// Names of the functions that it is inlined into in the optimised build, the heaviest first. If none has samples, they
+    /// are from the inline tables, in the order of their code.
     pub inlined_into: Vec<String>,
 }
 
-/// Returns the hot spots, those whose share differs most first. The old profile is that of the optimised build, `optimised`.
+/// Returns the hot spots, the one with the largest difference of shares first. `optimised` must be the old profile of `diff`.
 pub fn debug_hot_spots(diff: &Diff, optimised: &View) -> Vec<DebugHotSpot> {
-    let mut hosts = Hosts::new(diff, optimised);
-    let spot = |(function, is_own, shares)| {
-        let (is_called, hosts) = hosts.of(function);
+    let mut copies = FunctionCopies::new(diff, optimised);
+    let spot = |(function, is_self_weight, shares)| {
+        let (is_called, hosts) = copies.take_hosts(function);
         let inlined_into = hosts.into_iter().map(|host| diff.matching.functions[host].name.clone()).collect();
-        DebugHotSpot { function, is_own, shares, is_called, inlined_into }
+        DebugHotSpot { function, is_self_weight, shares, is_called, inlined_into }
     };
     let far_larger = diff.functions.iter().filter_map(|row| {
-        let own = far_larger(diff, &row.own).map(|shares| (row.function, true, shares));
-        own.or_else(|| far_larger(diff, &row.cumulative).map(|shares| (row.function, false, shares)))
+        let own = far_larger_shares(diff, &row.self_weight).map(|shares| (row.function, true, shares));
+        own.or_else(|| far_larger_shares(diff, &row.cumulative).map(|shares| (row.function, false, shares)))
     });
     let mut spots: Vec<_> = far_larger.map(spot).collect();
     let size = |spot: &DebugHotSpot| spot.shares[1] - spot.shares[0];
@@ -47,27 +47,30 @@ pub fn debug_hot_spots(diff: &Diff, optimised: &View) -> Vec<DebugHotSpot> {
     spots
 }
 
-fn far_larger(diff: &Diff, change: &FigureChange) -> Option<[f64; 2]> {
+/// Returns the shares in both builds if the share in the unoptimised build is far larger.
+fn far_larger_shares(diff: &Diff, change: &FigureChange) -> Option<[f64; 2]> {
     let share = |side: usize| {
         let weight = |amount: Amount| amount.weight as f64;
         weight(change.amounts[side]) / weight(diff.scale.totals[side]).max(1.0)
     };
     let shares = [share(0), share(1)];
     let grew = matches!(change.verdict, ChangeVerdict::Grew | ChangeVerdict::New);
-    (grew && shares[1] >= FAR_LARGER * shares[0]).then_some(shares)
+    (grew && shares[1] >= FAR_LARGER_FACTOR * shares[0]).then_some(shares)
 }
 
-/// By function: the weight of the copies that are not inlined, and of those that are inlined into another function.
-struct Hosts {
-    called: Vec<u64>,
+/// The weights of the copies of each function, by index in [`Matching::functions`](super::Matching::functions).
+struct FunctionCopies {
+    /// Weight of the copy that is not inlined.
+    not_inlined: Vec<u64>,
+    /// Weights of the inlined copies, by the function that contains the copy.
     inlined: Vec<BTreeMap<usize, u64>>,
 }
 
-impl Hosts {
+impl FunctionCopies {
     fn new(diff: &Diff, optimised: &View) -> Self {
         let profile = optimised.profile();
         let count = diff.matching.functions.len();
-        let mut hosts = Self { called: vec![0; count], inlined: vec![BTreeMap::new(); count] };
+        let mut copies = Self { not_inlined: vec![0; count], inlined: vec![BTreeMap::new(); count] };
         let mut weights = stack_sums(profile, |sample| sample.weight);
         let stacks = profile.stacks();
         // The weight of a stack counts for its callers too. A caller has a lower id.
@@ -84,20 +87,21 @@ impl Hosts {
                 let mut frames = profile.frames(*location).iter();
                 let position = |frame: &crate::profile::Frame| diff.matching.position(0, frame.function);
                 let Some(host) = frames.next().map(position) else { continue };
-                add(&mut hosts.called[host], weight);
+                add(&mut copies.not_inlined[host], weight);
                 for function in frames.map(position) {
-                    add(hosts.inlined[function].entry(host).or_default(), weight);
+                    add(copies.inlined[function].entry(host).or_default(), weight);
                 }
             }
         }
-        hosts
+        copies
     }
 
-    /// Returns whether a function has a copy that is not inlined, and what the others are inlined into.
-    fn of(&mut self, function: usize) -> (bool, Vec<usize>) {
+    /// Returns whether a function has a copy that is not inlined, and the functions that contain its inlined copies, the
+    /// heaviest first.
+    fn take_hosts(&mut self, function: usize) -> (bool, Vec<usize>) {
         let mut hosts: Vec<_> = std::mem::take(&mut self.inlined[function]).into_iter().collect();
         hosts.sort_by_key(|(host, weight)| (Reverse(*weight), *host));
-        (self.called[function] > 0, hosts.into_iter().map(|(host, _)| host).collect())
+        (self.not_inlined[function] > 0, hosts.into_iter().map(|(host, _)| host).collect())
     }
 }
 
@@ -144,7 +148,7 @@ mod tests {
             .iter()
             .map(|spot| {
                 let hosts = spot.inlined_into.iter().map(String::as_str).collect();
-                (name(spot.function), spot.is_own, spot.is_called, hosts)
+                (name(spot.function), spot.is_self_weight, spot.is_called, hosts)
             })
             .collect();
         let expected = [("main.add", true, false, vec!["main.sum", "main.mean"]), ("main.check", true, false, vec![])];

@@ -1,4 +1,4 @@
-//! The differences between two profiles: by function, and along one call tree of both.
+//! The differences between two profiles: by function, and by node of a call tree that both share.
 
 use std::collections::BTreeMap;
 
@@ -16,14 +16,14 @@ use crate::profile::Sample;
 pub struct Diff {
     /// The functions of both profiles.
     pub matching: Matching,
-    /// Every function with weight in one of the profiles. First those whose self weight changed beyond chance, then those
-    /// whose cumulative weight did, then the others; by the size of the change.
+    /// Every function with weight in at least one profile. Functions whose self weight changed beyond chance come first, then
+    /// functions whose cumulative weight did, then all others. In each part, the largest change is first.
     pub functions: Vec<FunctionChange>,
-    /// Number of differences that were judged: each holds with 95 % together with all others.
+    /// Number of differences that were judged. All their intervals hold together with a probability of 95 %.
     pub comparisons: usize,
-    /// How weights are compared.
+    /// Converts weights to comparable values.
     pub scale: Scale,
-    /// By function of `matching`.
+    /// Clustering of each function, by index in [`Matching::functions`].
     clusters: Vec<Clustering>,
 }
 
@@ -32,20 +32,20 @@ pub struct Diff {
 pub struct FunctionChange {
     /// Index in [`Matching::functions`].
     pub function: usize,
-    /// Change of its self weight.
-    pub own: FigureChange,
-    /// Change of its cumulative weight.
+    /// Change of the function's self weight.
+    pub self_weight: FigureChange,
+    /// Change of the function's cumulative weight.
     pub cumulative: FigureChange,
 }
 
 /// A node of the call tree of both profiles.
 #[derive(Debug, Clone, Copy)]
 pub struct NodeChange {
-    /// Index of the caller in the list of nodes. The root is its own.
+    /// Index of the caller in the list of nodes. The root is its own caller.
     pub parent: usize,
     /// Index in [`Matching::functions`]. `None` for the root.
     pub function: Option<usize>,
-    /// Change of the cumulative weight: of the node with all that it calls.
+    /// Change of the node's cumulative weight.
     pub change: FigureChange,
 }
 
@@ -55,7 +55,7 @@ impl Diff {
         let matching = Matching::new(views.map(View::profile));
         let amounts = [0, 1].map(|side: usize| function_amounts(views[side], &matching, side));
         let pairs = || (0..matching.functions.len()).map(|at| (at, amounts[0][at], amounts[1][at]));
-        let own = |old: &FunctionAmounts, new: &FunctionAmounts| [old.own, new.own];
+        let own = |old: &FunctionAmounts, new: &FunctionAmounts| [old.self_weight, new.self_weight];
         let cumulative = |old: &FunctionAmounts, new: &FunctionAmounts| [old.cumulative, new.cumulative];
         let judged = |amounts| usize::from(scale.is_judged(amounts));
         let comparisons = pairs().map(|(_, old, new)| judged(own(&old, &new)) + judged(cumulative(&old, &new))).sum();
@@ -66,13 +66,13 @@ impl Diff {
         let clusters: Vec<_> = old.into_iter().zip(new).map(|(old, new)| old.max(new)).collect();
         let change = |(function, old, new): (usize, FunctionAmounts, FunctionAmounts)| FunctionChange {
             function,
-            own: scale.change(own(&old, &new), critical, clusters[function].own),
+            self_weight: scale.change(own(&old, &new), critical, clusters[function].self_weight),
             cumulative: scale.change(cumulative(&old, &new), critical, clusters[function].cumulative),
         };
         let mut functions: Vec<_> = pairs().map(change).collect();
         functions.retain(|row| row.cumulative.amounts.iter().any(|amount| amount.weight > 0));
         let mut diff = Self { matching, functions, comparisons, scale, clusters };
-        diff.sort_by(|row| [&row.own, &row.cumulative]);
+        diff.sort_by(|row| [&row.self_weight, &row.cumulative]);
         diff
     }
 
@@ -82,7 +82,7 @@ impl Diff {
         let size = |row: &FunctionChange, at: usize| changes(row)[at].difference.value.abs();
         let names = &self.matching.functions;
         self.functions.sort_by(|a, b| {
-            // Where only the second change is clear, it decides.
+            // If only the second change is clear, it decides.
             let at = usize::from(rank(a) == 1);
             let by_size =
                 || size(b, at).total_cmp(&size(a, at)).then_with(|| size(b, 1 - at).total_cmp(&size(a, 1 - at)));
@@ -91,14 +91,14 @@ impl Diff {
     }
 
     /// Returns the number of functions whose self weight has this verdict.
-    pub fn count(&self, verdict: ChangeVerdict) -> usize {
-        self.functions.iter().filter(|row| row.own.verdict == verdict).count()
+    pub fn count_with_verdict(&self, verdict: ChangeVerdict) -> usize {
+        self.functions.iter().filter(|row| row.self_weight.verdict == verdict).count()
     }
 
-    /// Returns the call tree of both profiles: a node for the functions that match and whose callers match. Nodes with less
-    /// than `1 / min_share` of the total of both profiles are left out. A caller comes before its callees, and the root is
-    /// the first.
-    pub fn call_tree(&self, views: [&View; 2], min_share: u64) -> Vec<NodeChange> {
+    /// Returns the call tree of both profiles. Frames are one node if their functions match and their callers match. A node
+    /// with less than `1 / min_share_divisor` of the total in each profile is left out. The root is first, and a caller
+    /// comes before its callees.
+    pub fn call_tree(&self, views: [&View; 2], min_share_divisor: u64) -> Vec<NodeChange> {
         let trees = [0, 1].map(|side: usize| {
             let positions = &self.matching.positions[side];
             [SampleValue::Weight, SampleValue::Count].map(|value| {
@@ -109,10 +109,10 @@ impl Diff {
                 views[side].call_tree(value, 1, labels)
             })
         });
-        let min_weights = [0, 1].map(|side: usize| views[side].total(SampleValue::Weight).div_ceil(min_share));
+        let min_weights = [0, 1].map(|side: usize| views[side].total(SampleValue::Weight).div_ceil(min_share_divisor));
         let is_wide = |amounts: &[Amount; 2]| (0..2).any(|side| amounts[side].weight >= min_weights[side].max(1));
         let mut nodes = vec![(0, None, self.scale.totals)];
-        let roots = trees.each_ref().map(|trees| trees.each_ref().map(|tree| roots(tree)));
+        let roots = trees.each_ref().map(|trees| trees.each_ref().map(|tree| root_walkers(tree)));
         let mut pending = vec![(0, roots)];
         while let Some((parent, walkers)) = pending.pop() {
             let mut callees: BTreeMap<usize, ([Amount; 2], DiffWalkers)> = BTreeMap::new();
@@ -142,21 +142,21 @@ impl Diff {
     }
 }
 
-/// By profile and by value, weight and count: the positions in all stacks that contain a node.
+/// The walkers of a node, by profile (the old one first) and by value (weight, then count).
 type DiffWalkers = [[Vec<Walker>; 2]; 2];
 
-fn roots(tree: &CallTree<'_>) -> Vec<Walker> {
+fn root_walkers(tree: &CallTree<'_>) -> Vec<Walker> {
     tree.groups().into_iter().flat_map(|node| node.walkers).collect()
 }
 
-/// Amounts of a function in one profile.
+/// Weight and count of a function in one profile.
 #[derive(Debug, Clone, Copy, Default)]
 struct FunctionAmounts {
-    own: Amount,
+    self_weight: Amount,
     cumulative: Amount,
 }
 
-/// Returns the amounts of the matched functions in one of the profiles.
+/// Returns weight and count of each matched function in the old (0) or the new (1) profile.
 fn function_amounts(view: &View, matching: &Matching, side: usize) -> Vec<FunctionAmounts> {
     let profile = view.profile();
     let sums = |value: fn(&Sample) -> u64| {
@@ -164,7 +164,7 @@ fn function_amounts(view: &View, matching: &Matching, side: usize) -> Vec<Functi
         function_sums(profile, &stack_sums(profile, value), position, matching.functions.len())
     };
     let amounts = |(weight, count): (FunctionSums, FunctionSums)| FunctionAmounts {
-        own: Amount { weight: weight.own, count: count.own },
+        self_weight: Amount { weight: weight.self_weight, count: count.self_weight },
         cumulative: Amount { weight: weight.cumulative, count: count.cumulative },
     };
     sums(|sample| sample.weight).into_iter().zip(sums(|sample| sample.count)).map(amounts).collect()
@@ -207,11 +207,11 @@ mod tests {
             let diff = diff(&views, normalize);
             let first = diff.functions[0];
             assert_eq!(diff.matching.functions[first.function].name, "main.b");
-            assert_eq!(first.own.verdict, ChangeVerdict::Grew, "{first:?}");
+            assert_eq!(first.self_weight.verdict, ChangeVerdict::Grew, "{first:?}");
         }
         let diff = diff(&views, Normalize::Time);
         assert_eq!(
-            (diff.count(ChangeVerdict::Grew), diff.count(ChangeVerdict::Shrank)),
+            (diff.count_with_verdict(ChangeVerdict::Grew), diff.count_with_verdict(ChangeVerdict::Shrank)),
             (1, 0),
             "{:?}",
             diff.functions
@@ -255,13 +255,13 @@ mod tests {
     }
 
     #[test]
-    fn functions_with_one_name_after_matching_are_one_row() {
+    fn functions_that_match_the_same_function_are_one_row() {
         let old = [("main.main|main.f.func1", 1_000), ("main.main|main.f.func2|main.f.func1", 1_000)];
         let new = [("main.main|main.f.func3", 2_000)];
         let views = views(&old, &new);
         let diff = diff(&views, Normalize::Share);
         let row = diff.functions.iter().find(|row| diff.matching.functions[row.function].is_renamed()).unwrap();
         assert_eq!(row.cumulative.amounts.map(|amount| amount.count), [2_000, 2_000]);
-        assert_eq!(row.own.amounts.map(|amount| amount.count), [2_000, 2_000]);
+        assert_eq!(row.self_weight.amounts.map(|amount| amount.count), [2_000, 2_000]);
     }
 }

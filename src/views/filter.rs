@@ -1,4 +1,4 @@
-//! Filters: they select samples and frames of a profile, like pprof's options of the same names.
+//! Filters select samples and frames of a profile, like pprof's options of the same names.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -18,7 +18,7 @@ pub struct Filters {
     pub hide: Option<Regex>,
     /// Keeps only matching frames.
     pub show: Option<Regex>,
-    /// Removes the callers of the first matching frame from the root, and samples without a matching frame.
+    /// Removes all callers of the matching frame nearest to the root, and samples without a matching frame.
     pub show_from: Option<Regex>,
     /// Keeps only samples with a matching label.
     pub tag_focus: Option<Tag>,
@@ -51,10 +51,10 @@ pub struct Unmatched {
 /// The names of labels, for a filter that matches none of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnmatchedLabel {
-    /// The wanted name. `None` for any.
+    /// The wanted name. `None` if the filter accepts any name.
     pub key: Option<String>,
     /// The names that the samples have.
-    pub known: Vec<String>,
+    pub known_keys: Vec<String>,
 }
 
 impl Tag {
@@ -99,7 +99,7 @@ impl Filters {
         [("tag-focus", self.tag_focus.as_ref()), ("tag-ignore", self.tag_ignore.as_ref())]
     }
 
-    /// Returns the filters that match nothing in a profile to which they were not applied yet.
+    /// Returns the filters that match nothing in a profile. The profile must not be filtered yet.
     pub fn unmatched(&self, profile: &Profile) -> Vec<Unmatched> {
         let mut unmatched = Vec::new();
         for (filter, pattern) in self.patterns() {
@@ -114,7 +114,7 @@ impl Filters {
             let Some(tag) = tag.filter(|tag| !tag.matching_tasks(profile).contains(&true)) else { continue };
             let labels = task_ids(profile).flat_map(|task| profile.labels(task));
             let known: BTreeSet<String> = labels.map(|label| label.key.to_owned()).collect();
-            let label = UnmatchedLabel { key: tag.key.clone(), known: known.into_iter().collect() };
+            let label = UnmatchedLabel { key: tag.key.clone(), known_keys: known.into_iter().collect() };
             unmatched.push(Unmatched { filter, pattern: tag.value.as_str().to_owned(), label: Some(label) });
         }
         unmatched
@@ -162,14 +162,14 @@ impl Filters {
     }
 }
 
-/// The matches of a pattern in a profile: functions by their names and files, and code that is not Go also by the path of
-/// the mapped file, such as a library.
+/// The functions and mappings that a pattern matches. A function matches by its names or its file. Code that is not Go also
+/// matches by the path of its mapped file, such as a library.
 struct Matches {
-    /// Indexed by function.
+    /// Indexed by function: whether a name or the file of the function matches.
     functions: Vec<bool>,
-    /// Indexed by function: whether the mapping counts.
+    /// Indexed by function: whether the function also matches by its mapping.
     is_native: Vec<bool>,
-    /// Indexed by mapping.
+    /// Indexed by mapping: whether the path of the mapped file matches.
     mappings: Vec<bool>,
 }
 
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn code_that_is_not_go_is_known_by_its_file() {
+    fn code_that_is_not_go_matches_by_its_mapped_file() {
         let kernel = Filters { hide: Some(pattern("kallsyms")), ..Filters::default() };
         assert_eq!(remaining(&kernel), owned(&[PARSE, WALK, ("runtime.mcall", 2)]));
         // The path of the program itself would match all of its functions.
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_that_match_nothing_are_known() {
+    fn filters_that_match_nothing_are_reported() {
         let mut fixture = Fixture::new();
         fixture.add("app", "runtime.goexit|main.main", 5);
         let filters = Filters {
@@ -291,7 +291,7 @@ mod tests {
         };
         let ignore = Unmatched { filter: "ignore", pattern: "nothing".to_owned(), label: None };
         let known = ["pid", "process", "thread"].map(str::to_owned).to_vec();
-        let label = UnmatchedLabel { key: Some("proces".to_owned()), known };
+        let label = UnmatchedLabel { key: Some("proces".to_owned()), known_keys: known };
         let tag = Unmatched { filter: "tag-focus", pattern: "app".to_owned(), label: Some(label) };
         assert_eq!(filters.unmatched(&fixture.profile), [ignore, tag]);
     }

@@ -39,9 +39,9 @@ pub struct Grouping {
 pub struct GroupRow {
     /// The name of the group.
     pub name: String,
-    /// Sum of their counts.
+    /// Number of samples in the group.
     pub count: u64,
-    /// Sum of their weights.
+    /// Weight of the samples in the group.
     pub weight: u64,
 }
 
@@ -67,7 +67,7 @@ impl Grouping {
             }
             By::Benchmark => {
                 let benchmarks = Benchmarks::new(profile);
-                profile.samples().iter().map(|sample| names.intern_str(&benchmarks.name(sample))).collect()
+                profile.samples().iter().map(|sample| names.intern_str(&benchmarks.group_name(sample))).collect()
             }
             By::Goroutine | By::Entry => {
                 let entries = Entries::new(profile);
@@ -111,7 +111,7 @@ impl Grouping {
     }
 }
 
-/// Returns the values of the labels of a task with this name.
+/// Returns the values of a task's labels with the name `key`, joined by commas.
 fn label_value(profile: &Profile, task: TaskId, key: &str) -> String {
     let labels = profile.labels(task);
     let values: Vec<String> =

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::top::{add, stack_sums};
 use crate::profile::{FunctionId, Profile, StrId};
 
-/// A function with the weights of its source lines. Functions with the same display name and file are one.
+/// A function with the weights of its source lines. Functions with the same display name and file count as one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct FunctionLines {
     /// The function.
@@ -27,7 +27,7 @@ pub struct LineWeights {
     pub cumulative: u64,
 }
 
-/// Returns the weights of the source lines of functions, in the order of these functions.
+/// Returns the weights of the source lines of each function, in the order of `functions`.
 pub fn function_lines(profile: &Profile, functions: &[FunctionId]) -> Vec<FunctionLines> {
     let key = |id: FunctionId| -> (StrId, StrId) {
         let function = profile.function(id);
@@ -44,7 +44,7 @@ pub fn function_lines(profile: &Profile, functions: &[FunctionId]) -> Vec<Functi
     let row_of_function: Vec<Option<usize>> =
         profile.functions().map(|(id, _)| at_key.get(&key(id)).copied()).collect();
     let weights = stack_sums(profile, |sample| sample.weight);
-    // The entries that a stack has counted, so that recursion is counted once.
+    // The functions and lines that the current stack has counted, so that recursion is counted once.
     let mut counted: Vec<(usize, Option<u32>)> = Vec::new();
     for stack in profile.stacks().ids().filter(|stack| weights[stack.index()] > 0) {
         let weight = weights[stack.index()];

@@ -1,27 +1,29 @@
 //! The functions of two profiles that are the same function, matched by their names.
 //!
-//! Equal names match. Then the names that only one profile has are compared: names with numbers of a build or a run,
-//! closures, functions that a Go version renamed, and functions whose package moved. Closures are numbered in the order of
-//! the source: where the lines of a function's closures agree with other numbers than the names do, the lines decide.
+//! Equal names match. Names that only one profile has are compared by their forms: names with numbers of a build or a run,
+//! closures, functions that a Go version renamed, and functions whose package moved.
+//!
+//! Closures are numbered in the order of the source, so a new closure changes the numbers of later closures. If the lines of a
+//! function's closures show this, closures match by their lines and not by their names.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::goname;
 use crate::profile::{Function, FunctionId, Origin, Profile};
 
-/// The functions of two profiles, the same ones together.
+/// The functions of two profiles. A function that both have is one entry.
 #[derive(Debug)]
 pub struct Matching {
-    /// All functions.
+    /// All functions of both profiles.
     pub functions: Vec<MatchedFunction>,
-    /// By profile, the old one first, and function: its index in `functions`.
+    /// Index in `functions`, by profile (the old one first) and by function.
     pub(super) positions: [Vec<usize>; 2],
 }
 
 /// A function of one profile or of both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MatchedFunction {
-    /// The name to show: the one of the new profile, if it has the function.
+    /// The shown name: from the new profile if it has the function, else from the old one.
     pub name: String,
     /// Whose code it is.
     pub origin: Origin,
@@ -48,7 +50,7 @@ impl MatchedFunction {
     }
 }
 
-/// A name in a profile. Kernel functions may have the names of others.
+/// The display name of a function. A kernel function can have the same text as another function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Name<'p> {
     text: &'p str,
@@ -61,7 +63,7 @@ impl<'p> Name<'p> {
     }
 }
 
-/// The names of one profile, and the first function with each.
+/// The names of one profile, each with the first function of this name.
 type Names<'p> = BTreeMap<Name<'p>, &'p Function>;
 
 impl Matching {
@@ -76,7 +78,7 @@ impl Matching {
         });
         let mut matched: Vec<MatchedFunction> = Vec::new();
         let mut position_of_name: [HashMap<Name<'_>, usize>; 2] = Default::default();
-        for group in groups(&names, profiles) {
+        for group in group_names(&names, profiles) {
             let shown = [1, 0].into_iter().find_map(|side| group[side].first().map(|name| (side, *name)));
             let Some((side, shown)) = shown else { continue };
             let (function, profile) = (names[side][&shown], profiles[side]);
@@ -116,12 +118,12 @@ fn are_of_one_build(profiles: [&Profile; 2]) -> bool {
 /// The names of one function in the old and the new profile.
 type Group<'p> = [Vec<Name<'p>>; 2];
 
-/// Groups the names of two profiles.
-fn groups<'p>(names: &[Names<'p>; 2], profiles: [&Profile; 2]) -> Vec<Group<'p>> {
+/// Groups the names that belong to the same function.
+fn group_names<'p>(names: &[Names<'p>; 2], profiles: [&Profile; 2]) -> Vec<Group<'p>> {
     let mut left: [BTreeSet<Name<'p>>; 2] = [0, 1].map(|side: usize| names[side].keys().copied().collect());
     let mut groups: Vec<Group<'p>> = Vec::new();
     for [old, new] in renumbered_closures(names, profiles) {
-        // A name may be a closure of several functions' texts, but is matched once.
+        // A name can be in several pairs, but is matched once.
         if left[0].remove(&old) {
             left[1].remove(&new);
             groups.push([vec![old], vec![new]]);
@@ -133,7 +135,7 @@ fn groups<'p>(names: &[Names<'p>; 2], profiles: [&Profile; 2]) -> Vec<Group<'p>>
         names.retain(|name| equal.binary_search(name).is_err());
     }
 
-    // Names with equal forms, as many as there are.
+    // Names with equal forms match, however many they are.
     let forms: [fn(&str) -> Option<String>; 3] = [
         |name| Some(goname::without_numbers(name).into_owned()),
         |name| Some(goname::closure(name)?.0.to_owned()),
@@ -159,7 +161,7 @@ fn groups<'p>(names: &[Names<'p>; 2], profiles: [&Profile; 2]) -> Vec<Group<'p>>
         }
     }
 
-    // Functions whose package moved, if there is only one candidate.
+    // Functions whose package moved match if there is only one candidate.
     let by_tail = [&left[0], &left[1]].map(|names| {
         let mut by_tail: BTreeMap<&str, Vec<Name<'p>>> = BTreeMap::new();
         for name in names.iter().filter(|name| !name.is_kernel && !is_one_build) {
@@ -183,10 +185,10 @@ fn groups<'p>(names: &[Names<'p>; 2], profiles: [&Profile; 2]) -> Vec<Group<'p>>
     groups
 }
 
-/// Returns the pairs of closures whose numbers changed, because another closure was added or removed before them.
+/// Returns the pairs of closures whose numbers changed because another closure was added or removed before them.
 ///
-/// Closures of one function keep their distance in lines. If at least two closures agree on a shift, and more than agree
-/// on any shift under their own names, then all pairs with this shift match.
+/// The shift of a pair is the new line minus the old line. All pairs with the most frequent shift match, if there are at least
+/// two, and more than pairs of equal names with any shift.
 fn renumbered_closures<'p>(names: &[Names<'p>; 2], profiles: [&Profile; 2]) -> Vec<[Name<'p>; 2]> {
     type Closures<'p> = BTreeMap<(&'p str, &'p str), Vec<(u32, Name<'p>)>>;
     let [old, new] = [0, 1].map(|side: usize| {
@@ -203,23 +205,23 @@ fn renumbered_closures<'p>(names: &[Names<'p>; 2], profiles: [&Profile; 2]) -> V
     let mut pairs = Vec::new();
     for (parent, old) in &old {
         let Some(new) = new.get(parent) else { continue };
-        // By shift in lines: the pairs of closures, and how many of them have the same name.
+        // By shift in lines: the pairs of closures.
         let mut by_shift: BTreeMap<i64, Vec<[Name<'p>; 2]>> = BTreeMap::new();
-        for (old_line, old) in old.iter().filter(|(line, _)| is_only(old, *line)) {
-            for (new_line, new) in new.iter().filter(|(line, _)| is_only(new, *line)) {
+        for (old_line, old) in old.iter().filter(|(line, _)| has_one_closure_at(old, *line)) {
+            for (new_line, new) in new.iter().filter(|(line, _)| has_one_closure_at(new, *line)) {
                 by_shift.entry(i64::from(*new_line) - i64::from(*old_line)).or_default().push([*old, *new]);
             }
         }
-        let same = |pairs: &Vec<[Name<'_>; 2]>| pairs.iter().filter(|[old, new]| old == new).count();
-        let under_own_names = by_shift.values().map(same).max().unwrap_or(0);
-        let most = by_shift.into_values().max_by_key(|pairs| (pairs.len(), same(pairs)));
-        pairs.extend(most.filter(|pairs| pairs.len() > under_own_names.max(1)).into_iter().flatten());
+        let count_equal_names = |pairs: &Vec<[Name<'_>; 2]>| pairs.iter().filter(|[old, new]| old == new).count();
+        let equal_names = by_shift.values().map(count_equal_names).max().unwrap_or(0);
+        let most = by_shift.into_values().max_by_key(|pairs| (pairs.len(), count_equal_names(pairs)));
+        pairs.extend(most.filter(|pairs| pairs.len() > equal_names.max(1)).into_iter().flatten());
     }
     pairs
 }
 
-/// Returns whether a function has only one closure that begins at this line.
-fn is_only(closures: &[(u32, Name<'_>)], line: u32) -> bool {
+/// Returns whether exactly one of a function's closures begins at this line.
+fn has_one_closure_at(closures: &[(u32, Name<'_>)], line: u32) -> bool {
     closures.iter().filter(|(other, _)| *other == line).count() == 1
 }
 
@@ -241,8 +243,8 @@ mod tests {
         profile
     }
 
-    /// Returns the groups as text: the names in the old profile, an arrow, and those in the new one.
-    fn matched(old: &[(&str, u32)], new: &[(&str, u32)]) -> Vec<String> {
+    /// Returns the matched functions as text: old names, `>`, new names.
+    fn match_names(old: &[(&str, u32)], new: &[(&str, u32)]) -> Vec<String> {
         let matching = Matching::new([&profile(old), &profile(new)]);
         let text =
             |function: &MatchedFunction| format!("{} > {}", function.names[0].join(","), function.names[1].join(","));
@@ -252,11 +254,11 @@ mod tests {
     }
 
     #[test]
-    fn functions_with_equal_names_match_and_kernel_functions_apart() {
+    fn equal_names_match_unless_only_one_is_of_the_kernel() {
         let old = [("main.a", 1), ("schedule", 2), ("k:schedule", 0), ("main.gone", 3)];
         let new = [("main.a", 9), ("k:schedule", 0), ("main.added", 3)];
         let expected = [" > main.added", "main.a > main.a", "main.gone > ", "schedule > ", "schedule > schedule"];
-        assert_eq!(matched(&old, &new), expected);
+        assert_eq!(match_names(&old, &new), expected);
     }
 
     #[test]
@@ -270,11 +272,11 @@ mod tests {
             "main.f.func2 > main.f.func3",
             "main.f.func2.1 > main.f.func3.1",
         ];
-        assert_eq!(matched(&old, &new), expected);
+        assert_eq!(match_names(&old, &new), expected);
         // Lines were added between two closures, which keep their names.
         let new = [("main.f.func1", 15), ("main.f.func2", 40), ("main.f.func2.1", 45)];
         assert_eq!(
-            matched(&old, &new),
+            match_names(&old, &new),
             ["main.f.func1 > main.f.func1", "main.f.func2 > main.f.func2", "main.f.func2.1 > main.f.func2.1"]
         );
     }
@@ -287,12 +289,12 @@ mod tests {
             ("runtime.mapiternext", "internal/runtime/maps.(*Iter).Next"),
             ("sync.(*Mutex).lockSlow", "internal/sync.(*Mutex).lockSlow"),
         ] {
-            assert_eq!(matched(&[(old, 0)], &[(new, 0)]), [format!("{old} > {new}")]);
+            assert_eq!(match_names(&[(old, 0)], &[(new, 0)]), [format!("{old} > {new}")]);
         }
         // Two candidates are ambiguous.
         let new = [("internal/sync.(*Mutex).lockSlow", 0), ("example.com/sync.(*Mutex).lockSlow", 0)];
-        assert_eq!(matched(&[("sync.(*Mutex).lockSlow", 0)], &new).len(), 3);
+        assert_eq!(match_names(&[("sync.(*Mutex).lockSlow", 0)], &new).len(), 3);
         let expected = ["encoding/json.Marshal > ", " > encoding/xml.Marshal"];
-        assert_eq!(matched(&[("encoding/json.Marshal", 0)], &[("encoding/xml.Marshal", 0)]).len(), expected.len());
+        assert_eq!(match_names(&[("encoding/json.Marshal", 0)], &[("encoding/xml.Marshal", 0)]).len(), expected.len());
     }
 }

@@ -9,7 +9,7 @@
 //! - [`benchmarks`]: which benchmark a sample belongs to.
 //! - [`walk`]: all stacks from the root, with the cumulative weight of each segment.
 //! - [`tree`]: the call tree: nodes with a frame text and weights; a format expands only the nodes that it needs.
-//! - [`own_code`]: the lines of the user's code where time is spent or given to other code.
+//! - [`user_code`]: the lines of the user's code that take time, or that call other code that takes time.
 //! - [`paths`]: the whole call tree as columns, with the path of each sample.
 //! - [`moments`]: the samples one by one, in the order of time.
 //! - [`outline`]: the call tree as rows, and the hottest call paths.
@@ -17,8 +17,8 @@
 //! - [`lines`]: the weights of the source lines of functions.
 //! - [`top`]: hot functions and the hottest call path.
 //! - [`matching`]: the functions of two profiles that are the same.
-//! - [`change`]: a figure in two profiles, and how far chance may have moved it.
-//! - [`clusters`]: how much the samples of a function come in clusters.
+//! - [`change`]: a figure in two profiles, and how far chance can have moved it.
+//! - [`clusters`]: how far the samples of a function are clustered in time.
 //! - [`cross_check`]: the sampled profile against the one that Go's runtime made at the same time.
 //! - [`diff`]: the differences between two profiles, by function and along one call tree of both.
 //! - [`debug_only`]: hot spots that a build without optimisation has and the optimised one does not.
@@ -38,10 +38,10 @@ mod matching;
 mod moments;
 mod neighbours;
 mod outline;
-mod own_code;
 mod paths;
 mod top;
 mod tree;
+mod user_code;
 mod view;
 mod walk;
 
@@ -56,9 +56,9 @@ pub use matching::{MatchedFunction, Matching};
 pub use moments::{Moment, ThreadMoments};
 pub use neighbours::{Neighbours, neighbours};
 pub use outline::{HotPath, Outline, OutlineNode, OutlineRow, hot_paths};
-pub use own_code::OwnLine;
 pub use paths::CallPaths;
 pub use top::{CallPathStep, FunctionRow, Top};
 pub use tree::{CallTree, ExpandScratch, LabelId, Node, TreeLabels, self_weight};
+pub use user_code::UserCodeLine;
 pub use view::{SampleValue, View};
 pub use walk::Walker;

@@ -1,4 +1,4 @@
-//! The samples of a profile one by one, in the order of time where times are known.
+//! The samples of a profile one by one, in the order of time if times are known.
 
 use std::collections::HashMap;
 
@@ -10,45 +10,45 @@ use crate::profile::{Profile, Task, TaskId};
 pub struct Moment {
     /// Nanoseconds since the first sample. `None` if unknown.
     pub time: Option<u64>,
-    /// Position of its call path in [`CallPaths`]. `None` for a stack without frames.
+    /// Position of the sample's call path in [`CallPaths`]. `None` for a stack without frames.
     pub path: Option<u32>,
     /// Number of samples.
     pub count: u64,
-    /// Their weight.
+    /// Weight of the samples.
     pub weight: u64,
 }
 
 /// The samples of a thread.
 #[derive(Debug)]
 pub struct ThreadMoments {
-    /// One of its tasks. The others differ in CPU, goroutine and labels only.
+    /// One task of the thread. Its other tasks differ only in CPU, goroutine and labels.
     pub task: TaskId,
-    /// Its process id. One that is unknown is replaced by the number of the thread in the profile, from 1.
+    /// Process id. If it is unknown: the number of the thread in the profile, from 1.
     pub pid: u32,
-    /// Its thread id, or the same number.
+    /// Thread id. If it is unknown: the number of the thread in the profile, from 1.
     pub tid: u32,
-    /// Its samples.
+    /// The samples of the thread.
     pub moments: Vec<Moment>,
 }
 
-/// Returns the samples in parts. `part` tells the part of each sample in [`Profile::samples`].
-pub(super) fn moments_of_parts(
+/// Divides the samples into `group_count` groups. `group_of_sample` maps a position in [`Profile::samples`] to a group.
+pub(super) fn moments_by_group(
     profile: &Profile,
     paths: &CallPaths,
-    part: impl Fn(usize) -> usize,
-    parts: usize,
+    group_of_sample: impl Fn(usize) -> usize,
+    group_count: usize,
 ) -> Vec<Vec<Moment>> {
-    let mut moments = vec![Vec::new(); parts];
+    let mut moments = vec![Vec::new(); group_count];
     if let Some(timed) = profile.timed_samples() {
         for single in timed {
             let (at, weight) = (single.sample as usize, single.weight);
             let time = Some(single.time.saturating_sub(profile.first_time_ns));
-            moments[part(at)].push(Moment { time, path: paths.leaves[at], count: 1, weight });
+            moments[group_of_sample(at)].push(Moment { time, path: paths.leaves[at], count: 1, weight });
         }
     } else {
         for (at, sample) in profile.samples().iter().enumerate() {
             let (count, weight) = (sample.count, sample.weight);
-            moments[part(at)].push(Moment { time: None, path: paths.leaves[at], count, weight });
+            moments[group_of_sample(at)].push(Moment { time: None, path: paths.leaves[at], count, weight });
         }
     }
     moments
@@ -65,7 +65,7 @@ pub(super) fn moments_of_threads(profile: &Profile, paths: &CallPaths) -> Vec<Th
     threads.sort_unstable_by_key(|((pid, tid, process), _)| (*pid, *tid, profile.str(*process)));
     let positions: HashMap<_, usize> = threads.iter().enumerate().map(|(at, (thread, _))| (*thread, at)).collect();
     let part = |at: usize| positions[&thread(profile.task(profile.samples()[at].task))];
-    let moments = moments_of_parts(profile, paths, part, threads.len());
+    let moments = moments_by_group(profile, paths, part, threads.len());
     let threads = (1..).zip(threads).zip(moments).map(|((number, ((pid, tid, _), task)), moments)| {
         let known = |id| if id > 0 { id } else { number };
         ThreadMoments { task, pid: known(pid), tid: known(tid), moments }

@@ -7,7 +7,7 @@ use super::top::{add, stack_sums};
 use super::view::View;
 use crate::profile::{Function, FunctionId, Profile, StrId};
 
-/// A function with its callers and callees. Functions of the same display name are one.
+/// A function with its callers and callees. Functions with the same display name count as one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Neighbours {
     /// The function.
@@ -18,27 +18,27 @@ pub struct Neighbours {
     pub cumulative: u64,
     /// Weight of the samples whose root is the function.
     pub as_root: u64,
-    /// Each caller with the weight of its calls, the heaviest first. A sample counts once for a caller. Calls of the
-    /// function to itself do not count.
+    /// Each caller with the weight of its calls to the function, the heaviest first. A sample counts once for a caller. Calls
+    /// of the function to itself do not count.
     pub callers: Vec<(FunctionId, u64)>,
-    /// Each callee in the same way.
+    /// Each callee with the weight of the function's calls to it, the heaviest first. A sample counts once for a callee.
     pub callees: Vec<(FunctionId, u64)>,
 }
 
-/// Sums for one function.
+/// The weights of one function, while stacks are added.
 #[derive(Default)]
-struct Sums {
+struct NeighbourSums {
     self_weight: u64,
     cumulative: u64,
     as_root: u64,
-    /// By display name: a function, and the weight.
+    /// By display name of the caller: a function with this name, and the weight of its calls.
     callers: BTreeMap<StrId, (Option<FunctionId>, u64)>,
     callees: BTreeMap<StrId, (Option<FunctionId>, u64)>,
 }
 
 impl View {
-    /// Returns the functions with weight that `matches`, the heaviest first by cumulative weight. Functions of the same
-    /// display name are one.
+    /// Returns the functions with weight whose name `matches` accepts, the largest cumulative weight first. Functions with
+    /// the same display name count as one.
     pub fn matching_functions(&self, matches: impl Fn(&str) -> bool) -> Vec<FunctionId> {
         let profile = self.profile();
         let is_match =
@@ -52,13 +52,13 @@ impl View {
     }
 }
 
-/// Returns the callers and callees of functions, in the order of these functions.
+/// Returns the callers and callees of each function, in the order of `functions`.
 pub fn neighbours(profile: &Profile, functions: &[FunctionId]) -> Vec<Neighbours> {
     let display = |id: FunctionId| profile.function(id).display;
     let wanted: HashMap<StrId, usize> = functions.iter().enumerate().map(|(at, id)| (display(*id), at)).collect();
-    let mut sums: Vec<Sums> = functions.iter().map(|_| Sums::default()).collect();
+    let mut sums: Vec<NeighbourSums> = functions.iter().map(|_| NeighbourSums::default()).collect();
     let weights = stack_sums(profile, |sample| sample.weight);
-    // The entries that a stack has counted, so that recursion is counted once.
+    // The functions and calls that the current stack has counted, so that recursion is counted once.
     let (mut counted, mut counted_calls) = (BTreeSet::new(), BTreeSet::new());
     for stack in profile.stacks().ids().filter(|stack| weights[stack.index()] > 0) {
         let weight = weights[stack.index()];

@@ -1,18 +1,18 @@
-//! The call tree as rows, and the hottest call paths: what a text shows of the whole tree.
+//! The call tree as rows, and the hottest call paths, for output as text.
 
 use std::cmp::Reverse;
 
 use super::paths::CallPaths;
-use super::top::{add, name};
+use super::top::{add, function_name};
 use super::view::{SampleValue, View};
 use crate::profile::{FunctionId, position};
 
 /// The call tree as rows: a caller comes before its callees, and these are sorted by weight.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outline {
-    /// The rows, without those of too little weight.
+    /// The rows that have at least the minimum weight.
     pub rows: Vec<OutlineRow>,
-    /// Number of calls that were left out because of their weight. Their callees do not count.
+    /// Number of calls that were left out for too little weight. Their callees are not counted.
     pub left_out: usize,
 }
 
@@ -21,15 +21,15 @@ pub struct Outline {
 pub struct OutlineRow {
     /// The function or group of the row.
     pub node: OutlineNode,
-    /// Number of rows above it in the tree.
+    /// Number of callers between the row and the root of the tree.
     pub depth: usize,
-    /// Weight of the samples whose leaf is the row.
+    /// Weight of the samples whose leaf is this node.
     pub self_weight: u64,
-    /// Weight of the samples whose stack contains the row.
+    /// Weight of the samples whose stack contains this node.
     pub cumulative: u64,
     /// Whether the compiler inlined all of these calls.
     pub inlined: bool,
-    /// Whether it is the last row with its caller.
+    /// Whether this row is the last callee of its caller.
     pub is_last: bool,
 }
 
@@ -59,7 +59,7 @@ impl Outline {
         let samples = view.profile().samples();
         let weight = |at: &u32| view.value(SampleValue::Weight, &samples[*at as usize]);
         let mut groups: Vec<Group<'_>> = (view.grouping().names().zip(view.grouping().samples()).enumerate())
-            .map(|(at, (name, samples))| Group { at, name, samples, total: samples.iter().map(weight).sum() })
+            .map(|(at, (name, samples))| Group { position: at, name, samples, total: samples.iter().map(weight).sum() })
             .collect();
         groups.sort_by_key(|group| (Reverse(group.total), group.name));
         let shown = groups.iter().take_while(|group| group.total >= min_weight.max(1)).count();
@@ -69,7 +69,7 @@ impl Outline {
             let tree = GroupTree::new(view, &paths, &caller_of, group.samples);
             if first_depth > 0 {
                 outline.rows.push(OutlineRow {
-                    node: OutlineNode::Group(group.at),
+                    node: OutlineNode::Group(group.position),
                     depth: 0,
                     self_weight: tree.without_frames,
                     cumulative: group.total,
@@ -83,19 +83,17 @@ impl Outline {
     }
 }
 
-/// A group of samples.
 struct Group<'v> {
-    /// Its position.
-    at: usize,
+    /// Position in [`Grouping::names`](super::Grouping::names).
+    position: usize,
     name: &'v str,
     samples: &'v [u32],
     total: u64,
 }
 
-/// The call tree of a group of samples.
 struct GroupTree<'p> {
     paths: &'p CallPaths,
-    /// By path: weight of the samples whose leaf is the path's.
+    /// By path: weight of the samples with exactly this path.
     self_weights: Vec<u64>,
     /// By path: weight of the samples whose stack begins with the path.
     cumulative: Vec<u64>,
@@ -142,8 +140,10 @@ impl<'p> GroupTree<'p> {
             let mut wide: Vec<u32> =
                 callees.iter().copied().filter(|path| self.cumulative[*path as usize] >= min_weight).collect();
             *left_out += callees.len() - wide.len();
-            // The last one in `pending` is the first row.
-            wide.sort_by_key(|path| (self.cumulative[*path as usize], Reverse(name(profile, function(*path)))));
+            // `pending` is a stack: its last element becomes the next row.
+            wide.sort_by_key(|path| {
+                (self.cumulative[*path as usize], Reverse(function_name(profile, function(*path))))
+            });
             pending.extend(wide.into_iter().enumerate().map(|(at, path)| (path, depth, at == 0)));
         };
         add_callees(&mut pending, &self.roots, first_depth);
@@ -162,7 +162,7 @@ impl<'p> GroupTree<'p> {
     }
 }
 
-/// Returns the call paths with the most weight of their own, the heaviest first.
+/// Returns the `count` call paths with the most self weight, the heaviest first.
 pub fn hot_paths(view: &View, count: usize) -> Vec<HotPath> {
     let paths = CallPaths::new(view.profile());
     let caller_of = paths.callers();
@@ -203,7 +203,7 @@ mod tests {
     fn rows(view: &View, min_weight: u64) -> Vec<(usize, String, u64, u64)> {
         let text = |node| match node {
             OutlineNode::Group(at) => view.grouping().names().nth(at).unwrap_or_default().to_owned(),
-            OutlineNode::Function(id) => name(view.profile(), id).to_owned(),
+            OutlineNode::Function(id) => function_name(view.profile(), id).to_owned(),
         };
         let row = |row: &OutlineRow| (row.depth, text(row.node), row.self_weight, row.cumulative);
         Outline::new(view, min_weight).rows.iter().map(row).collect()
@@ -237,10 +237,10 @@ mod tests {
     }
 
     #[test]
-    fn a_hot_path_has_the_weight_of_its_leaf_alone() {
+    fn a_hot_path_counts_only_the_samples_that_end_with_it() {
         let view = View::new(fixture().profile, By::Process);
         let shown = |path: &HotPath| {
-            let names: Vec<_> = path.functions.iter().map(|id| name(view.profile(), *id)).collect();
+            let names: Vec<_> = path.functions.iter().map(|id| function_name(view.profile(), *id)).collect();
             (names.join(" "), path.weight)
         };
         let paths: Vec<_> = hot_paths(&view, 2).iter().map(shown).collect();

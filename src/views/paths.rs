@@ -1,4 +1,4 @@
-//! Call paths: the whole call tree at once, as columns, for a page that regroups it by itself.
+//! Call paths: the whole call tree as columns, for formats and pages that build their own trees.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::profile::{FunctionId, Profile, Sample, StackId, position};
 /// callees, and callees of the same caller are sorted by name.
 #[derive(Debug, Default)]
 pub struct CallPaths {
-    /// By path: its number of frames, less 1. With the order, it gives the caller.
+    /// By path: the number of callers above its last frame. With the order of the paths, it determines the caller.
     pub depths: Vec<u32>,
     /// By path: the function of its last frame.
     pub functions: Vec<FunctionId>,
@@ -20,7 +20,7 @@ pub struct CallPaths {
     pub leaves: Vec<Option<u32>>,
 }
 
-/// A path, before the paths are sorted. Refers to other paths by position.
+/// A path before the paths are sorted. Its caller is a position in the unsorted list.
 struct RawPath {
     caller: Option<u32>,
     function: FunctionId,
@@ -28,7 +28,7 @@ struct RawPath {
 }
 
 impl CallPaths {
-    /// Returns the paths of all samples. The call tree sums samples; this keeps which path each sample has.
+    /// Returns the paths of all samples, and the path of each sample.
     pub fn new(profile: &Profile) -> Self {
         let (paths, path_of_stack) = find_paths(profile);
         let mut columns = Self::default();
@@ -47,7 +47,7 @@ impl CallPaths {
 
     /// Returns for each path the path of its caller. `None` for a root.
     pub fn callers(&self) -> Vec<Option<u32>> {
-        // By depth: the last path seen there.
+        // By depth: the last path of this depth so far.
         let mut last = Vec::new();
         let caller = |(at, depth): (u32, &u32)| {
             last.truncate(*depth as usize);
@@ -91,7 +91,7 @@ fn find_paths(profile: &Profile) -> (Vec<RawPath>, Vec<Option<u32>>) {
     (paths, path_of_stack)
 }
 
-/// Returns all paths with their depths, each caller before its callees, and these by name.
+/// Returns all paths, each with its depth. A caller comes before its callees, and callees are sorted by name.
 fn depth_first(profile: &Profile, paths: &[RawPath]) -> Vec<(u32, u32)> {
     let mut roots = Vec::new();
     let mut callees = vec![Vec::new(); paths.len()];

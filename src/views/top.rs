@@ -30,9 +30,9 @@ pub struct CallPathStep {
 pub struct Top {
     /// Every function with weight, sorted by self weight, then cumulative weight, then name.
     pub functions: Vec<FunctionRow>,
-    /// The heaviest callee at each step, from the root on. The path ends at a function whose self weight is at least the
-    /// weight of its heaviest callee, or whose heaviest callee has less than 1/[`Top::PATH_SHARE`] of the total. All
-    /// lines of a function are one step.
+    /// The heaviest callee at each step, from the root on. All lines of a function are one step. The path ends where the self
+    /// weight is at least the weight of the heaviest callee. It also ends where the heaviest callee has less than
+    /// 1/[`Top::PATH_SHARE_DIVISOR`] of the total.
     pub path: Vec<CallPathStep>,
     /// Sum of all weights.
     pub total: u64,
@@ -40,34 +40,34 @@ pub struct Top {
 
 impl Top {
     /// A callee with less than 1/20 of the total is not hot.
-    pub const PATH_SHARE: u64 = 20;
+    pub const PATH_SHARE_DIVISOR: u64 = 20;
 
-    /// Computes the table and the path. `tree` is the call tree of all weights with [`function_labels`].
+    /// Computes the table and the path. `tree` is the call tree by weight, with [`function_labels`].
     pub(super) fn new(profile: &Profile, tree: &CallTree<'_>) -> Self {
         let total = profile.total_weight();
-        Self { functions: functions(profile), path: path(profile, tree, total), total }
+        Self { functions: function_rows(profile), path: hottest_path(profile, tree, total), total }
     }
 }
 
-/// Texts for a call tree in which all groups share one root, and every function has its own text id: its position.
+/// Returns the frame texts of a call tree with one root for all groups. The text id of a function is its position.
 pub(super) fn function_labels(profile: &Profile, groups: usize) -> TreeLabels {
     let functions = profile.functions().map(|(function, _)| LabelId::from_index(function.index()));
     TreeLabels::new(vec![LabelId::NONE; groups], functions.collect())
 }
 
-fn functions(profile: &Profile) -> Vec<FunctionRow> {
+fn function_rows(profile: &Profile) -> Vec<FunctionRow> {
     let weights = stack_sums(profile, |sample| sample.weight);
     let own_function = |function: FunctionId| function.index();
     let sums = function_sums(profile, &weights, own_function, profile.functions().len());
     let row = |((function, _), sums): (_, FunctionSums)| FunctionRow {
         function,
-        self_weight: sums.own,
+        self_weight: sums.self_weight,
         cumulative_weight: sums.cumulative,
     };
     let mut rows: Vec<_> = profile.functions().zip(sums).map(row).collect();
     rows.retain(|row| row.cumulative_weight > 0);
     rows.sort_by_key(|row| {
-        (Reverse(row.self_weight), Reverse(row.cumulative_weight), name(profile, row.function), row.function)
+        (Reverse(row.self_weight), Reverse(row.cumulative_weight), function_name(profile, row.function), row.function)
     });
     rows
 }
@@ -76,13 +76,13 @@ fn functions(profile: &Profile) -> Vec<FunctionRow> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct FunctionSums {
     /// Over the samples whose leaf is the function.
-    pub(super) own: u64,
+    pub(super) self_weight: u64,
     /// Over the samples with the function anywhere in the stack. Recursion is counted once.
     pub(super) cumulative: u64,
 }
 
-/// Sums a value of the stacks by function. `position` tells where the sums of a function are, in a list of `count`; several
-/// functions may have the same.
+/// Sums a value of the stacks by function. `position` maps a function to its index in the result, which has `count` entries.
+/// Several functions can share an index.
 pub(super) fn function_sums(
     profile: &Profile,
     stack_sums: &[u64],
@@ -90,7 +90,7 @@ pub(super) fn function_sums(
     count: usize,
 ) -> Vec<FunctionSums> {
     let mut sums = vec![FunctionSums::default(); count];
-    // The last stack that counted a function, so that recursion is counted once.
+    // By function: the last stack that was counted, so that recursion is counted once.
     let mut last_stack = vec![StackId::EMPTY; count];
     for stack in profile.stacks().ids() {
         let value = stack_sums[stack.index()];
@@ -101,7 +101,7 @@ pub(super) fn function_sums(
         for frame in profile.frames_leaf_first(stack) {
             let at = position(frame.function);
             if std::mem::replace(&mut is_leaf, false) {
-                add(&mut sums[at].own, value);
+                add(&mut sums[at].self_weight, value);
             }
             if std::mem::replace(&mut last_stack[at], stack) != stack {
                 add(&mut sums[at].cumulative, value);
@@ -120,7 +120,7 @@ pub(super) fn stack_sums(profile: &Profile, value: impl Fn(&Sample) -> u64) -> V
     sums
 }
 
-fn path(profile: &Profile, tree: &CallTree<'_>, total: u64) -> Vec<CallPathStep> {
+fn hottest_path(profile: &Profile, tree: &CallTree<'_>, total: u64) -> Vec<CallPathStep> {
     let functions: Vec<FunctionId> = profile.functions().map(|(function, _)| function).collect();
     let mut path: Vec<CallPathStep> = Vec::new();
     tree.with_scratch(|scratch| {
@@ -134,10 +134,10 @@ fn path(profile: &Profile, tree: &CallTree<'_>, total: u64) -> Vec<CallPathStep>
             };
             let heaviest = callees.into_iter().min_by_key(|callee| {
                 let function = functions[callee.label.index()];
-                (Reverse(callee.cumulative), name(profile, function), function)
+                (Reverse(callee.cumulative), function_name(profile, function), function)
             });
             let Some(callee) = heaviest else { return };
-            if callee.cumulative <= node_self_weight || callee.cumulative < total.div_ceil(Top::PATH_SHARE) {
+            if callee.cumulative <= node_self_weight || callee.cumulative < total.div_ceil(Top::PATH_SHARE_DIVISOR) {
                 return;
             }
             path.push(CallPathStep { function: functions[callee.label.index()], weight: callee.cumulative });
@@ -147,11 +147,11 @@ fn path(profile: &Profile, tree: &CallTree<'_>, total: u64) -> Vec<CallPathStep>
     path
 }
 
-pub(super) fn name(profile: &Profile, function: FunctionId) -> &str {
+pub(super) fn function_name(profile: &Profile, function: FunctionId) -> &str {
     profile.str(profile.function(function).name)
 }
 
-/// Saturates, because weights come from files and their sum may exceed 64 bits.
+/// Adds and saturates: weights come from files, and their sum can exceed 64 bits.
 pub(super) fn add(sum: &mut u64, weight: u64) {
     *sum = sum.saturating_add(weight);
 }

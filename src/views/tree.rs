@@ -17,7 +17,7 @@ use crate::profile::{Frame, Interner, Profile, position};
 pub struct LabelId(u32);
 
 impl LabelId {
-    /// No text, for the root of the tree.
+    /// The id of the tree's root, which has no text.
     pub const NONE: Self = Self(u32::MAX);
 
     /// Interns a frame text.
@@ -25,12 +25,12 @@ impl LabelId {
         Self(labels.intern(label))
     }
 
-    /// Returns the id of the frame text at a position.
+    /// Returns the id of the frame text at a position among all frame texts.
     pub fn from_index(at: usize) -> Self {
         Self(position(at))
     }
 
-    /// Returns the position of this frame text.
+    /// Returns the position of the frame text among all frame texts.
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -65,7 +65,7 @@ pub struct Node {
     pub walkers: Vec<Walker>,
 }
 
-/// Returns the self weight of a node: the weight of samples whose leaf is this node. `None` if the callees account for all of it.
+/// Returns the self weight of a node: its cumulative weight minus that of its callees. `None` if the result is 0.
 pub fn self_weight(cumulative: u64, callees: impl Iterator<Item = u64>) -> Option<u64> {
     let callees = callees.fold(0, u64::saturating_add);
     cumulative.checked_sub(callees).filter(|weight| *weight > 0)
@@ -85,7 +85,7 @@ pub struct CallTree<'v> {
     group_weights: Vec<u64>,
     /// Callees with less weight are left out.
     min_weight: u64,
-    /// Work space that no thread uses now.
+    /// Work spaces that no thread uses now.
     scratch: Mutex<Vec<ExpandScratch>>,
 }
 
@@ -106,7 +106,7 @@ pub struct ExpandScratch {
 
 /// Number of walkers that look up their next frame text together. The look-ups are independent, so their cache misses
 /// overlap.
-const AHEAD: usize = 32;
+const LOOKUP_BATCH: usize = 32;
 
 /// Marks a frame text without a callee in [`ExpandScratch::callee_of_label`].
 const NO_CALLEE: u32 = u32::MAX;
@@ -130,12 +130,12 @@ impl<'v> CallTree<'v> {
         Self { profile, walk, scale, labels, only_label, group_weights, min_weight, scratch: Mutex::default() }
     }
 
-    /// Returns the threshold of the tree: callees with less weight are left out.
+    /// Returns the weight below which callees are left out.
     pub fn min_weight(&self) -> u64 {
         self.min_weight
     }
 
-    /// Returns a node for each distinct text of a group. Its walkers are before the root frames.
+    /// Returns the nodes of the groups. Groups with equal texts are one node. The walkers are before the root frames.
     pub fn groups(&self) -> Vec<Node> {
         let mut nodes: Vec<Node> = Vec::new();
         let mut by_label = HashMap::new();
@@ -150,7 +150,7 @@ impl<'v> CallTree<'v> {
         nodes
     }
 
-    /// Calls `work` with work space. There are as many work spaces as threads that ever needed one at the same time.
+    /// Calls `work` with an idle work space, or with a new one if all are in use.
     pub fn with_scratch<T>(&self, work: impl FnOnce(&mut ExpandScratch) -> T) -> T {
         let idle = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut scratch = idle.unwrap_or_else(|| {
@@ -204,7 +204,7 @@ impl<'v> CallTree<'v> {
     /// Returns the heaviest frame of the node with these walkers: its function, and the line with the most weight.
     pub fn heaviest_frame(&self, walkers: &[Walker]) -> Option<Frame> {
         let mut weights: HashMap<Frame, u64, RandomState> = HashMap::default();
-        // Neighbours mostly have the same frame.
+        // Consecutive walkers mostly have the same frame.
         for neighbours in walkers.chunk_by(|a, b| self.passed_frame(a) == self.passed_frame(b)) {
             let Some(frame) = neighbours.first().and_then(|walker| self.passed_frame(walker)) else { continue };
             let weight = neighbours.iter().fold(0_u64, |sum, walker| sum.saturating_add(walker.weight));
@@ -225,7 +225,7 @@ impl<'v> CallTree<'v> {
         let ExpandScratch { callee_of_label, callees, moved, callee_of_moved, ahead } = scratch;
         loop {
             if ahead.is_empty() {
-                let from = walkers.len().saturating_sub(AHEAD);
+                let from = walkers.len().saturating_sub(LOOKUP_BATCH);
                 ahead.extend(walkers.drain(from..).map(|walker| (walker, self.only_label(&walker))));
             }
             let Some((mut walker, only_label)) = ahead.pop() else { break };

@@ -4,11 +4,11 @@ use std::sync::OnceLock;
 
 use super::filter::Filters;
 use super::grouping::{By, Grouping};
-use super::moments::{Moment, ThreadMoments, moments_of_parts, moments_of_threads};
-use super::own_code::{OwnLine, own_lines};
+use super::moments::{Moment, ThreadMoments, moments_by_group, moments_of_threads};
 use super::paths::CallPaths;
 use super::top::{Top, function_labels};
 use super::tree::{CallTree, TreeLabels};
+use super::user_code::{UserCodeLine, user_code_lines};
 use super::walk::StackWalk;
 use crate::profile::{Profile, Sample};
 
@@ -36,14 +36,14 @@ impl SampleValue {
 pub struct View {
     profile: Profile,
     grouping: Grouping,
-    /// See [`common_period`].
+    /// Weight of a single sample. `None` if the weights differ.
     period: Option<u64>,
-    /// See [`overflow_divisor`].
+    /// All values are divided by this number, so that their sums fit into 64 bits.
     divisor: u64,
     by_count: OnceLock<StackWalk>,
     by_weight: OnceLock<StackWalk>,
     top: OnceLock<Top>,
-    own_lines: OnceLock<Vec<OwnLine>>,
+    user_code_lines: OnceLock<Vec<UserCodeLine>>,
 }
 
 impl View {
@@ -54,8 +54,8 @@ impl View {
         let period = common_period(&profile);
         let divisor = overflow_divisor(&profile);
         let (by_count, by_weight) = (OnceLock::new(), OnceLock::new());
-        let (top, own_lines) = (OnceLock::new(), OnceLock::new());
-        Self { profile, grouping, period, divisor, by_count, by_weight, top, own_lines }
+        let (top, user_code_lines) = (OnceLock::new(), OnceLock::new());
+        Self { profile, grouping, period, divisor, by_count, by_weight, top, user_code_lines }
     }
 
     /// Returns a view of the samples and frames that the filters keep.
@@ -63,27 +63,27 @@ impl View {
         Self::new(filters.apply(profile), by)
     }
 
-    /// Returns the profile.
+    /// Returns the profile, as the filters left it.
     pub fn profile(&self) -> &Profile {
         &self.profile
     }
 
-    /// Returns a view of the same samples whose stacks begin at their leaves. No call counts as inlined there.
+    /// Returns a view of the same samples with reversed stacks: each leaf becomes the root. No call counts as inlined there.
     #[must_use]
     pub fn reversed(&self) -> Self {
         let profile = self.profile.reversed();
         let (by_count, by_weight) = (OnceLock::new(), OnceLock::new());
-        let (top, own_lines) = (OnceLock::new(), OnceLock::new());
+        let (top, user_code_lines) = (OnceLock::new(), OnceLock::new());
         let Self { period, divisor, .. } = *self;
-        Self { profile, grouping: self.grouping.clone(), period, divisor, by_count, by_weight, top, own_lines }
+        Self { profile, grouping: self.grouping.clone(), period, divisor, by_count, by_weight, top, user_code_lines }
     }
 
-    /// Returns the profile alone.
+    /// Drops the tables and returns the profile.
     pub fn into_profile(self) -> Profile {
         self.profile
     }
 
-    /// Returns the groups of the samples.
+    /// Returns the samples in groups.
     pub fn grouping(&self) -> &Grouping {
         &self.grouping
     }
@@ -114,8 +114,8 @@ impl View {
 
     /// Returns the lines of the user's code, the heaviest first. Each sample counts for the line that is nearest to its
     /// leaf. Empty if no stack contains the user's code.
-    pub fn own_lines(&self) -> &[OwnLine] {
-        get_or_build::<Vec<_>>(&self.own_lines, || own_lines(&self.profile))
+    pub fn user_code_lines(&self) -> &[UserCodeLine] {
+        get_or_build::<Vec<_>>(&self.user_code_lines, || user_code_lines(&self.profile))
     }
 
     /// Returns the samples of each thread, one by one. `paths` are the call paths of the profile.
@@ -132,7 +132,7 @@ impl View {
                 groups[*sample as usize] = group;
             }
         }
-        moments_of_parts(&self.profile, paths, |at| groups[at], self.grouping.names().len())
+        moments_by_group(&self.profile, paths, |at| groups[at], self.grouping.names().len())
     }
 
     /// Returns the call tree of a value without callees whose weight is below `min_weight`. `labels` runs in parallel with
@@ -172,8 +172,8 @@ impl View {
     }
 }
 
-/// Returns the value of a cell. Builds the value outside of the cell's lock: while `build` waits for rayon, rayon may give
-/// the thread other work that needs the same cell.
+/// Returns the value of a cell, and builds it if the cell is empty. `build` runs outside of the cell's lock: while `build`
+/// waits for rayon, rayon can give the thread other work that needs the same cell.
 fn get_or_build<T>(cell: &OnceLock<T>, build: impl FnOnce() -> T) -> &T {
     if let Some(value) = cell.get() {
         return value;

@@ -22,13 +22,13 @@ pub(super) struct StackWalk {
 /// The callees of every stack, for all groups together.
 #[derive(Debug)]
 struct Callees {
-    /// All stacks but [`StackId::EMPTY`], sorted by caller.
+    /// All stacks except [`StackId::EMPTY`], sorted by caller.
     by_caller: Vec<StackId>,
     /// By caller: the end of its range in `by_caller`. The range starts at the end of the previous caller's range.
     ends: Vec<u32>,
 }
 
-/// Location of a group's weights.
+/// The place where the weights of a group are stored.
 #[derive(Debug, Clone, Copy)]
 enum Roots {
     /// Index in [`StackWalk::tables`].
@@ -60,7 +60,7 @@ impl Link {
     }
 
     /// Returns whether the link leads to `node` or to a node that was added later.
-    fn is_since(self, node: Self) -> bool {
+    fn is_at_or_after(self, node: Self) -> bool {
         self != Self::NONE && self.0 >= node.0
     }
 }
@@ -140,7 +140,8 @@ impl StackWalk {
         }
     }
 
-    /// Returns walkers: with a table, on the callees of `caller` that have weight; else on the node `first` and its siblings.
+    /// Returns walkers. With a table, they are on the callees of `caller` that have weight. With [`NO_TABLE`], they are on
+    /// the node `first` and its siblings.
     fn walkers(&self, caller: StackId, table: u8, first: Link) -> impl Iterator<Item = Walker> {
         let dense = self.tables.get(usize::from(table)).into_iter().flat_map(move |weights| {
             let stacks = self.callees.iter(caller).map(|stack| (position(stack.index()), weights[stack.index()]));
@@ -212,7 +213,7 @@ impl Callees {
         Self { by_caller, ends }
     }
 
-    /// Returns the callees of a stack, the last one first. Those of [`StackId::EMPTY`] are the roots.
+    /// Returns the callees of a stack, the last one first. The callees of [`StackId::EMPTY`] are the roots.
     fn iter(&self, caller: StackId) -> impl Iterator<Item = StackId> {
         let start = caller.index().checked_sub(1).map_or(0, |previous| self.ends[previous]);
         self.by_caller[start as usize..self.ends[caller.index()] as usize].iter().rev().copied()
@@ -241,7 +242,7 @@ impl<'p> SparseNodes<'p> {
         let mut members = Vec::new();
         let first_new = Link::to_next(&self.list);
         for (mut stack, _) in group.clone() {
-            while stack != StackId::EMPTY && !self.links[stack.index()].is_since(first_new) {
+            while stack != StackId::EMPTY && !self.links[stack.index()].is_at_or_after(first_new) {
                 // Marks the stack as a member. The loop below sets the real link.
                 self.links[stack.index()] = first_new;
                 members.push(stack);

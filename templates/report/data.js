@@ -86,7 +86,7 @@ async function readData(text) {
 }
 
 /**
- * The caller of each path, from the depths in depth-first order.
+ * Returns the caller of each path, from the depths in depth-first order.
  * @param {Float64Array} depths
  */
 function callers(depths) {
@@ -102,7 +102,7 @@ function callers(depths) {
 }
 
 /**
- * The weights of samples in a range of time, in nanoseconds since the first sample. All samples without a range.
+ * Returns the weight of each sample within a range of time, in nanoseconds since the first sample. Null is all of the time.
  * @param {Data} data
  * @param {[number, number] | null} range
  */

@@ -1,15 +1,15 @@
 // @ts-check
-// The parts of the page below the pictures that show one function or path in detail: source lines and hot paths.
+// Sections of the page below the pictures: the source lines of a function, and the hottest call paths.
 "use strict";
 
-/** Paths in the list of hot paths. */
-const HOT_PATHS = 12;
+/** Maximum number of listed hot paths. */
+const MAX_HOT_PATHS = 12;
 
-/** A line with at least this part of its function's weight is marked. */
-const HOT_LINE = 0.2;
+/** A line is marked if it has at least this share of the heaviest line's cumulative weight. */
+const HOT_LINE_SHARE = 0.2;
 
 /**
- * The source of functions, one at a time.
+ * Shows the source of one function at a time.
  */
 class SourceView {
   /**
@@ -33,7 +33,7 @@ class SourceView {
   }
 
   /**
-   * Shows a function, if its source is here.
+   * Shows the source of a function, if the page has it.
    * @param {string} name
    */
   show(name) {
@@ -76,7 +76,7 @@ class SourceView {
         element("td", number > 0 ? String(number) : "?", "number"),
         code,
       ]);
-      if (cumulative > 0) line.className = cumulative >= most * HOT_LINE ? "hot" : "warm";
+      if (cumulative > 0) line.className = cumulative >= most * HOT_LINE_SHARE ? "hot" : "warm";
       rows.push(line);
     }
     document.querySelector("#source tbody")?.replaceChildren(...rows);
@@ -84,7 +84,7 @@ class SourceView {
 }
 
 /**
- * Lists the call paths with the most weight of their own.
+ * Lists the call paths with the most self weight.
  * @param {Tree} tree
  * @param {(weight: number) => string} format
  * @param {(node: number) => void} onChoose
@@ -95,10 +95,10 @@ function fillHotPaths(tree, format, onChoose) {
   const nodes = [];
   for (let node = 1; node < tree.label.length; node++) {
     if (tree.label[node] < 0 || !(tree.self[node] > 0)) continue;
-    if (nodes.length === HOT_PATHS && tree.self[node] <= tree.self[nodes[HOT_PATHS - 1]]) continue;
+    if (nodes.length === MAX_HOT_PATHS && tree.self[node] <= tree.self[nodes[MAX_HOT_PATHS - 1]]) continue;
     const at = nodes.findIndex((other) => tree.self[other] < tree.self[node]);
     nodes.splice(at < 0 ? nodes.length : at, 0, node);
-    nodes.length = Math.min(nodes.length, HOT_PATHS);
+    nodes.length = Math.min(nodes.length, MAX_HOT_PATHS);
   }
   const items = nodes.map((node) => {
     const item = element("li", "");

@@ -1,5 +1,5 @@
 // @ts-check
-// The page of a comparison: the call tree of two profiles, coloured by its changes, and the functions by their changes.
+// The page of a comparison: the call tree of two profiles, coloured by its changes, and the functions sorted by their changes.
 "use strict";
 
 /**
@@ -27,7 +27,7 @@ class Changes {
   }
 
   /**
-   * The comparable values.
+   * Returns the comparable values of both profiles.
    * @param {number} at
    */
   values(at) {
@@ -35,7 +35,7 @@ class Changes {
   }
 
   /**
-   * The difference and the bounds of its interval.
+   * Returns the difference and the bounds of its interval.
    * @param {number} at
    */
   difference(at) {
@@ -50,7 +50,7 @@ class Changes {
   }
 }
 
-/** Facts that differ in any two runs. */
+/** Facts that differ between any two runs, so a difference is not marked. */
 const ALWAYS_DIFFER = ["Profile", "Started"];
 
 class DiffPage {
@@ -76,18 +76,18 @@ class DiffPage {
     this.status = byId("status", HTMLElement);
     this.sort = "self";
     this.all = false;
-    /** The function that a button chose, until the text of the search is edited; or -1. */
+    /** The function that a button chose, or -1. Editing the search sets it to -1. */
     this.chosen = -1;
     /** @type {string[]} Names from the root to the zoomed node. */
     this.zoomed = [];
-    this.trees = [0, 1].map((side) => this.tree(side));
+    this.trees = [0, 1].map((side) => this.treeOf(side));
     this.shown = this.trees[1];
     const paint = (/** @type {(name: string) => string} */ color) => {
       const colors = new DiffColors(color);
-      return (/** @type {Tree} */ tree, /** @type {number} */ node) => colors.of(this.nodes, tree.source[node]);
+      return (/** @type {Tree} */ tree, /** @type {number} */ node) => colors.colorOf(this.nodes, tree.source[node]);
     };
     this.graph = new FlameGraph(byId("frames", HTMLElement), paint);
-    this.walker = new TextTree(byId("tree", HTMLElement), (node) => this.describe(node));
+    this.textTree = new TextTree(byId("tree", HTMLElement), (node) => this.describe(node));
     this.fillHeader();
     this.fillLists();
     this.fillLegend();
@@ -98,10 +98,10 @@ class DiffPage {
   }
 
   /**
-   * The call tree with the widths of one profile.
+   * Returns the call tree with the widths of one profile.
    * @param {number} side
    */
-  tree(side) {
+  treeOf(side) {
     const weights = this.nodes.weights[side];
     const nodes = new Nodes();
     nodes.self[0] = weights[0];
@@ -111,7 +111,7 @@ class DiffPage {
       nodes.self[at] = weights[at];
       nodes.self[parent] -= weights[at];
     }
-    return nodes.sorted(this.names, this.names.map((_, label) => label));
+    return nodes.toTree(this.names, this.names.map((_, label) => label));
   }
 
   fillHeader() {
@@ -146,7 +146,7 @@ class DiffPage {
     const before = (/** @type {number} */ at) => cumulative.values(at)[0];
     const gone = this.names.map((_, at) => at).filter((at) => cumulative.verdict(at) === "gone");
     gone.sort((a, b) => before(b) - before(a));
-    this.fillList("gone", gone.map((at) => [this.value(before(at)), this.functionButton(at)]));
+    this.fillList("gone", gone.map((at) => [this.formatValue(before(at)), this.functionButton(at)]));
     this.fillList("renamed", meta.renamed.map((/** @type {string[]} */ names) => ["", document.createTextNode(names.join(" → "))]));
     byId("only-heading", HTMLElement).textContent = meta.only_heading;
     this.fillList("only", meta.only.map((/** @type {any} */ one) => [one.shares, this.functionButton(one.function), ` ${one.reason}`]));
@@ -209,38 +209,38 @@ class DiffPage {
     this.graph.zoomed = zoomed;
     this.graph.selected = zoomed;
     byId("selected", HTMLElement).textContent = this.details(zoomed);
-    this.walker.show(this.shown);
+    this.textTree.show(this.shown);
     this.mark();
   }
 
-  /** Marks what the search finds, and says how it changed. */
+  /** Marks the frames that the search finds, and shows their change. */
   mark() {
     const text = this.search.value;
     const pattern = parsePattern(text);
     const found = text ? this.names.map((name, at) => (this.chosen < 0 ? pattern(name) : at === this.chosen)) : null;
-    const [before, after] = this.nodes.values(0).map((value) => this.value(value));
+    const [before, after] = this.nodes.values(0).map((value) => this.formatValue(value));
     const labels = this.meta.labels;
     this.status.textContent = `${labels[0]} ${before}, ${labels[1]} ${after}`;
     if (found) {
       const only = found.indexOf(true);
-      const is = only >= 0 && found.indexOf(true, only + 1) < 0 ? `${this.names[only]}: ${this.change(this.cumulative, only)}` : this.sum(found);
-      this.status.textContent = `“${text}” ${is}`;
+      const result = only >= 0 && found.indexOf(true, only + 1) < 0 ? `${this.names[only]}: ${this.describeChange(this.cumulative, only)}` : this.describeMatches(found);
+      this.status.textContent = `“${text}” ${result}`;
     }
     this.graph.matches = found && Uint8Array.from(found, Number);
     this.graph.draw();
   }
 
   /**
-   * The weight of all frames of some functions, each sample counted once.
+   * Describes the weight of all samples with at least one of the found functions on their stack.
    * @param {boolean[]} found  by function
    */
-  sum(found) {
+  describeMatches(found) {
     const count = found.filter(Boolean).length;
     if (count === 0) return "matches no function";
     const { labels, factors } = this.meta;
     const sums = this.paths.map(({ depths, functions, self }, side) => {
       let sum = 0;
-      // The depth of the path that is found, up to its last callee.
+      // The depth of the current path that matches, or Infinity. Its callees are deeper.
       let within = Infinity;
       for (let path = 0; path < depths.length; path++) {
         if (depths[path] <= within) within = found[functions[path] - 1] ? depths[path] : Infinity;
@@ -248,7 +248,7 @@ class DiffPage {
       }
       return sum * factors[side];
     });
-    return `matches ${count} functions, on the stack in ${labels[0]} ${this.value(sums[0])}, ${labels[1]} ${this.value(sums[1])}`;
+    return `matches ${count} functions, on the stack in ${labels[0]} ${this.formatValue(sums[0])}, ${labels[1]} ${this.formatValue(sums[1])}`;
   }
 
   fillFunctions() {
@@ -269,8 +269,8 @@ class DiffPage {
       const name = element("td", "", "name");
       name.append(this.functionButton(at));
       const figures = [self, cumulative].flatMap((changes) => [
-        element("td", changes.values(at).map((value) => this.value(value)).join(" → "), "number"),
-        element("td", this.marked(changes, at), `number ${changes.verdict(at)}`),
+        element("td", changes.values(at).map((value) => this.formatValue(value)).join(" → "), "number"),
+        element("td", this.formatWithMargin(changes, at), `number ${changes.verdict(at)}`),
       ]);
       const place = file ? (line > 0 ? `${file}:${line}` : file) : "";
       return row([element("td", this.word(verdict), verdict), name, ...figures, element("td", place, "place")]);
@@ -312,8 +312,8 @@ class DiffPage {
   /** @param {number} node */
   describe(node) {
     const at = this.shown.source[node];
-    const values = this.nodes.values(at).map((value) => this.value(value)).join(" → ");
-    return `${values} ${this.nameOf(node)}${this.nodes.isClear(at) ? `, ${this.word(this.nodes.verdict(at))} ${this.number(this.nodes.difference(at).value)}${this.relative(this.nodes, at)}` : ""}`;
+    const values = this.nodes.values(at).map((value) => this.formatValue(value)).join(" → ");
+    return `${values} ${this.nameOf(node)}${this.nodes.isClear(at) ? `, ${this.word(this.nodes.verdict(at))} ${this.formatDifference(this.nodes.difference(at).value)}${this.formatRelative(this.nodes, at)}` : ""}`;
   }
 
   /** @param {number} node */
@@ -322,46 +322,46 @@ class DiffPage {
     const { file = "", line = 0 } = this.shown.label[node] < 0 ? {} : this.meta.functions[this.shown.label[node]];
     const samples = this.nodes.samples.map((counts) => counts[at].toLocaleString("en")).join(" → ");
     const counted = this.meta.sampled ? ` · ${samples} samples` : "";
-    return `${this.nameOf(node)} · ${this.change(this.nodes, at)}${counted}${file && ` · ${line > 0 ? `${file}:${line}` : file}`}`;
+    return `${this.nameOf(node)} · ${this.describeChange(this.nodes, at)}${counted}${file && ` · ${line > 0 ? `${file}:${line}` : file}`}`;
   }
 
   /**
-   * Old, new, change, interval and verdict of a figure.
+   * Describes a figure: old and new value, change, interval and verdict.
    * @param {Changes} changes
    * @param {number} at
    */
-  change(changes, at) {
+  describeChange(changes, at) {
     const { labels, unit, shares, sampled, unclear } = this.meta;
-    const [before, after] = changes.values(at).map((value) => this.value(value));
+    const [before, after] = changes.values(at).map((value) => this.formatValue(value));
     const values = `${labels[0]} ${before} → ${labels[1]} ${after}`;
-    // The root is all of both profiles.
+    // The root contains all samples, so its shares cannot change.
     if (shares && changes === this.nodes && at === 0) return values;
     const { low, high } = changes.difference(at);
-    const interval = sampled ? ` (${this.number(low)} to ${this.number(high)})` : "";
+    const interval = sampled ? ` (${this.formatDifference(low)} to ${this.formatDifference(high)})` : "";
     const verdict = changes.isClear(at) ? this.word(changes.verdict(at)) : unclear;
-    return `${values}: ${this.number(changes.difference(at).value)} ${unit}${interval}${this.relative(changes, at)}, ${verdict}`;
+    return `${values}: ${this.formatDifference(changes.difference(at).value)} ${unit}${interval}${this.formatRelative(changes, at)}, ${verdict}`;
   }
 
   /**
-   * A difference with its margin, as the table in a terminal shows it.
+   * Formats a difference with its margin, as the table in a terminal does.
    * @param {Changes} changes
    * @param {number} at
    */
-  marked(changes, at) {
+  formatWithMargin(changes, at) {
     if (changes.weights.every((weights) => weights[at] === 0)) return "";
     const { value, low, high } = changes.difference(at);
     const margin = value > 0 ? value - low : high - value;
-    const relative = this.relative(changes, at);
-    if (!this.meta.sampled) return `${this.number(value)}${relative}`;
-    return `${changes.isClear(at) ? "" : "~ "}${this.number(value)} ± ${this.digits(margin, 2)}${relative}`;
+    const relative = this.formatRelative(changes, at);
+    if (!this.meta.sampled) return `${this.formatDifference(value)}${relative}`;
+    return `${changes.isClear(at) ? "" : "~ "}${this.formatDifference(value)} ± ${this.formatDecimals(margin, 2)}${relative}`;
   }
 
   /**
-   * A difference as a part of the old value, unless values are parts already.
+   * Formats a difference relative to the old value. Empty if values are shares.
    * @param {Changes} changes
    * @param {number} at
    */
-  relative(changes, at) {
+  formatRelative(changes, at) {
     const [before] = changes.values(at);
     if (this.meta.shares || !(before > 0)) return "";
     const percent = (changes.difference(at).value / before) * 100;
@@ -374,30 +374,30 @@ class DiffPage {
   }
 
   /**
-   * A value of a profile with its unit.
+   * Formats a value of a profile with its unit.
    * @param {number} value
    */
-  value(value) {
+  formatValue(value) {
     const { decimals, value_unit: unit } = this.meta;
     const least = 10 ** -decimals;
     const scaled = value / this.meta.scale;
     if (!(value > 0)) return "0";
-    return `${scaled < least / 2 ? `<${least.toFixed(decimals)}` : this.digits(value, decimals)}${unit && ` ${unit}`}`;
+    return `${scaled < least / 2 ? `<${least.toFixed(decimals)}` : this.formatDecimals(value, decimals)}${unit && ` ${unit}`}`;
   }
 
   /**
-   * A difference with its sign.
+   * Formats a difference with its sign.
    * @param {number} value
    */
-  number(value) {
-    return `${sign(value)}${this.digits(Math.abs(value), 2)}`;
+  formatDifference(value) {
+    return `${sign(value)}${this.formatDecimals(Math.abs(value), 2)}`;
   }
 
   /**
    * @param {number} value
    * @param {number} decimals
    */
-  digits(value, decimals) {
+  formatDecimals(value, decimals) {
     return (value / this.meta.scale).toFixed(decimals);
   }
 
@@ -415,7 +415,7 @@ class DiffPage {
   }
 }
 
-/** The colours of changes: the larger a change relative to the frame, the deeper. */
+/** The colours of changes. The larger the change relative to the frame, the deeper the colour. */
 class DiffColors {
   /** @param {(name: string) => string} color  of the style */
   constructor(color) {
@@ -430,7 +430,7 @@ class DiffColors {
    * @param {Changes} nodes
    * @param {number} at
    */
-  of(nodes, at) {
+  colorOf(nodes, at) {
     const verdict = nodes.verdict(at);
     if (verdict === "unclear") return this.unclear;
     if (verdict === "new") return this.added;
@@ -442,8 +442,8 @@ class DiffColors {
 }
 
 /**
- * The order of functions by the first of two changes, and then by the second: changes beyond chance first, then the larger
- * ones. Where only the second is beyond chance, it decides.
+ * Returns the order of functions by the first of two changes, and then by the second. Changes beyond chance come first, then
+ * larger changes. If only the second change is beyond chance, it decides.
  * @param {[Changes, Changes]} changes
  * @param {(a: number, b: number) => number} byName
  * @returns {(a: number, b: number) => number}

@@ -2,7 +2,7 @@
 // For all pages: elements of the document, the state of its controls, and the table of functions.
 "use strict";
 
-/** Rows of the table of functions at first. */
+/** Number of rows that the table of functions shows at first. */
 const FEW_ROWS = 30;
 
 /**
@@ -17,7 +17,7 @@ function byId(id, type) {
 }
 
 /**
- * A test for names: a regular expression, or a plain text where it is none.
+ * Returns a test for names: a regular expression, or a plain text if the text is not a valid expression.
  * @param {string} text
  * @returns {(name: string) => boolean}
  */
@@ -62,7 +62,7 @@ function option(value, text) {
 }
 
 /**
- * A square of a colour, for a legend.
+ * Returns a coloured square for a legend.
  * @param {string} color  the name of a variable of the style sheet
  */
 function swatch(color) {
@@ -79,7 +79,7 @@ function swatch(color) {
 }
 
 /**
- * An entry of the legend.
+ * Returns an entry of the legend.
  * @param {string} color  the name of a variable of the style sheet
  * @param {string} text
  */
@@ -90,10 +90,10 @@ function legendItem(color, text) {
 }
 
 /**
- * Copies the names of a stack.
+ * Copies the names on the path from the root to a node to the clipboard.
  * @param {Tree} tree
  * @param {number} node
- * @param {HTMLElement} status  where the result is said
+ * @param {HTMLElement} status  shows the result
  */
 function copyStack(tree, node, status) {
   navigator.clipboard?.writeText(pathOf(tree, node).join("\n")).then(
@@ -108,7 +108,7 @@ function copyStack(tree, node, status) {
  * @param {FlameGraph} page.graph
  * @param {HTMLInputElement} page.filter
  * @param {string} page.sort
- * @param {boolean} page.all
+ * @param {boolean} page.all  whether the table lists all functions
  * @param {() => void} page.fillFunctions
  * @param {() => void} page.readFragment
  * @param {() => void} page.redraw
@@ -157,7 +157,7 @@ function defaultOf(control) {
 }
 
 /**
- * The values of controls that are not the default ones, by the ids of the controls.
+ * Returns the values of controls that differ from the defaults, by the ids of the controls.
  * @param {Control[]} controls
  */
 function stateOf(controls) {
@@ -169,7 +169,7 @@ function stateOf(controls) {
 }
 
 /**
- * Sets controls to the values of a state. A value that a control does not have is its default.
+ * Sets controls to the values of a state. A control whose value is missing or unknown gets its default.
  * @param {Control[]} controls
  * @param {URLSearchParams} state
  */

@@ -1,17 +1,18 @@
 // @ts-check
-// Draws a call tree as boxes on a canvas. Only the visible rows are drawn, so a tree may be of any depth.
+// Draws a call tree as boxes on a canvas. Only the visible rows are drawn, so a tree can have any depth.
 "use strict";
 
-const ROW = 20;
+/** Height of a row of boxes, in pixels. */
+const ROW_HEIGHT = 20;
 
-/** The size of text in boxes, in pixels. */
-const FONT = 12;
+/** Size of the text in boxes, in pixels. */
+const FONT_SIZE = 12;
 
-/** Boxes that are narrower are not drawn. */
-const NARROW = 0.4;
+/** Narrower boxes are not drawn. In pixels. */
+const MIN_BOX_WIDTH = 0.4;
 
 /**
- * Gets the colours of the style by their names, and returns the colour of a node.
+ * Gets a function that returns a colour of the style sheet by its name. Returns a function for the colour of a node.
  * @typedef {(color: (name: string) => string) => (tree: Tree, node: number) => string} Paint
  */
 
@@ -61,7 +62,7 @@ class FlameGraph {
 
   resize() {
     if (!this.tree) return;
-    const height = this.tree.height * ROW;
+    const height = this.tree.height * ROW_HEIGHT;
     const shown = Math.min(height, Math.floor(innerHeight * 0.7));
     this.canvas.style.height = `${shown}px`;
     this.spacer.style.height = `${height - shown}px`;
@@ -80,7 +81,7 @@ class FlameGraph {
     }
   }
 
-  /** The position of a node: left edge and width, as shares of the picture. */
+  /** Returns the position of a node: left edge and width, as shares of the picture's width. */
   box(/** @type {number} */ node) {
     const tree = /** @type {Tree} */ (this.tree);
     const whole = tree.total[this.zoomed] || 1;
@@ -101,7 +102,7 @@ class FlameGraph {
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.fillStyle = page;
     context.fillRect(0, 0, width, height);
-    context.font = `${FONT}px system-ui, sans-serif`;
+    context.font = `${FONT_SIZE}px system-ui, sans-serif`;
     context.textBaseline = "middle";
     const top = this.scroller.scrollTop;
     const last = this.tree ? tree.height - 1 : 0;
@@ -109,35 +110,35 @@ class FlameGraph {
       const { left, width: share } = this.box(node);
       const x = left * width;
       const w = share * width;
-      const outside = x + w < 0 || x > width || w < NARROW;
+      const outside = x + w < 0 || x > width || w < MIN_BOX_WIDTH;
       if (outside) {
         node = tree.end[node];
         continue;
       }
       const row = this.upwards ? last - tree.depth[node] : tree.depth[node];
-      const y = row * ROW - top;
-      // All callees are still further out of sight.
-      if (this.upwards ? y <= -ROW : y >= height) {
+      const y = row * ROW_HEIGHT - top;
+      // All callees are even further outside of the visible rows.
+      if (this.upwards ? y <= -ROW_HEIGHT : y >= height) {
         node = tree.end[node];
         continue;
       }
-      if (y > -ROW && y < height) {
+      if (y > -ROW_HEIGHT && y < height) {
         const from = Math.max(x, 0);
         const until = Math.min(x + w, width);
         const found = this.matches && tree.label[node] >= 0 && this.matches[tree.label[node]] === 1;
         context.globalAlpha = this.matches && !found ? 0.45 : 1;
         context.fillStyle = found ? match : fillOf(tree, node);
-        context.fillRect(from, y, Math.max(until - from - (w > 3 ? 1 : 0), NARROW), ROW - 1);
+        context.fillRect(from, y, Math.max(until - from - (w > 3 ? 1 : 0), MIN_BOX_WIDTH), ROW_HEIGHT - 1);
         context.globalAlpha = 1;
         if (until - from > 24) {
           context.fillStyle = found ? onMatch : text;
-          const room = Math.floor((until - from - 8) / (FONT * 0.55));
-          context.fillText(shortened(this.nameOf(node), room), from + 4, y + ROW / 2, until - from - 6);
+          const room = Math.floor((until - from - 8) / (FONT_SIZE * 0.55));
+          context.fillText(shortened(this.nameOf(node), room), from + 4, y + ROW_HEIGHT / 2, until - from - 6);
         }
         if (node === this.selected) {
           context.strokeStyle = accent;
           context.lineWidth = 2;
-          context.strokeRect(from + 1, y + 1, Math.max(until - from - 3, 1), ROW - 3);
+          context.strokeRect(from + 1, y + 1, Math.max(until - from - 3, 1), ROW_HEIGHT - 3);
         }
       }
       node++;
@@ -155,7 +156,7 @@ class FlameGraph {
     const tree = this.tree;
     if (!tree) return 0;
     const area = this.canvas.getBoundingClientRect();
-    const row = Math.floor((event.clientY - area.top + this.scroller.scrollTop) / ROW);
+    const row = Math.floor((event.clientY - area.top + this.scroller.scrollTop) / ROW_HEIGHT);
     const depth = this.upwards ? tree.height - 1 - row : row;
     const at = (event.clientX - area.left) / area.width;
     for (let node = 0; node < tree.label.length; ) {
@@ -191,8 +192,8 @@ class FlameGraph {
     const tree = /** @type {Tree} */ (this.tree);
     const row = this.upwards ? tree.height - 1 - tree.depth[node] : tree.depth[node];
     const { scrollTop, clientHeight } = this.scroller;
-    if (row * ROW < scrollTop || (row + 1) * ROW > scrollTop + clientHeight) {
-      this.scroller.scrollTop = row * ROW - clientHeight / 2;
+    if (row * ROW_HEIGHT < scrollTop || (row + 1) * ROW_HEIGHT > scrollTop + clientHeight) {
+      this.scroller.scrollTop = row * ROW_HEIGHT - clientHeight / 2;
     }
   }
 
@@ -228,8 +229,8 @@ class FlameGraph {
 }
 
 /**
- * A name in at most `room` characters: without the directories of its package, then without package and receiver, and only
- * then without its end.
+ * Shortens a name to at most `room` characters. The name first loses the directories of its package, then package and
+ * receiver, and at last its end.
  * @param {string} name
  * @param {number} room
  */

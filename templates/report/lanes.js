@@ -13,7 +13,7 @@
  * @property {number} from
  * @property {number} to
  * @property {[string, number, number][]} phases  name, start and end
- * @property {[string, number, number][]} load  the same of the command that drove load; empty without one
+ * @property {[string, number, number][]} load  name, start and end of the load; empty without a load
  * @property {Collection[]} collections  in the order of their starts
  * @property {{ at: number, process: number, length: number }[]} queues  goroutines that wait for a processor, by time
  */
@@ -49,10 +49,10 @@ function readTimeline(meta, columns) {
   };
 }
 
-/** Pixels of the text above a curve, of a curve, and of a lane with marks alone. */
-const CAPTION = 15;
-const CURVE = 34;
-const MARKS = 10;
+// Heights in pixels: of the text above a curve or marks, of a curve, and of marks.
+const CAPTION_HEIGHT = 15;
+const CURVE_HEIGHT = 34;
+const MARKS_HEIGHT = 10;
 
 /**
  * @typedef {object} Figure
@@ -67,30 +67,30 @@ class Lanes {
   constructor(timeline) {
     this.timeline = timeline;
     const { phases, load, collections, queues } = timeline;
-    const heap = curves(collections.flatMap(({ process, from, to, before, after, live }) => [
+    const heap = curvesOfProcesses(collections.flatMap(({ process, from, to, before, after, live }) => [
       { process, at: from, value: before },
       { process, at: to, value: after },
       { process, at: to, value: live },
     ]));
-    const queue = curves(queues.map(({ process, at, length }) => ({ process, at, value: length })));
+    const queue = curvesOfProcesses(queues.map(({ process, at, length }) => ({ process, at, value: length })));
     /** Figures of the whole time, by name. */
     this.whole = this.figures([-Infinity, Infinity]);
     const caption = (/** @type {string} */ name) => `${name}: ${this.whole.find((figure) => figure.name === name)?.text}`;
     /** @type {{ height: number, draw: (pen: Pen) => void }[]} */
     this.lanes = [];
     for (const spans of [phases, load]) {
-      if (spans.length > 0) this.lanes.push({ height: CAPTION + 3, draw: (pen) => pen.spans(spans) });
+      if (spans.length > 0) this.lanes.push({ height: CAPTION_HEIGHT + 3, draw: (pen) => pen.spans(spans) });
     }
     if (collections.length > 0) {
-      this.lanes.push({ height: CAPTION + MARKS + 2, draw: (pen) => pen.marks(collections, caption("GC cycles"), "gc") });
-      this.lanes.push({ height: CAPTION + CURVE + 2, draw: (pen) => pen.curves(heap, false, caption("Heap"), "heap") });
+      this.lanes.push({ height: CAPTION_HEIGHT + MARKS_HEIGHT + 2, draw: (pen) => pen.marks(collections, caption("GC cycles"), "gc") });
+      this.lanes.push({ height: CAPTION_HEIGHT + CURVE_HEIGHT + 2, draw: (pen) => pen.curves(heap, false, caption("Heap"), "heap") });
     }
-    if (queues.length > 0) this.lanes.push({ height: CAPTION + CURVE + 2, draw: (pen) => pen.curves(queue, true, caption("Run queue"), "queue") });
+    if (queues.length > 0) this.lanes.push({ height: CAPTION_HEIGHT + CURVE_HEIGHT + 2, draw: (pen) => pen.curves(queue, true, caption("Run queue"), "queue") });
     this.height = this.lanes.reduce((sum, lane) => sum + lane.height, 0);
   }
 
   /**
-   * The figures of a range of time, in seconds.
+   * Returns the figures of a range of time. The range is in seconds.
    * @param {[number, number]} range
    */
   figures([since, until]) {
@@ -118,7 +118,7 @@ class Lanes {
   /**
    * @param {CanvasRenderingContext2D} context
    * @param {number} width
-   * @param {(second: number) => number} x  the place of a time
+   * @param {(second: number) => number} x  the horizontal position of a time
    */
   draw(context, width, x) {
     let top = 0;
@@ -130,12 +130,12 @@ class Lanes {
 }
 
 /** @param {Figure[]} figures */
-function describe(figures) {
+function describeFigures(figures) {
   return figures.map(({ name, text }) => `; ${name}: ${text}`).join("");
 }
 
 /**
- * Shows the figures of the lanes as a table, which says in words what the lanes show.
+ * Shows the figures of the lanes as a table, for readers who cannot see the lanes.
  * @param {Lanes} lanes
  * @param {[number, number] | null} range  in seconds
  */
@@ -159,10 +159,10 @@ function fillFigures(lanes, range) {
 }
 
 /**
- * The points of each process, which are a curve of their own.
+ * Returns a curve for each process: its points.
  * @param {{ process: number, at: number, value: number }[]} points
  */
-function curves(points) {
+function curvesOfProcesses(points) {
   /** @type {Map<number, { at: number, value: number }[]>} */
   const byProcess = new Map();
   for (const point of points) {
@@ -200,11 +200,11 @@ class Pen {
   /** @param {string} text */
   caption(text) {
     this.context.fillStyle = this.color("text");
-    this.context.fillText(text, 4, this.top + CAPTION / 2 + 1, this.width - 8);
+    this.context.fillText(text, 4, this.top + CAPTION_HEIGHT / 2 + 1, this.width - 8);
   }
 
   /**
-   * Spans of time with their names, where these have room.
+   * Draws spans of time, with their names if there is room.
    * @param {[string, number, number][]} spans
    */
   spans(spans) {
@@ -216,12 +216,12 @@ class Pen {
       context.fillStyle = this.color("phase");
       context.fillRect(left, this.bottom - thick, Math.max(room - 1, 1), thick);
       context.fillStyle = this.color("text");
-      if (context.measureText(name).width + 8 < room) context.fillText(name, left + 4, this.top + CAPTION / 2);
+      if (context.measureText(name).width + 8 < room) context.fillText(name, left + 4, this.top + CAPTION_HEIGHT / 2);
     }
   }
 
   /**
-   * A mark as wide as its time for each collection.
+   * Draws a mark for each collection, as wide as its time.
    * @param {Collection[]} collections
    * @param {string} caption
    * @param {string} color
@@ -231,14 +231,14 @@ class Pen {
     this.context.fillStyle = this.color(color);
     for (const { from, to } of collections) {
       const left = this.x(from);
-      this.context.fillRect(left, this.bottom - MARKS, Math.max(this.x(to) - left, 1), MARKS);
+      this.context.fillRect(left, this.bottom - MARKS_HEIGHT, Math.max(this.x(to) - left, 1), MARKS_HEIGHT);
     }
   }
 
   /**
-   * Curves from 0 to the largest value of all of them.
+   * Draws curves on a common scale from 0 to their largest value.
    * @param {{ at: number, value: number }[][]} curves
-   * @param {boolean} stepped  a value holds until the next one
+   * @param {boolean} stepped  whether a value is valid until the next one
    * @param {string} caption
    * @param {string} color
    */
@@ -246,7 +246,7 @@ class Pen {
     const { context, bottom } = this;
     this.caption(caption);
     const most = curves.flat().reduce((most, { value }) => Math.max(most, value), 1);
-    const y = (/** @type {number} */ value) => bottom - 1 - (value / most) * (CURVE - 2);
+    const y = (/** @type {number} */ value) => bottom - 1 - (value / most) * (CURVE_HEIGHT - 2);
     context.strokeStyle = this.color(color);
     for (const points of curves) {
       context.beginPath();

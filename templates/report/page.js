@@ -1,9 +1,9 @@
 // @ts-check
-// The page: its state, which is in the fragment of the URL, and the parts that show it.
+// The page of a profile. Its state is in the fragment of the URL.
 "use strict";
 
 /**
- * Whose code a function is, in the order of the legend.
+ * The names of origins, in the order of the legend.
  * @type {Record<string, string>}
  */
 const ORIGIN_NAMES = {
@@ -40,7 +40,7 @@ class Page {
     /** @type {string[]} Names from the root to the zoomed node. */
     this.zoomed = [];
     // `redraw` builds the trees.
-    this.tree = new Nodes().sorted([], []);
+    this.tree = new Nodes().toTree([], []);
     this.shown = this.tree;
     this.weights = labelWeights(this.tree);
     const originOf = (/** @type {number} */ label) => {
@@ -53,13 +53,13 @@ class Page {
     };
     this.graph = new FlameGraph(byId("frames", HTMLElement), paint);
     this.callers = new FlameGraph(byId("callers", HTMLElement), paint);
-    this.walker = new TextTree(byId("tree", HTMLElement), (node) => this.describe(this.shown, node));
+    this.textTree = new TextTree(byId("tree", HTMLElement), (node) => this.describe(this.shown, node));
     /** @type {HeatMap | null} */
     this.heat = null;
     this.fillHeader();
     this.fillEvents();
     this.source = new SourceView(this.meta.sources, (weight) => this.percent(weight, this.meta.total));
-    this.fillOwn();
+    this.fillOwnLines();
     this.fillTime();
     this.listen();
     this.readFragment();
@@ -99,10 +99,10 @@ class Page {
     Object.assign(this.meta, { event: name, unit, samples, total, own_lines });
     this.data.weight = this.data.weightOfEvent[at];
     this.source.weigh(sources);
-    this.fillOwn();
+    this.fillOwnLines();
   }
 
-  fillOwn() {
+  fillOwnLines() {
     const rows = this.meta.own_lines.map((/** @type {any} */ line) => {
       const name = element("td", "", "name");
       name.append(this.functionButton(line.function));
@@ -145,7 +145,7 @@ class Page {
       event.preventDefault();
       const [from, to] = ["from", "to"].map((id) => Number(byId(id, HTMLInputElement).value.replace(",", ".")));
       if (to > from && from >= 0) this.setRange([from, to]);
-      else this.status.textContent = "The range is empty: `to` is after `from`, both in seconds.";
+      else this.status.textContent = "The range is empty: `to` must be after `from`, both in seconds.";
     });
     byId("whole", HTMLElement).addEventListener("click", () => this.setRange(null));
     for (const graph of [this.graph, this.callers]) {
@@ -238,7 +238,7 @@ class Page {
       this.graph.selected = zoomed;
     }
     byId("selected", HTMLElement).textContent = this.details(this.shown, this.graph.selected);
-    this.walker.show(this.shown);
+    this.textTree.show(this.shown);
     this.fillLegend();
     this.fillFunctions();
     fillHotPaths(this.tree, (weight) => this.percent(weight, this.tree.total[0]), (node) => this.showPath(pathOf(this.tree, node)));
@@ -259,14 +259,14 @@ class Page {
     this.heat?.draw();
   }
 
-  /** Marks what the search finds, and says its share. */
+  /** Marks the frames that the search finds, and shows their share. */
   mark() {
     const { tree } = this;
     const text = this.search.value;
     let matches = null;
     const whole = this.amount(tree.total[0]);
     const { range } = this;
-    const lanes = range && this.heat ? describe(this.heat.lanes.figures(range).filter((figure) => figure.color !== "phase")) : "";
+    const lanes = range && this.heat ? describeFigures(this.heat.lanes.figures(range).filter((figure) => figure.color !== "phase")) : "";
     this.status.textContent = range ? `${whole} from ${range[0]} s to ${range[1]} s${lanes}` : whole;
     if (text) {
       const pattern = parsePattern(text);
@@ -329,7 +329,7 @@ class Page {
   }
 
   /**
-   * A place that leads to the source, or a plain text if the page has none of it.
+   * Returns a button that shows the source of a function, or a plain text if the page does not have the source.
    * @param {string} name
    * @param {string} place
    */
@@ -376,7 +376,7 @@ class Page {
   }
 
   /**
-   * Only as many digits as the samples carry.
+   * Formats a share with as many digits as the number of samples justifies.
    * @param {number} part
    * @param {number} whole
    */

@@ -2,8 +2,8 @@
 // The call tree as text, for keyboards and screen readers: the tree pattern of ARIA.
 "use strict";
 
-/** Callees that are listed at once. The rest follow on request. */
-const LISTED = 50;
+/** Maximum number of listed callees of a node. The heaviest are listed. */
+const MAX_CALLEES = 50;
 
 class TextTree {
   /**
@@ -65,7 +65,7 @@ class TextTree {
     const callees = calleesOf(tree, Number(item.dataset.node)).sort((a, b) => tree.total[b] - tree.total[a]);
     const group = document.createElement("ul");
     group.setAttribute("role", "group");
-    group.append(...callees.slice(0, LISTED).map((callee, at) => this.item(callee, level, at + 1, callees.length)));
+    group.append(...callees.slice(0, MAX_CALLEES).map((callee, at) => this.item(callee, level, at + 1, callees.length)));
     item.append(group);
     item.setAttribute("aria-expanded", "true");
   }

@@ -5,13 +5,13 @@
 /**
  * A call tree in depth-first order: the callees of a node follow it, up to its end.
  * @typedef {object} Tree
- * @property {number[]} label  by node: index into the labels, or -1 for the whole
- * @property {number[]} parent  by node: -1 for the whole
+ * @property {number[]} label  by node: index into the labels, or -1 for the root
+ * @property {number[]} parent  by node: its caller, or -1 for the root
  * @property {number[]} depth
  * @property {number[]} end  by node: the first node that is not below it
  * @property {number[]} total  cumulative weight
  * @property {number[]} self
- * @property {number[]} start  weight to the left of the node
+ * @property {number[]} start  by node: weight to the left of the node
  * @property {boolean[]} inlined
  * @property {number[]} source  by node: its index before the nodes were sorted
  * @property {string[]} labels
@@ -28,7 +28,7 @@
  * @property {number} grouping  -1 for none
  */
 
-/** Nodes that are not sorted yet, each after its parent. */
+/** Collects the nodes of a tree. They are not sorted, but each comes after its parent. */
 class Nodes {
   constructor() {
     /** @type {number[]} */
@@ -53,17 +53,17 @@ class Nodes {
   }
 
   /**
-   * The tree of these nodes, without those of no weight. Siblings are sorted by name.
+   * Returns the tree of the nodes that have weight. Siblings are sorted by name.
    * @param {string[]} labels
    * @param {number[]} functionOf
    * @returns {Tree}
    */
-  sorted(labels, functionOf) {
+  toTree(labels, functionOf) {
     const count = this.label.length;
     const total = this.self.slice();
     for (let node = count - 1; node > 0; node--) total[this.parent[node]] += total[node];
     const byName = labels.map((_, label) => label).sort((a, b) => (labels[a] < labels[b] ? -1 : labels[a] > labels[b] ? 1 : a - b));
-    // The nodes of each label as a linked list, and then the callees of each node, the last one by name first. -1 ends a list.
+    // Linked lists: first the nodes of each label, then the callees of each node, the last one by name first. -1 ends a list.
     const firstOf = new Int32Array(labels.length).fill(-1);
     const firstCallee = new Int32Array(count).fill(-1);
     const next = new Int32Array(count);
@@ -82,26 +82,26 @@ class Nodes {
     }
     /** @type {Tree} */
     const tree = { label: [], parent: [], depth: [], end: [], total: [], self: [], start: [], inlined: [], source: [], labels, functionOf, height: 0 };
-    /** By node: its place in the tree, and where its next callee starts. */
-    const places = new Int32Array(count);
-    const left = new Float64Array(count);
+    // By node: its index in the tree, and where its next callee starts.
+    const indexes = new Int32Array(count);
+    const nextStart = new Float64Array(count);
     const pending = [0];
     while (pending.length > 0) {
       const node = /** @type {number} */ (pending.pop());
       const at = tree.label.push(this.label[node]) - 1;
-      const parent = node > 0 ? places[this.parent[node]] : -1;
+      const parent = node > 0 ? indexes[this.parent[node]] : -1;
       const depth = node > 0 ? tree.depth[parent] + 1 : 0;
-      places[node] = at;
+      indexes[node] = at;
       tree.parent.push(parent);
       tree.depth.push(depth);
       tree.end.push(at + 1);
       tree.total.push(total[node]);
       tree.self.push(this.self[node]);
       if (node > 0) {
-        left[node] = left[this.parent[node]];
-        left[this.parent[node]] += total[node];
+        nextStart[node] = nextStart[this.parent[node]];
+        nextStart[this.parent[node]] += total[node];
       }
-      tree.start.push(left[node]);
+      tree.start.push(nextStart[node]);
       tree.source.push(node);
       tree.inlined.push(this.inlined[node] && node > 0 && functionOf[this.label[node]] >= 0);
       tree.height = Math.max(tree.height, depth + 1);
@@ -116,7 +116,7 @@ class Nodes {
 }
 
 /**
- * The call tree from the roots.
+ * Returns the call tree from the roots.
  * @param {Data} data
  * @param {Float64Array} weights  by sample
  * @param {TreeOptions} options
@@ -150,7 +150,7 @@ function rootTree(data, weights, options) {
     }
     return callee;
   };
-  // By path, after a place for no path: its node in the group at hand, and the last group in which it has one.
+  // By path plus 1 (0: no path): its node in the current group, and the last group in which it has a node.
   const nodeAt = new Int32Array(data.caller.length + 1);
   const groupAt = new Int32Array(data.caller.length + 1).fill(-1);
   const nodeOf = (/** @type {number} */ group, /** @type {number} */ leaf) => {
@@ -168,9 +168,9 @@ function rootTree(data, weights, options) {
     while (open.length > 0) {
       path = /** @type {number} */ (open.pop());
       const label = labelOf[data.functions[path]];
-      const left = label < 0 || (!options.inlined && data.inlined[path] === 1);
+      const isHidden = label < 0 || (!options.inlined && data.inlined[path] === 1);
       const repeats = (!options.recursion || options.packages) && nodes.label[node] === label;
-      if (!left && !repeats) {
+      if (!isHidden && !repeats) {
         node = step(node, label);
         if (data.inlined[path] === 0) nodes.inlined[node] = false;
       }
@@ -184,14 +184,15 @@ function rootTree(data, weights, options) {
   for (const sample of samples) {
     if (weights[sample] > 0) nodes.self[nodeOf(grouping ? grouping.ofSample[sample] : 0, data.leaf[sample])] += weights[sample];
   }
-  return nodes.sorted(labels, functionOf);
+  return nodes.toTree(labels, functionOf);
 }
 
-/** Nodes with less than this part of the whole are not expanded: they are narrower than half a pixel. */
-const NARROWEST = 1 / 4000;
+/** Nodes with less than this share of the total are not expanded: they are narrower than half a pixel. */
+const MIN_EXPANDED_SHARE = 1 / 4000;
 
 /**
- * A tree that is made of sets of nodes of another one. Each step leads from a node to others, with their weight.
+ * Builds a tree from another tree. Each new node stands for a set of old nodes with the same label. `step` returns the nodes
+ * that follow an old node, with their weights.
  * @param {Tree} tree
  * @param {[number, number][]} start  nodes of `tree` with their weights
  * @param {(node: number, weight: number) => [number, number][]} step
@@ -215,16 +216,16 @@ function mergedTree(tree, start, step) {
       const node = nodes.add(parent, label);
       const weight = same.reduce((sum, entry) => sum + entry[1], 0);
       nodes.inlined[node] = same.every(([at]) => tree.inlined[at]);
-      const next = weight < whole * NARROWEST ? [] : same.flatMap(([at, part]) => step(at, part));
+      const next = weight < whole * MIN_EXPANDED_SHARE ? [] : same.flatMap(([at, part]) => step(at, part));
       nodes.self[node] = Math.max(0, weight - next.reduce((sum, entry) => sum + entry[1], 0));
       if (next.length > 0) pending.push([node, next]);
     }
   }
-  return nodes.sorted(tree.labels, tree.functionOf);
+  return nodes.toTree(tree.labels, tree.functionOf);
 }
 
 /**
- * The inverted tree: leaves first, then their callers.
+ * Returns the inverted tree: the leaves are the roots, and callers are below them.
  * @param {Tree} tree
  */
 function invertedTree(tree) {
@@ -248,7 +249,7 @@ function callerOf(tree, node, weight) {
 }
 
 /**
- * The callers of a function, and its callees. Recursion counts once.
+ * Returns a tree of the callers of a function, and a tree of its callees. Recursion counts once.
  * @param {Tree} tree
  * @param {number} label
  */
@@ -278,13 +279,13 @@ function calleesOf(tree, node) {
 }
 
 /**
- * The self and cumulative weight of each label. Recursion counts once.
+ * Returns the self and cumulative weight of each label. Recursion counts once.
  * @param {Tree} tree
  */
 function labelWeights(tree) {
   const self = new Float64Array(tree.labels.length);
   const total = new Float64Array(tree.labels.length);
-  /** By label: the end of its outermost node that is open. */
+  /** By label: the end of the last outermost node with this label. */
   const open = new Float64Array(tree.labels.length);
   for (let node = 1; node < tree.label.length; node++) {
     const label = tree.label[node];
@@ -298,7 +299,7 @@ function labelWeights(tree) {
 }
 
 /**
- * The names from the root to a node.
+ * Returns the names from the root to a node.
  * @param {Tree} tree
  * @param {number} node
  */
@@ -309,7 +310,7 @@ function pathOf(tree, node) {
 }
 
 /**
- * The node with these names from the root, or -1.
+ * Returns the node with these names from the root, or -1.
  * @param {Tree} tree
  * @param {string[]} names
  */

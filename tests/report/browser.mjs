@@ -1,6 +1,6 @@
-// Shared by the tests of the pages: goflame, a browser, and the check that everybody can use a page.
+// Shared by the tests of the pages: paths, a browser, an accessibility check, and made-up profiles.
 //
-// GOFLAME and CHROMIUM name other binaries; PICTURES is a directory for pictures of the pages.
+// The environment variables GOFLAME and CHROMIUM name other binaries. PICTURES names a directory for pictures of the pages.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -21,7 +21,7 @@ export const launch = (...args) =>
 /** Launches a browser for pictures that are the same on every machine. */
 export const launchForPictures = () => launch("--disable-gpu", "--force-color-profile=srgb");
 
-/** Opens a page of goflame; collects errors of its scripts, dialogs, and requests to a network. */
+/** Opens a page of goflame. Collects problems: errors of its scripts, dialogs, and requests to a network. */
 export async function openPage(browser, file, { fragment = "", width = 1280, dark = false } = {}) {
   const page = await browser.newPage();
   const problems = [];
@@ -38,12 +38,12 @@ export async function openPage(browser, file, { fragment = "", width = 1280, dar
   return { page, problems };
 }
 
-/** Asserts in light and dark, wide and narrow, that axe finds no violation and nothing is too wide. `name` is for pictures. */
+/** Asserts in light and dark, wide and narrow, that axe finds no violation and the page needs no horizontal scrolling. */
 export async function assertAccessible(name, open) {
   for (const dark of [false, true]) {
     for (const width of [1280, 390]) {
       const page = await open({ dark, width });
-      // The page forbids scripts that are not its own; the protocol of the browser may run one all the same.
+      // The page allows only its own scripts, but the browser's debugging protocol can run others.
       await page.evaluate(axe);
       const { violations } = await page.evaluate(() => globalThis.axe.run());
       assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]), [], `dark: ${dark}, ${width} px`);
@@ -55,7 +55,7 @@ export async function assertAccessible(name, open) {
   }
 }
 
-/** A profile.proto of CPU time. A sample has the names of its stack, the root first, and a number of samples of 1 ms each. */
+/** Returns a profile.proto of CPU time. `stack` has the root first. `count` is a number of samples of 1 ms each. */
 export function profile(samples) {
   const names = [...new Set(samples.flatMap(({ stack }) => stack))];
   const strings = ["", "samples", "count", "cpu", "nanoseconds", ...names];

@@ -27,7 +27,7 @@ const NEW = [
 
 const EVIL = ["</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "]]>\u0007\u001b[31m", "a\u202eb", "'\"&amp;", "x".repeat(10_000), "__proto__"];
 
-/** Compares in the directory of the tests. */
+/** Runs `goflame diff` in the directory of the tests. */
 const diff = (...args) => execFileSync(goflame, ["diff", "-q", ...args], { cwd: dir, maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "ignore"] });
 
 before(async () => {
@@ -55,7 +55,7 @@ const cells = (page, selector) => page.$$eval(`${selector} tbody tr`, (rows) => 
 const percent = (share) => (share === 0 ? "0" : `${(share * 100).toFixed(1)} %`);
 const points = (share) => `${share < 0 ? "−" : "+"}${Math.abs(share * 100).toFixed(2)}`;
 
-/** The position of a frame on the screen, its colour as red, green and blue, and its index. */
+/** Returns the index of a frame, its position on the screen, and its colour as red, green and blue. */
 const frame = (page, name) =>
   page.evaluate(async (name) => {
     const { graph } = globalThis.page;
@@ -70,7 +70,7 @@ const frame = (page, name) =>
     return { node, x: area.left + x, y: area.top + y, colour: [red, green, blue], width };
   }, name);
 
-test("figures, order and verdicts are those of goflame diff --json", async () => {
+test("figures, order and verdicts equal those of goflame diff --json", async () => {
   const { page, problems } = await open();
   const expected = JSON.parse(diff("old.pb.gz", "new.pb.gz", "--json"));
   assert.equal(await text(page, "#verdict"), expected.summary);
@@ -91,7 +91,7 @@ test("figures, order and verdicts are those of goflame diff --json", async () =>
   assert.deepEqual(problems, []);
 });
 
-test("a frame has the colour of its verdict, and says old, new, change and interval", async () => {
+test("a frame has the colour of its verdict, and shows old and new value, change and interval", async () => {
   const { page, problems } = await open();
   const { functions } = JSON.parse(diff("old.pb.gz", "new.pb.gz", "--json"));
   const colours = {
@@ -127,7 +127,7 @@ test("a frame has the colour of its verdict, and says old, new, change and inter
   assert.deepEqual(problems, []);
 });
 
-test("widths are those of the new profile or of the old one, which has what is gone", async () => {
+test("widths are weights of the chosen profile, and the old one contains the gone functions", async () => {
   const { page, problems } = await open();
   const width = async (name) => (await frame(page, name)).width.toFixed(4);
   assert.equal(await width("main.rank"), (4_500 / 11_000).toFixed(4));
@@ -139,10 +139,10 @@ test("widths are those of the new profile or of the old one, which has what is g
   assert.match(await page.evaluate(() => location.hash), /^#width=old$/);
   const { page: other } = await open({ fragment: "#width=old" });
   assert.equal(await width("main.rank"), ((await frame(other, "main.rank")).width).toFixed(4));
-  // A page in the background draws nothing.
+  // A browser does not draw a page in the background, so this page must be in front again.
   await other.close();
 
-  // A name in the list of what is gone shows it, wherever it has a width.
+  // A name in the list of gone functions selects the profile in which the function has a width.
   await page.select("#width", "new");
   const gone = await page.$$eval("#gone li", (items) => items.map((item) => item.textContent));
   assert.deepEqual(gone, ["10.0 % main.helper", "10.0 % main.old"]);
@@ -182,7 +182,7 @@ test("click, search and keyboard work as in a report", async () => {
   assert.deepEqual(problems, []);
 });
 
-test("a search counts each sample of all functions that match once, however narrow their callers are", async () => {
+test("a search counts each sample once for all matching functions, however narrow their callers are", async () => {
   const callers = (callees) => Array.from({ length: 3_000 }, (_, at) => ({ stack: ["main.main", `main.f${at}`, "runtime.mallocgc", ...callees] }));
   const others = (count) => ["main.a", "runtime.memmove"].map((name) => ({ stack: ["main.main", name], count }));
   writeFileSync(join(dir, "narrow-old.pb.gz"), profile([...callers([]), ...others(1_500)]));
@@ -211,7 +211,7 @@ test("functions without weight are not found", async () => {
   assert.deepEqual(problems, []);
 });
 
-test("a click on a function chooses it alone, until the search is edited", async () => {
+test("a click on a function marks only this function, until the search is edited", async () => {
   const samples = (counts) => ["main.parse", "main.Parse", "main.rest"].map((name, at) => ({ stack: ["main.main", name], count: counts[at] }));
   writeFileSync(join(dir, "case-old.pb.gz"), profile(samples([4_000, 1_000, 5_000])));
   writeFileSync(join(dir, "case-new.pb.gz"), profile(samples([1_000, 4_000, 5_000])));
@@ -233,7 +233,7 @@ test("a click on a function chooses it alone, until the search is edited", async
   assert.deepEqual(problems, []);
 });
 
-test("differences are those of the table where values are no shares: with the sign and the relative change", async () => {
+test("differences of times have the sign and the relative change, as in the terminal's table", async () => {
   for (const normalize of [["--normalize", "time"], ["--units", "1000000,1100000"]]) {
     diff("old.pb.gz", "new.pb.gz", ...normalize, "-o", "time.html");
     const table = String(diff("old.pb.gz", "new.pb.gz", ...normalize, "-n", "100")).split("\n");
@@ -252,11 +252,11 @@ test("differences are those of the table where values are no shares: with the si
     assert.deepEqual(problems, []);
     await page.close();
   }
-  // A difference that rounds to 0 has its sign too.
-  assert.deepEqual(await (await open()).page.evaluate(() => [-1e-9, 0, 1e-9].map((value) => globalThis.page.number(value))), ["−0.00", "+0.00", "+0.00"]);
+  // A difference that is rounded to 0 keeps its sign.
+  assert.deepEqual(await (await open()).page.evaluate(() => [-1e-9, 0, 1e-9].map((value) => globalThis.page.formatDifference(value))), ["−0.00", "+0.00", "+0.00"]);
 });
 
-test("the head says what both runs were", async () => {
+test("the head describes both runs", async () => {
   cpSync(join(repository, "tests/workloads/burner"), join(dir, "burner"), { recursive: true });
   cpSync(join(repository, "tests/workloads/go.mod"), join(dir, "go.mod"));
   writeFileSync(join(dir, "goflame.toml"), 'app.package = "./burner"\n');

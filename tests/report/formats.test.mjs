@@ -1,4 +1,4 @@
-// Opens what goflame exports with the programs that it is meant for, and compares their totals with summary.json.
+// Opens exported profiles with the programs that read these formats, and compares their totals with summary.json.
 //
 //   node --test tests/report/formats.test.mjs
 import assert from "node:assert/strict";
@@ -50,7 +50,7 @@ test("speedscope's schema describes the file, and speedscope opens it", async ()
       problems.push(dialog.message());
       dialog.dismiss();
     });
-    // As speedscope's own command does it.
+    // The same way as speedscope's own command.
     writeFileSync(join(project, "load.js"), `speedscope.loadFileFromBase64("profile.speedscope.json", "${bytes.toString("base64")}")`);
     await page.goto(`${pathToFileURL(join(speedscope, "index.html"))}#localProfilePath=${join(project, "load.js")}`);
     await page.waitForFunction((title) => document.title === title, { timeout: 60_000 }, `${file.name} - speedscope`);

@@ -63,7 +63,7 @@ test("the table links to the reports, and the keyboard reaches them", async () =
   assert.deepEqual(problems, []);
 });
 
-test("a change is a hint with its run, and names do nothing", async () => {
+test("a change is shown as a hint with its run, and hostile names do nothing", async () => {
   const { page, problems } = await open();
   const hints = await page.$$eval("#trends ul li", (items) => items.map((item) => item.textContent));
   assert.equal(hints.length, 1);

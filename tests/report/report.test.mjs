@@ -17,7 +17,7 @@ before(async () => {
   project = mkdtempSync(join(tmpdir(), "goflame-report-"));
   cpSync(join(repository, "examples/gcpressure"), project, { recursive: true, filter: (path) => !path.endsWith(".goflame") });
   const main = join(project, "main.go");
-  // Source is shown as it is, except for secrets.
+  // The page shows source lines unchanged, except for secrets.
   const comment = '{ // </script><script>alert(3)</script> password = "hunter2secret"';
   writeFileSync(main, readFileSync(main, "utf8").replace(/^(func .*)\{$/gm, (_, head) => head + comment));
   execFileSync(goflame, ["run", "-q", "-f", "html", "--", "-duration", "2s", "-workers", "4"], { cwd: project, stdio: "inherit" });
@@ -31,7 +31,7 @@ after(async () => {
   rmSync(project, { recursive: true, force: true });
 });
 
-/** Opens a report; fails on any error of its scripts, and on any request. */
+/** Opens a report and waits until it is drawn. */
 async function open(file = join(project, "report.html"), how = {}) {
   const { page, problems } = await openPage(browser, file, how);
   await page.waitForFunction(() => document.documentElement.dataset.ready, { timeout: 60_000 });
@@ -39,20 +39,19 @@ async function open(file = join(project, "report.html"), how = {}) {
 }
 
 const text = (page, selector) => page.$eval(selector, (element) => element.textContent);
-/** A share with as many digits as its samples carry. */
+/** Formats a share with as many digits as the number of samples justifies. */
 const percent = (part) => `${part.toFixed(summary.samples >= 1000 ? 1 : 0)} %`;
 
-/** The rows of the table of functions. */
+/** Returns the rows of the table of functions. */
 const functions = (page) =>
   page.$$eval("#functions tbody tr", (rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent)));
 
-/** The position of a frame of the graph on the screen: of the widest one with this name. */
+/** Returns the index and the position on the screen of the widest frame with this name. */
 const frame = (page, name) =>
   page.evaluate((name) => {
     const { graph } = globalThis.page;
     const { label, labels, total } = graph.tree;
     const nodes = [...label.keys()].filter((node) => label[node] >= 0 && labels[label[node]] === name);
-    // The widest one, which the mouse surely meets.
     const node = nodes.sort((a, b) => total[b] - total[a])[0];
     graph.reveal(node);
     const { left, width } = graph.box(node);
@@ -60,7 +59,7 @@ const frame = (page, name) =>
     return { node, x: area.left + (left + width / 2) * area.width, y: area.top + (graph.tree.depth[node] + 0.5) * 20 - graph.scroller.scrollTop };
   }, name);
 
-test("the figures are those of summary.json", async () => {
+test("the page has the figures of summary.json", async () => {
   const { page, problems } = await open();
   const rows = await functions(page);
   for (const [at, row] of rows.slice(0, 10).entries()) {
@@ -90,7 +89,7 @@ test("a click zooms, Escape leaves, and the link shows what its sender saw", asy
   assert.deepEqual(problems, []);
 });
 
-test("a search says how much of the time it is on the stack", async () => {
+test("a search shows how much of the time its matches are on the stack", async () => {
   const { page, problems } = await open();
   const expected = summary.functions.find((one) => one.display === "runtime.mallocgc");
   await page.type("#search", "^runtime\\.mallocgc$");
@@ -115,7 +114,7 @@ test("a selected range of time redraws everything", async () => {
   const args = ["report", "latest", "-f", "json", "--from", `${range[0]}`, "--to", `${range[1]}`];
   const json = JSON.parse(execFileSync(goflame, args, { cwd: project, maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "ignore"] }));
   assert.equal(json.total, part, "the same range on the command line");
-  // The Go runtime was not asked for anything.
+  // The run has no events of the Go runtime, so there are no lanes.
   assert.deepEqual(await page.evaluate(() => [globalThis.page.heat.lanes.height, document.getElementById("figures").hidden]), [0, true]);
   assert.match(await page.evaluate(() => location.hash), /range=/);
   await page.click("#whole");
@@ -143,7 +142,7 @@ test("groups, hidden frames, the inverted tree and the sandwich keep the total",
   await page.select("#view", "inverted");
   assert.ok(Math.abs((await shown()) - whole) < whole * 1e-9);
   const [first] = await functions(page);
-  // Several functions may have the same weight.
+  // Several functions can have the same weight.
   const heaviest = await page.evaluate(() => {
     const { shown } = globalThis.page;
     const leaves = shown.label.map((_, node) => node).filter((node) => shown.depth[node] === 1);
@@ -159,7 +158,7 @@ test("groups, hidden frames, the inverted tree and the sandwich keep the total",
   assert.deepEqual(problems, []);
 });
 
-/** The answer of goflame to a view of the latest run. */
+/** Returns the JSON of a view of the latest run. */
 const view = (...args) => JSON.parse(execFileSync(goflame, ["report", "-q", "latest", "--json", ...args], { cwd: project, maxBuffer: 1 << 28 }));
 
 test("source lines have the figures of --list", async () => {
@@ -244,7 +243,7 @@ test("a hot path is shown in the picture", async () => {
   assert.deepEqual(problems, []);
 });
 
-test("the tree is walked by keyboard", async () => {
+test("the keyboard moves through the call tree", async () => {
   const { page, problems } = await open();
   const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label"));
   await page.focus("#tree li");

@@ -1,4 +1,4 @@
-// Opens report.html of a server's run with the Go runtime's lines in Chromium: what stands above the heat map.
+// Opens report.html of a server's run with events of the Go runtime in Chromium, and checks the lanes above the heat map.
 //
 //   node --test tests/report/timeline.test.mjs
 import assert from "node:assert/strict";
@@ -31,7 +31,7 @@ formats = ["html"]
 let browser;
 let project;
 let workload;
-/** Events with their times in seconds since the first sample. */
+// The events of the run, with times in seconds since the first sample.
 let collections;
 let queues;
 
@@ -66,7 +66,7 @@ async function open(how = {}) {
 
 const inRange = (second, [from, to]) => second >= from && second < to;
 
-/** The figures of a range as the page words them. */
+/** Returns the figures of a range in the words of the page. */
 function figures(range) {
   const cycles = collections.filter((cycle) => inRange(cycle.from, range));
   const states = queues.filter((state) => inRange(state.at, range));
@@ -80,7 +80,7 @@ function figures(range) {
   ];
 }
 
-/** Half a second of the window around a GC cycle. */
+/** Returns half a second of the window around a GC cycle. */
 function rangeWithCycle() {
   const cycle = collections.find(({ from }) => from >= 0.2 && from < 0.8) ?? collections.find(({ from }) => from >= 0 && from < 0.9);
   assert.ok(cycle, "the program collects in its window");
@@ -90,7 +90,7 @@ function rangeWithCycle() {
 
 const table = (page) => page.$$eval("#figures tbody tr", (rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent)));
 
-test("phases, load, GC cycles, heap and run queue are those of the run", async () => {
+test("the page has the phases, load, GC cycles, heap and run queue of the run", async () => {
   const { page, problems } = await open();
   const shown = await page.evaluate(() => globalThis.page.data.timeline);
   const near = (a, b, what) => assert.ok(Math.abs(a - b) < 5e-6, `${what}: ${a} instead of ${b}`);
@@ -119,7 +119,7 @@ test("phases, load, GC cycles, heap and run queue are those of the run", async (
   assert.deepEqual(problems, []);
 });
 
-test("marks and curves are drawn at the places of the events", async () => {
+test("marks and curves are drawn at the times of their events", async () => {
   const { page, problems } = await open();
   const wrong = await page.evaluate(async () => {
     const { heat, data } = globalThis.page;
@@ -165,7 +165,7 @@ test("a selected range has its own figures", async () => {
   assert.deepEqual(shown.find(([name]) => name === "Phase warm-up").slice(2), ["0.00 s"]);
   const status = await page.$eval("#status", (element) => element.textContent);
   assert.ok(status.endsWith(`${chosen[0]} s to ${chosen[1]} s${expected.map(([name, text]) => `; ${name}: ${text}`).join("")}`), status);
-  // A range that is selected with the mouse begins at the first sample, not before it.
+  // A range that is selected with the mouse never begins before the first sample.
   await page.$eval("#heat", (canvas) => canvas.scrollIntoView());
   const { x, y, width } = await (await page.$("#heat")).boundingBox();
   await page.mouse.move(x + 1, y + 100);
@@ -190,7 +190,7 @@ test("a selected range has its own figures", async () => {
   assert.deepEqual(problems, []);
 });
 
-test("the page of a part of the time shows what happened in it", async () => {
+test("the report of a time range shows only the events in the range", async () => {
   const [since, until] = rangeWithCycle();
   const run = readdirSync(join(project, ".goflame/runs"))[0];
   execFileSync(goflame, ["report", run, "--from", `${since}`, "--to", `${until}`, "-o", "part.html"], { cwd: project, stdio: "ignore" });

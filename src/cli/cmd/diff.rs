@@ -41,7 +41,7 @@ pub(in crate::cli) fn diff(project: &Project<'_>, args: &DiffArgs, terminal: &Te
         pipeline::diff(sources.each_ref(), &options, terminal)?
     };
     if args.tables.sort == Sort::Cumulative {
-        compared.diff.sort_by(|row| [&row.cumulative, &row.own]);
+        compared.diff.sort_by(|row| [&row.cumulative, &row.self_weight]);
     }
     for side in &compared.sides {
         selection(side, options.report.filters.time.as_ref(), terminal);

@@ -6,20 +6,19 @@ use super::document::DiffDocument;
 use crate::render::name::clean;
 use crate::views::DebugHotSpot;
 
-/// The heading of the list.
-pub(in crate::render) const DEBUG_ONLY: &str = "Hot in the debug build only";
+pub(in crate::render) const DEBUG_ONLY_HEADING: &str = "Hot in the debug build only";
 
-/// The number of functions that a hot spot is inlined into and that are named.
-const NAMED: usize = 2;
+/// Maximum number of named functions that a hot spot is inlined into.
+const MAX_NAMED: usize = 2;
 
-/// A hot spot as the list shows it.
+/// An entry of the list: a hot spot in words.
 #[derive(Serialize)]
 pub(in crate::render) struct DebugOnlyEntry {
     /// Index of the function.
     pub(in crate::render) function: usize,
-    /// Its shares in both builds.
+    /// The shares in both builds, as text.
     pub(in crate::render) shares: String,
-    /// How the optimiser removed it, as far as the profile tells.
+    /// How the optimiser removed the hot spot, as far as the profile shows.
     pub(in crate::render) reason: String,
 }
 
@@ -30,17 +29,17 @@ pub(in crate::render) fn entries(document: &DiffDocument<'_>) -> Vec<DebugOnlyEn
 
 fn entry(spot: &DebugHotSpot) -> DebugOnlyEntry {
     let [release, debug] = spot.shares.map(percent);
-    let kind = if spot.is_own { "self" } else { "cum" };
+    let kind = if spot.is_self_weight { "self" } else { "cum" };
     DebugOnlyEntry {
         function: spot.function,
         shares: format!("{kind} {debug}, in release {release}"),
-        reason: reason(spot),
+        reason: describe_reason(spot),
     }
 }
 
-fn reason(spot: &DebugHotSpot) -> String {
-    let named: Vec<_> = spot.inlined_into.iter().take(NAMED).map(|host| clean(host)).collect();
-    let others = match spot.inlined_into.len().saturating_sub(NAMED) {
+fn describe_reason(spot: &DebugHotSpot) -> String {
+    let named: Vec<_> = spot.inlined_into.iter().take(MAX_NAMED).map(|host| clean(host)).collect();
+    let others = match spot.inlined_into.len().saturating_sub(MAX_NAMED) {
         0 => String::new(),
         count => format!(" and {count} more"),
     };

@@ -1,4 +1,4 @@
-//! [`DiffDocument`], and the words and figures that several formats show.
+//! [`DiffDocument`]: the content of a comparison, with the words and figures that several formats show.
 
 use clap::ValueEnum;
 
@@ -19,14 +19,14 @@ pub enum DrawnWidth {
     New,
 }
 
-/// The content of an output.
+/// The content of a comparison.
 #[derive(Debug, Clone, Copy)]
 pub struct DiffDocument<'a> {
     /// The differences.
     pub diff: &'a Diff,
     /// The profiles, the old one first.
     pub sides: [Document<'a>; 2],
-    /// The ids of the runs, or the paths of the files.
+    /// The ids of the runs or the paths of the files, the old one first.
     pub names: [&'a str; 2],
     /// The headline. `None` for the titles of the profiles.
     pub title: Option<&'a str>,
@@ -34,9 +34,9 @@ pub struct DiffDocument<'a> {
     pub notes: &'a [String],
     /// The profile whose weights are the widths of frames.
     pub width: DrawnWidth,
-    /// Names of the profiles, the old one first: `old` and `new`, or the variants that they are of.
+    /// Short names of the profiles, the old one first: `old` and `new`, or the names of their variants.
     pub labels: [&'a str; 2],
-    /// How much work both programs did in their time, for people.
+    /// A sentence about the work that both programs did in their time. `None` if it is unknown.
     pub work: Option<&'a str>,
     /// Hot spots that only the debug build has.
     pub debug_only: &'a [DebugHotSpot],
@@ -51,7 +51,6 @@ impl<'a> DiffDocument<'a> {
         self.sides.map(|side| side.view)
     }
 
-    /// Returns the headline.
     pub(in crate::render) fn headline(&self) -> String {
         let [old, new] = self.sides.map(|side| side.title);
         let title = match self.title {
@@ -62,7 +61,7 @@ impl<'a> DiffDocument<'a> {
         name::clean(&title).into_owned()
     }
 
-    /// Describes a profile as in the subtitle of its flame graph.
+    /// Describes a profile in one line: its name, its title, the event, the number of samples and the quality.
     pub(in crate::render) fn description(&self, side: usize) -> String {
         let mut name = self.names[side].to_owned();
         if self.sides[side].title != name {
@@ -71,23 +70,29 @@ impl<'a> DiffDocument<'a> {
         name::clean(&format!("{name}: {}", self.sides[side].subtitle())).into_owned()
     }
 
-    /// Returns the result in one line. Totals are left out where the time of the work is known: with other numbers of
-    /// operations, they seem to contradict it.
+    /// Returns the result in one line. If the work is known, the totals are left out: two programs that did different numbers
+    /// of operations would have misleading totals.
     pub fn summary(&self) -> String {
         match self.work {
-            Some(_) => self.verdict(),
-            None => format!("{}; {}", self.verdict(), self.totals()),
+            Some(_) => self.verdict_text(),
+            None => format!("{}; {}", self.verdict_text(), self.totals_text()),
         }
     }
 
-    fn verdict(&self) -> String {
+    fn verdict_text(&self) -> String {
         let words = [
             (ChangeVerdict::Grew, "grew"),
             (ChangeVerdict::Shrank, "shrank"),
-            (ChangeVerdict::New, if self.diff.count(ChangeVerdict::New) == 1 { "is new" } else { "are new" }),
-            (ChangeVerdict::Gone, if self.diff.count(ChangeVerdict::Gone) == 1 { "is gone" } else { "are gone" }),
+            (
+                ChangeVerdict::New,
+                if self.diff.count_with_verdict(ChangeVerdict::New) == 1 { "is new" } else { "are new" },
+            ),
+            (
+                ChangeVerdict::Gone,
+                if self.diff.count_with_verdict(ChangeVerdict::Gone) == 1 { "is gone" } else { "are gone" },
+            ),
         ];
-        let counted = words.map(|(verdict, words)| (self.diff.count(verdict), words));
+        let counted = words.map(|(verdict, words)| (self.diff.count_with_verdict(verdict), words));
         let mut parts: Vec<String> = Vec::new();
         for (count, words) in counted.into_iter().filter(|(count, _)| *count > 0) {
             let noun = match (parts.is_empty(), count) {
@@ -97,7 +102,7 @@ impl<'a> DiffDocument<'a> {
             };
             parts.push(format!("{}{noun} {words}", format_number(count as u64)));
         }
-        let has_changed = |row: &&FunctionChange| row.cumulative.is_clear() && !row.own.is_clear();
+        let has_changed = |row: &&FunctionChange| row.cumulative.is_clear() && !row.self_weight.is_clear();
         let with_callees = self.diff.functions.iter().filter(has_changed).count();
         let (start, more) = match (parts.is_empty(), with_callees) {
             (true, 0) => ("no function changed".to_owned(), ""),
@@ -109,15 +114,15 @@ impl<'a> DiffDocument<'a> {
             1 => format!(", 1{more} with what it calls"),
             count => format!(", {}{more} with what they call", format_number(count as u64)),
         };
-        format!("{start}{}{with_callees}", self.beyond())
+        format!("{start}{}{with_callees}", self.beyond_chance())
     }
 
-    /// Returns the words that limit a statement to what is beyond chance, if that is known.
-    pub(in crate::render) fn beyond(&self) -> &'static str {
+    /// Returns the words ` beyond chance`, or nothing if the counts are not samples.
+    pub(in crate::render) fn beyond_chance(&self) -> &'static str {
         if self.diff.scale.is_sampled { " beyond chance" } else { "" }
     }
 
-    fn totals(&self) -> String {
+    fn totals_text(&self) -> String {
         let events = self.sides.map(|side| &side.view.profile().event);
         let totals = self.diff.scale.totals.map(|total| total.weight);
         let [old, new] = [0, 1].map(|side| {
@@ -134,15 +139,15 @@ impl<'a> DiffDocument<'a> {
     }
 
     /// Returns the functions that are gone beyond chance, the heaviest first.
-    pub(in crate::render) fn gone(&self) -> Vec<&'a FunctionChange> {
+    pub(in crate::render) fn gone_functions(&self) -> Vec<&'a FunctionChange> {
         let gone = |row: &&FunctionChange| row.cumulative.verdict == ChangeVerdict::Gone;
         let mut gone: Vec<_> = self.diff.functions.iter().filter(gone).collect();
         gone.sort_by(|a, b| b.cumulative.values[0].total_cmp(&a.cumulative.values[0]));
         gone
     }
 
-    /// Returns the functions that were matched under different names, those with the most weight first: the names, joined.
-    pub(in crate::render) fn renamed(&self) -> Vec<[String; 2]> {
+    /// Returns the functions that were matched under different names, the heaviest first: their old and their new names.
+    pub(in crate::render) fn renamed_functions(&self) -> Vec<[String; 2]> {
         let function = |row: &FunctionChange| &self.diff.matching.functions[row.function];
         let mut renamed: Vec<_> = self.diff.functions.iter().filter(|row| function(row).is_renamed()).collect();
         renamed.sort_by(|a, b| {
@@ -153,22 +158,22 @@ impl<'a> DiffDocument<'a> {
         renamed.into_iter().map(|row| function(row).names.each_ref().map(joined)).collect()
     }
 
-    /// Returns the name of a function.
-    pub(in crate::render) fn name(&self, function: usize) -> String {
+    /// Returns the name of a function, by its index in [`Matching::functions`](crate::views::Matching::functions).
+    pub(in crate::render) fn function_name(&self, function: usize) -> String {
         name::clean(&self.diff.matching.functions[function].name).into_owned()
     }
 
-    /// Returns how values are written.
-    pub(in crate::render) fn values(&self) -> ValueFormat {
+    /// Returns the format of values and differences.
+    pub(in crate::render) fn value_format(&self) -> ValueFormat {
         let scale = &self.diff.scale;
         let unit = self.sides[1].view.profile().event.unit;
-        let largest = scale.largest();
+        let largest = scale.larger_total();
         ValueFormat { measure: scale.measure, amounts: Amounts::new(unit, largest, None), is_sampled: scale.is_sampled }
     }
 
-    /// Returns a sentence that says how differences and intervals are to be read.
+    /// Returns a text that explains values, differences and intervals.
     pub(in crate::render) fn explanation(&self) -> String {
-        let unit = self.values().unit();
+        let unit = self.value_format().unit();
         let values = match self.diff.scale.measure {
             ValueKind::Share => format!("shares of all samples in percent, changes in {unit}"),
             ValueKind::Weight if unit.is_empty() => "weights as sampled".to_owned(),
@@ -187,7 +192,7 @@ impl<'a> DiffDocument<'a> {
     }
 }
 
-/// Writes values and differences.
+/// Formats values and differences for people.
 pub(in crate::render) struct ValueFormat {
     measure: ValueKind,
     amounts: Amounts,
@@ -195,27 +200,26 @@ pub(in crate::render) struct ValueFormat {
 }
 
 impl ValueFormat {
-    /// Formats a value of a profile.
-    pub(in crate::render) fn value(&self, value: f64) -> String {
+    pub(in crate::render) fn format_value(&self, value: f64) -> String {
         match self.measure {
             _ if value <= 0.0 => "0".to_owned(),
             ValueKind::Share if value < 0.0005 => "<0.1 %".to_owned(),
             ValueKind::Share => format!("{:.1} %", value * 100.0),
-            _ => format!("{} {}", self.amounts.number(value), self.unit()),
+            _ => format!("{} {}", self.amounts.format_number(value), self.unit()),
         }
     }
 
     /// Formats a value for a column of values, without the unit.
-    pub(in crate::render) fn cell(&self, value: f64) -> String {
-        let text = self.value(value);
+    pub(in crate::render) fn format_cell(&self, value: f64) -> String {
+        let text = self.format_value(value);
         text.split_once(' ').map_or(&*text, |(number, _)| number).to_owned()
     }
 
     /// Formats a difference with its margin, without the unit: `+5.90 ± 1.20`. Empty if both values are 0.
-    pub(in crate::render) fn difference(&self, change: &FigureChange) -> String {
+    pub(in crate::render) fn format_difference(&self, change: &FigureChange) -> String {
         let number = |value: f64| match self.measure {
             ValueKind::Share => format!("{:.2}", value * 100.0),
-            _ => self.amounts.number(value),
+            _ => self.amounts.format_number(value),
         };
         let difference = change.difference.value;
         if change.amounts.iter().all(|amount| amount.weight == 0) {
@@ -233,11 +237,11 @@ impl ValueFormat {
         format!("{}{}{margin}{relative}", sign(difference), number(difference.abs()))
     }
 
-    /// Returns how a page writes values and differences.
-    pub(in crate::render) fn figures(&self) -> ValueFigures {
+    /// Returns the same format for the script of a page.
+    pub(in crate::render) fn page_format(&self) -> PageValueFormat {
         match self.measure {
-            ValueKind::Share => ValueFigures { scale: 0.01, decimals: 1, unit: "%".to_owned() },
-            _ => ValueFigures { scale: self.amounts.scale(), decimals: 2, unit: self.unit() },
+            ValueKind::Share => PageValueFormat { scale: 0.01, decimals: 1, unit: "%".to_owned() },
+            _ => PageValueFormat { scale: self.amounts.scale(), decimals: 2, unit: self.unit() },
         }
     }
 
@@ -253,16 +257,16 @@ impl ValueFormat {
     }
 }
 
-/// How a page writes values. Differences have two decimals.
-pub(in crate::render) struct ValueFigures {
-    /// The value that is shown as 1.
+/// The format of values in the script of a page. Differences have two decimals.
+pub(in crate::render) struct PageValueFormat {
+    /// The value of one unit.
     pub(in crate::render) scale: f64,
     pub(in crate::render) decimals: usize,
     pub(in crate::render) unit: String,
 }
 
-/// Returns the word for a verdict. Empty if chance may have made the difference.
-pub(in crate::render) fn verdict(change: &FigureChange) -> &'static str {
+/// Returns the word for a verdict. Empty if chance can explain the difference.
+pub(in crate::render) fn verdict_word(change: &FigureChange) -> &'static str {
     match change.verdict {
         ChangeVerdict::Grew => "grew",
         ChangeVerdict::Shrank => "shrank",
@@ -272,7 +276,7 @@ pub(in crate::render) fn verdict(change: &FigureChange) -> &'static str {
     }
 }
 
-/// Returns the last line of a list that is cut.
+/// Returns the last line of a shortened list: `and 3 others`.
 pub(in crate::render) fn and_others(count: usize) -> String {
     let noun = if count == 1 { "other" } else { "others" };
     format!("and {} {noun}", format_number(count as u64))

@@ -16,7 +16,7 @@
 //!     "old_names": ["main.slow"], "new_names": ["main.slow"],
 //!     "self": { "old": 0.30, "new": 0.36, "change": 0.06, "low": 0.048, "high": 0.072, "verdict": "grew",
 //!               "old_samples": 963, "new_samples": 1404 },
-//!     "cumulative": { … }            "verdict": "grew", "shrank", "new", "gone", or "unclear": chance may have made it
+//!     "cumulative": { … }            "verdict": "grew", "shrank", "new", "gone", or "unclear": chance can explain the change
 //!   }],
 //!   "variants": {                    only with --variants: old is the release build, new the debug build
 //!     "work": "time of an operation of BenchmarkX: 1.20 µs in release, 5.10 µs in debug, 4.25 times as long",
@@ -101,7 +101,7 @@ struct FunctionFigures<'a> {
     old_names: &'a [String],
     new_names: &'a [String],
     #[serde(rename = "self")]
-    own: ChangeFigures,
+    self_weight: ChangeFigures,
     cumulative: ChangeFigures,
 }
 
@@ -117,11 +117,10 @@ struct ChangeFigures {
     new_samples: u64,
 }
 
-/// Writes the differences.
 pub(super) fn write(document: &DiffDocument<'_>, out: &mut dyn Write) -> io::Result<()> {
     let diff = document.diff;
     let [old, new] = [0, 1].map(|side: usize| side_figures(document, side));
-    let count = |verdict| diff.count(verdict);
+    let count = |verdict| diff.count_with_verdict(verdict);
     let figures = DiffFigures {
         schema: SCHEMA,
         old,
@@ -176,7 +175,7 @@ fn function_figures<'a>(document: &DiffDocument<'a>, row: &FunctionChange) -> Fu
         line: function.start_line,
         old_names: &function.names[0],
         new_names: &function.names[1],
-        own: change_figures(&row.own),
+        self_weight: change_figures(&row.self_weight),
         cumulative: change_figures(&row.cumulative),
     }
 }
@@ -185,7 +184,7 @@ fn debug_only<'a>(document: &DiffDocument<'a>) -> Vec<DebugOnlyFigures<'a>> {
     let name = |at: usize| document.diff.matching.functions[at].name.as_str();
     let figures = |spot: &'a DebugHotSpot| DebugOnlyFigures {
         name: name(spot.function),
-        figure: if spot.is_own { "self" } else { "cumulative" },
+        figure: if spot.is_self_weight { "self" } else { "cumulative" },
         release_share: spot.shares[0],
         debug_share: spot.shares[1],
         called: spot.is_called,

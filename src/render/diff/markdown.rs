@@ -2,16 +2,16 @@
 
 use std::io::{self, Write};
 
-use super::debug_only::{self, DEBUG_ONLY};
-use super::document::{DiffDocument, and_others, verdict};
+use super::debug_only::{self, DEBUG_ONLY_HEADING};
+use super::document::{DiffDocument, and_others, verdict_word};
 use crate::profile::format_number;
 use crate::render::markdown::{code, escape};
 use crate::views::FunctionChange;
 
-/// Writes the result, a table of the changed functions, those that are gone, and those that were matched under different
-/// names. Lists have at most `rows` entries.
+/// Writes the result, a table of the changed functions, the gone functions, and the functions that were matched under
+/// different names. Lists have at most `rows` entries.
 pub(super) fn write(document: &DiffDocument<'_>, rows: usize, out: &mut dyn Write) -> io::Result<()> {
-    let values = document.values();
+    let values = document.value_format();
     writeln!(out, "### {}\n\n**{}**\n", code(&document.headline()), escape(&document.summary()))?;
     for (side, label) in document.labels.into_iter().enumerate() {
         writeln!(out, "- {label}: {}", code(&document.description(side)))?;
@@ -20,7 +20,7 @@ pub(super) fn write(document: &DiffDocument<'_>, rows: usize, out: &mut dyn Writ
         writeln!(out, "- {}", escape(work))?;
     }
     writeln!(out)?;
-    let is_clear = |row: &&FunctionChange| row.own.is_clear() || row.cumulative.is_clear();
+    let is_clear = |row: &&FunctionChange| row.self_weight.is_clear() || row.cumulative.is_clear();
     let clear: Vec<_> = document.diff.functions.iter().filter(is_clear).collect();
     if !clear.is_empty() {
         let [old, new] = document.labels;
@@ -28,11 +28,11 @@ pub(super) fn write(document: &DiffDocument<'_>, rows: usize, out: &mut dyn Writ
         writeln!(out, "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")?;
     }
     for row in clear.iter().take(rows) {
-        let shown = if row.own.is_clear() { &row.own } else { &row.cumulative };
-        let mut cells = vec![verdict(shown).to_owned(), code(&document.name(row.function))];
-        for change in [&row.own, &row.cumulative] {
-            cells.extend(change.values.map(|value| escape(&values.value(value))));
-            let difference = values.difference(change);
+        let shown = if row.self_weight.is_clear() { &row.self_weight } else { &row.cumulative };
+        let mut cells = vec![verdict_word(shown).to_owned(), code(&document.function_name(row.function))];
+        for change in [&row.self_weight, &row.cumulative] {
+            cells.extend(change.values.map(|value| escape(&values.format_value(value))));
+            let difference = values.format_difference(change);
             cells.push(if change.is_clear() { format!("**{difference}**") } else { difference });
         }
         writeln!(out, "| {} |", cells.join(" | "))?;
@@ -41,19 +41,28 @@ pub(super) fn write(document: &DiffDocument<'_>, rows: usize, out: &mut dyn Writ
     let others = (document.diff.functions.len() - clear.len() + hidden) as u64;
     let noun = if others == 1 { "other function" } else { "other functions" };
     let changed = match hidden {
-        0 => format!("not changed{}", document.beyond()),
+        0 => format!("not changed{}", document.beyond_chance()),
         hidden => format!("{} of them changed", format_number(hidden as u64)),
     };
     writeln!(out, "\n{} {noun}: {changed}. Figures: {}.", format_number(others), document.explanation())?;
     let debug_only = debug_only::entries(document).into_iter().map(|entry| {
-        format!("{} {}: {}", code(&document.name(entry.function)), escape(&entry.shares), escape(&entry.reason))
+        format!(
+            "{} {}: {}",
+            code(&document.function_name(entry.function)),
+            escape(&entry.shares),
+            escape(&entry.reason)
+        )
     });
-    list(out, DEBUG_ONLY, &debug_only.collect::<Vec<_>>(), rows)?;
-    let gone = document.gone().into_iter().map(|row| {
-        format!("{} {}", code(&document.name(row.function)), escape(&values.value(row.cumulative.values[0])))
+    list(out, DEBUG_ONLY_HEADING, &debug_only.collect::<Vec<_>>(), rows)?;
+    let gone = document.gone_functions().into_iter().map(|row| {
+        format!(
+            "{} {}",
+            code(&document.function_name(row.function)),
+            escape(&values.format_value(row.cumulative.values[0]))
+        )
     });
     list(out, "Gone, with what they called", &gone.collect::<Vec<_>>(), rows)?;
-    let renamed = document.renamed().into_iter().map(|[old, new]| format!("{} → {}", code(&old), code(&new)));
+    let renamed = document.renamed_functions().into_iter().map(|[old, new]| format!("{} → {}", code(&old), code(&new)));
     list(out, "Matched under different names", &renamed.collect::<Vec<_>>(), rows)?;
     let notes: Vec<_> = document.notes.iter().map(|note| code(note)).collect();
     list(out, "Notes", &notes, usize::MAX)?;

@@ -20,7 +20,7 @@ pub use text::write as write_text;
 
 use super::{flamegraph, html};
 
-/// An output format of the differences. Its comment is its help.
+/// An output format of the differences. The comment of a value is its help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DiffFormat {
     /// Flame graph for a browser: red grew, blue shrank, yellow is new
@@ -34,7 +34,7 @@ pub enum DiffFormat {
 }
 
 impl DiffFormat {
-    /// The format of a file with this name. `None` if its ending belongs to no format.
+    /// Returns the format of a file by the ending of its name. `None` if no format has this ending.
     pub fn from_file_name(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()? {
             "svg" => Some(Self::Svg),

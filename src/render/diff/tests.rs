@@ -21,7 +21,11 @@ const NEW: [(&str, u64); 4] = [
     ("main.main|main.same|main.f.func2", 1_000),
 ];
 
-fn written(normalize: Normalize, write: impl Fn(&DiffDocument<'_>, &mut Vec<u8>), width: DrawnWidth) -> String {
+fn write_comparison(
+    normalize: Normalize,
+    write: impl Fn(&DiffDocument<'_>, &mut Vec<u8>),
+    width: DrawnWidth,
+) -> String {
     let [old, new] = [(&OLD, "0ldc0de"), (&NEW, "c0ffee")].map(|(stacks, build_id)| {
         let mut fixture = Fixture::new();
         fixture.build_id = build_id;
@@ -51,7 +55,7 @@ fn written(normalize: Normalize, write: impl Fn(&DiffDocument<'_>, &mut Vec<u8>)
 
 fn text(normalize: Normalize, columns: usize) -> String {
     let layout = Layout { columns, color: false, rows: 3, sort: Sort::SelfWeight };
-    written(normalize, |document, out| write_text(document, layout, out).unwrap(), DrawnWidth::New)
+    write_comparison(normalize, |document, out| write_text(document, layout, out).unwrap(), DrawnWidth::New)
 }
 
 #[test]
@@ -81,7 +85,7 @@ fn the_table_begins_with_the_result() {
 }
 
 #[test]
-fn lines_fit_into_the_terminal_and_numbers_are_whole() {
+fn lines_fit_into_the_terminal_and_numbers_are_not_shortened() {
     for columns in [40, 60, 80, 100, 200] {
         let text = text(Normalize::Time, columns);
         let table = text.lines().skip(3);
@@ -90,7 +94,7 @@ fn lines_fit_into_the_terminal_and_numbers_are_whole() {
         }
         assert!(text.contains("+1.50 ± "), "{columns}: {text}");
     }
-    // Before, both columns had the heading `change`.
+    // Earlier, both columns had the heading `change` in narrow terminals.
     let heading = |columns| {
         let text = text(Normalize::Time, columns);
         let line = text.lines().find(|line| line.ends_with("function")).unwrap();
@@ -104,7 +108,7 @@ fn lines_fit_into_the_terminal_and_numbers_are_whole() {
 #[test]
 fn markdown_escapes_names() {
     let write = |document: &DiffDocument<'_>, out: &mut Vec<u8>| DiffFormat::Markdown.write(document, 10, out).unwrap();
-    let markdown = written(Normalize::Share, write, DrawnWidth::New);
+    let markdown = write_comparison(Normalize::Share, write, DrawnWidth::New);
     let row = markdown.lines().find(|line| line.starts_with("| new |")).unwrap();
     assert!(row.starts_with("| new | `main.'new` | 0 | 12.8 % | **+12.84 ± "), "{row}");
     assert_eq!(row.matches(" | ").count(), 7, "{row}");
@@ -114,7 +118,8 @@ fn markdown_escapes_names() {
 
 /// Returns the tooltip and the colour of each frame.
 fn frames(width: DrawnWidth) -> Vec<(String, String)> {
-    let svg = written(Normalize::Share, |document, out| DiffFormat::Svg.write(document, 10, out).unwrap(), width);
+    let svg =
+        write_comparison(Normalize::Share, |document, out| DiffFormat::Svg.write(document, 10, out).unwrap(), width);
     let frame = |frame: &str| {
         let (title, rest) = frame.split_once("</title>").unwrap();
         let colour = rest.split_once("fill=\"").unwrap().1.split_once('"').unwrap().0;

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::debug_only::{self, DEBUG_ONLY};
-use super::document::{DiffDocument, ValueFormat, and_others, verdict};
+use super::debug_only::{self, DEBUG_ONLY_HEADING};
+use super::document::{DiffDocument, ValueFormat, and_others, verdict_word};
 use crate::profile::format_number;
 use crate::render::columns::{self, GAP};
 use crate::render::text::{Layout, Styles};
@@ -15,11 +15,11 @@ const MIN_NAME: usize = 24;
 /// Minimum width. Narrower terminals wrap lines.
 const MIN_COLUMNS: usize = 40;
 
-/// Columns that a narrow terminal drops, in this order: cumulative values, own values, the change of cumulative values, the
+/// Columns that a narrow terminal drops, in this order: cumulative values, self values, the change of cumulative values, the
 /// verdict.
-const SPARE: [&[usize]; 4] = [&[4, 5], &[1, 2], &[6], &[0]];
+const DROPPED_COLUMNS: [&[usize]; 4] = [&[4, 5], &[1, 2], &[6], &[0]];
 
-/// A column of values, the column of their change, and the heading of the change where the values are dropped.
+/// A column of values, the column of their changes, and the heading of the changes if the values are dropped.
 const CHANGES: [(usize, usize, &str); 2] = [(1, 3, "self change"), (4, 6, "cum change")];
 
 /// A row of the table of functions: cells that are aligned at the right, then a name.
@@ -30,8 +30,8 @@ struct Row {
     verdict: ChangeVerdict,
 }
 
-/// Writes the result in one line, the two profiles, the changed functions, those that are gone, and those that were matched
-/// under different names.
+/// Writes the result in one line, the two profiles, the changed functions, the gone functions, and the functions that were
+/// matched under different names.
 pub fn write(document: &DiffDocument<'_>, layout: Layout, out: &mut dyn Write) -> io::Result<()> {
     let styles = Styles::new(layout.color);
     let width = layout.columns.max(MIN_COLUMNS);
@@ -41,7 +41,7 @@ pub fn write(document: &DiffDocument<'_>, layout: Layout, out: &mut dyn Write) -
         let indent = longest + GAP.len();
         let lines = columns::wrap(&document.description(side), width.saturating_sub(indent));
         let description = lines.join(&format!("\n{:indent$}", ""));
-        writeln!(out, "{}{GAP}{description}", styles.dim(&columns::left(label, longest)))?;
+        writeln!(out, "{}{GAP}{description}", styles.dim(&columns::align_left(label, longest)))?;
     }
     for line in document.work.into_iter().flat_map(|work| columns::wrap(work, width)) {
         writeln!(out, "{line}")?;
@@ -51,21 +51,20 @@ pub fn write(document: &DiffDocument<'_>, layout: Layout, out: &mut dyn Write) -
         writeln!(out, "{}", styles.dim(&line))?;
     }
     out.write_all(table(rows(document, layout.rows), width, &styles).as_bytes())?;
-    let others = others(document, layout.rows);
+    let others = others_line(document, layout.rows);
     if !others.is_empty() {
         writeln!(out, "{}", styles.dim(&others))?;
     }
-    let values = document.values();
-    let gone = document
-        .gone()
-        .into_iter()
-        .map(|row| format!("{}{GAP}{}", values.value(row.cumulative.values[0]), document.name(row.function)));
-    let renamed = document.renamed().into_iter().map(|[old, new]| format!("{old} → {new}"));
+    let values = document.value_format();
+    let gone = document.gone_functions().into_iter().map(|row| {
+        format!("{}{GAP}{}", values.format_value(row.cumulative.values[0]), document.function_name(row.function))
+    });
+    let renamed = document.renamed_functions().into_iter().map(|[old, new]| format!("{old} → {new}"));
     let debug_only = debug_only::entries(document)
         .into_iter()
-        .map(|entry| format!("{}{GAP}{}\n{GAP}{}", entry.shares, document.name(entry.function), entry.reason));
+        .map(|entry| format!("{}{GAP}{}\n{GAP}{}", entry.shares, document.function_name(entry.function), entry.reason));
     let lists = [
-        (DEBUG_ONLY, debug_only.collect()),
+        (DEBUG_ONLY_HEADING, debug_only.collect()),
         ("Gone, with what they called", gone.collect::<Vec<_>>()),
         ("Matched under different names", renamed.collect()),
     ];
@@ -82,7 +81,7 @@ pub fn write(document: &DiffDocument<'_>, layout: Layout, out: &mut dyn Write) -
 }
 
 fn rows(document: &DiffDocument<'_>, count: usize) -> Vec<Row> {
-    let values = document.values();
+    let values = document.value_format();
     let functions = &document.diff.functions;
     let [old, new] = document.labels;
     let [own, cumulative] = ["self", "cum"].map(|kind| format!("{kind} {old}"));
@@ -94,14 +93,16 @@ fn rows(document: &DiffDocument<'_>, count: usize) -> Vec<Row> {
 }
 
 /// Returns a line about the functions that the table leaves out.
-fn others(document: &DiffDocument<'_>, count: usize) -> String {
+fn others_line(document: &DiffDocument<'_>, count: usize) -> String {
     let functions = &document.diff.functions;
     let others = &functions[count.min(functions.len())..];
-    let changed = others.iter().filter(|row| row.own.is_clear() || row.cumulative.is_clear()).count();
+    let changed = others.iter().filter(|row| row.self_weight.is_clear() || row.cumulative.is_clear()).count();
     match (others.len(), changed) {
         (0, _) => String::new(),
-        (1, 0) => format!("1 other function, not changed{}", document.beyond()),
-        (others, 0) => format!("{} other functions, not changed{}", format_number(others as u64), document.beyond()),
+        (1, 0) => format!("1 other function, not changed{}", document.beyond_chance()),
+        (others, 0) => {
+            format!("{} other functions, not changed{}", format_number(others as u64), document.beyond_chance())
+        }
         (others, changed) => {
             format!(
                 "{} other functions, {} of them changed",
@@ -113,31 +114,31 @@ fn others(document: &DiffDocument<'_>, count: usize) -> String {
 }
 
 fn row(document: &DiffDocument<'_>, values: &ValueFormat, row: &FunctionChange) -> Row {
-    let shown = if row.own.is_clear() { &row.own } else { &row.cumulative };
+    let shown = if row.self_weight.is_clear() { &row.self_weight } else { &row.cumulative };
     let cells = |change: &FigureChange| {
-        let [old, new] = change.values.map(|value| values.cell(value));
-        [old, new, values.difference(change)]
+        let [old, new] = change.values.map(|value| values.format_cell(value));
+        [old, new, values.format_difference(change)]
     };
     let ([old, new, change], [cumulative_old, cumulative_new, cumulative_change]) =
-        (cells(&row.own), cells(&row.cumulative));
+        (cells(&row.self_weight), cells(&row.cumulative));
     Row {
         cells: [
-            verdict(shown).to_owned(),
+            verdict_word(shown).to_owned(),
             old,
             new,
-            mark(change, &row.own),
+            mark_unclear(change, &row.self_weight),
             cumulative_old,
             cumulative_new,
-            mark(cumulative_change, &row.cumulative),
+            mark_unclear(cumulative_change, &row.cumulative),
         ],
-        name: document.name(row.function),
+        name: document.function_name(row.function),
         is_dim: !shown.is_clear(),
         verdict: shown.verdict,
     }
 }
 
-/// Marks a difference that chance may have made: `~`, as in "about the same".
-fn mark(difference: String, change: &FigureChange) -> String {
+/// Puts `~` before a difference that chance can explain.
+fn mark_unclear(difference: String, change: &FigureChange) -> String {
     if change.is_clear() || difference.is_empty() || change.margin() == 0.0 {
         difference
     } else {
@@ -148,9 +149,9 @@ fn mark(difference: String, change: &FigureChange) -> String {
 fn table(mut rows: Vec<Row>, width: usize, styles: &Styles) -> String {
     let mut widths: [usize; 7] = std::array::from_fn(|at| columns::widest(rows.iter().map(|row| &row.cells[at])));
     let used = |widths: &[usize; 7]| widths.iter().filter(|width| **width > 0).map(|width| width + GAP.len()).sum();
-    for spare in SPARE {
+    for dropped in DROPPED_COLUMNS {
         if width.saturating_sub(used(&widths)) < MIN_NAME {
-            for at in spare {
+            for at in dropped {
                 widths[*at] = 0;
             }
         }
@@ -165,8 +166,8 @@ fn table(mut rows: Vec<Row>, width: usize, styles: &Styles) -> String {
     let line = |row: &Row| {
         let mut cells = String::new();
         for (at, (cell, width)) in row.cells.iter().zip(widths).enumerate().filter(|(_, (_, width))| *width > 0) {
-            // The verdict is a word.
-            let cell = if at == 0 { columns::left(cell, width) } else { columns::right(cell, width) };
+            // The first column is the verdict, a word. All others are numbers.
+            let cell = if at == 0 { columns::align_left(cell, width) } else { columns::align_right(cell, width) };
             cells.push_str(&cell);
             cells.push_str(GAP);
         }
@@ -175,7 +176,7 @@ fn table(mut rows: Vec<Row>, width: usize, styles: &Styles) -> String {
         if row.is_dim { styles.dim(line) } else { styles.verdict(row.verdict, line) }
     };
     let mut lines: Vec<_> = rows.iter().map(line).collect();
-    // The last line ends too.
+    // Adds the end of the last line.
     lines.push(String::new());
     lines.join("\n")
 }

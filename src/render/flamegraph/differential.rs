@@ -1,52 +1,53 @@
 //! The flame graph of the differences between two profiles.
 //!
-//! inferno colours frames by their text. So each frame is drawn with a key of its own in place of its text, and the key is
-//! replaced in inferno's SVG: by the name, and in the tooltip by the figures of both profiles.
+//! inferno colours frames by their text, so each frame gets a unique key as its text. Afterwards, names and figures of both
+//! profiles replace the keys in inferno's SVG.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use inferno::flamegraph::color::{Color, PaletteMap};
 
-use super::draw::{inferno_svg, key};
-use super::frames::{FrameTexts, pixels, write_texts};
+use super::draw::{frame_key, inferno_svg};
+use super::frames::{FrameTexts, pixel_width, write_texts};
 use super::legend::LegendEntry;
 use super::measure::MAX_EXACT;
 use super::page;
 use super::palette::shade;
-use super::tree::{MAX_NAME, MIN_SHARE, OTHERS, depth_first, folded_lines, widest};
+use super::tree::{MAX_NAME_WIDTH, MIN_SHARE_DIVISOR, OTHERS, depth_first, folded_lines, select_widest};
 use crate::profile::{format_number, format_samples};
 use crate::render::columns;
-use crate::render::diff::document::{DiffDocument, DrawnWidth, ValueFormat, verdict};
+use crate::render::diff::document::{DiffDocument, DrawnWidth, ValueFormat, verdict_word};
 use crate::render::drawing::Drawing;
 use crate::views::{ChangeVerdict, FigureChange, NodeChange};
 
-/// Colour of frames that changed no more than chance may have changed them.
+/// Colour of frames whose change chance can explain.
 const UNCLEAR: Color = Color::new(228, 228, 228);
 
 /// Colour of frames that the old profile does not have.
 const NEW: Color = Color::new(240, 200, 60);
 
-/// Colours of frames that changed a little and much.
+/// Colours of frames that grew a little, and of frames that grew much.
 const GREW: [Color; 2] = [Color::new(253, 211, 200), Color::new(238, 97, 84)];
+/// Colours of frames that shrank a little, and of frames that shrank much.
 const SHRANK: [Color; 2] = [Color::new(205, 223, 250), Color::new(96, 152, 238)];
 
-/// Longest list of functions that are gone, in characters of the legend.
-const MAX_GONE: usize = 60;
+/// Maximum width of the list of gone functions in the legend, in characters.
+const MAX_GONE_WIDTH: usize = 60;
 
-/// Writes the flame graph. A frame is red if it grew, blue if it shrank, and yellow if it is new, with all that it calls; the
-/// larger the change relative to the frame, the deeper the colour. Frames without a change beyond chance are grey. Their
-/// widths are the weights of one of the profiles. Siblings are sorted by name.
+/// Writes the flame graph. A frame is red if its cumulative weight grew, blue if it shrank, and yellow if the frame is new.
+/// The larger the change relative to the frame, the deeper the colour. Frames without a change beyond chance are grey.
+/// Widths are the weights of one of the profiles. Siblings are sorted by name.
 pub fn write(document: &DiffDocument<'_>, out: &mut dyn Write) -> io::Result<()> {
     let graph = DiffGraph::new(document);
     if graph.widths[0] == 0 {
-        out.write_all(page::without_samples(&document.headline()).as_bytes())?;
+        out.write_all(page::image_without_samples(&document.headline()).as_bytes())?;
         return out.flush();
     }
     let mut colours = PaletteMap::default();
     colours.insert("", UNCLEAR);
     for (at, index) in graph.order.iter().enumerate() {
-        colours.insert(key(at), graph.colour(*index));
+        colours.insert(frame_key(at), graph.colour(*index));
     }
     let drawing = Drawing::default();
     let svg = inferno_svg(&document.headline(), graph.subtitle(), &drawing, &mut colours, &graph.lines())?;
@@ -56,8 +57,8 @@ pub fn write(document: &DiffDocument<'_>, out: &mut dyn Write) -> io::Result<()>
     out.flush()
 }
 
-/// Returns the colour of a change. Its depth is the part of the larger weight that the difference is.
-fn colour(change: &FigureChange) -> Color {
+/// Returns the colour of a change. The difference relative to the larger value decides its depth.
+fn change_colour(change: &FigureChange) -> Color {
     let [old, new] = change.values;
     let [light, deep] = match change.verdict {
         ChangeVerdict::Unclear => return UNCLEAR,
@@ -77,7 +78,7 @@ struct DiffGraph<'a> {
     nodes: Vec<NodeChange>,
     /// Widths, by node.
     widths: Vec<u64>,
-    /// The indexes of all nodes but the root: a caller before its callees, and siblings sorted by name.
+    /// The indexes of all nodes except the root: a caller before its callees, and siblings sorted by name.
     order: Vec<usize>,
     /// By node: its width minus the widths of its callees.
     remainders: Vec<u64>,
@@ -88,14 +89,14 @@ struct DiffGraph<'a> {
 
 impl<'a> DiffGraph<'a> {
     fn new(document: &'a DiffDocument<'a>) -> Self {
-        let all = document.diff.call_tree(document.views(), MIN_SHARE);
+        let all = document.diff.call_tree(document.views(), MIN_SHARE_DIVISOR);
         let side = match document.width {
             DrawnWidth::Old => 0,
             DrawnWidth::New => 1,
         };
         let divisor = document.diff.scale.totals[side].weight.div_ceil(MAX_EXACT).max(1);
         let all_widths: Vec<u64> = all.iter().map(|node| node.change.amounts[side].weight / divisor).collect();
-        let (drawn, _) = widest(&all_widths);
+        let (drawn, _) = select_widest(&all_widths);
         let (mut nodes, mut widths) = (Vec::new(), Vec::new());
         // By index in `all`: the index in `nodes`.
         let mut positions = vec![0; all.len()];
@@ -110,7 +111,7 @@ impl<'a> DiffGraph<'a> {
         for (at, node) in nodes.iter().enumerate().skip(1) {
             remainders[node.parent] = remainders[node.parent].saturating_sub(widths[at]);
         }
-        // So that percentages stay percentages of the total.
+        // One frame replaces all that are not drawn, so that percentages stay percentages of the total.
         let others = std::mem::take(&mut remainders[0]);
         if others > 0 {
             nodes.push(NodeChange { parent: 0, ..nodes[0] });
@@ -118,7 +119,7 @@ impl<'a> DiffGraph<'a> {
             remainders.push(others);
         }
         let mut graph =
-            Self { document, nodes, widths, order: Vec::new(), remainders, dropped, values: document.values() };
+            Self { document, nodes, widths, order: Vec::new(), remainders, dropped, values: document.value_format() };
         graph.order = depth_first(&graph.parents(), |at| graph.name(at));
         graph
     }
@@ -137,21 +138,21 @@ impl<'a> DiffGraph<'a> {
 
     fn name(&self, at: usize) -> String {
         match self.nodes[at].function {
-            Some(function) => columns::shorten(&self.document.name(function), MAX_NAME).into_owned(),
+            Some(function) => columns::shorten(&self.document.function_name(function), MAX_NAME_WIDTH).into_owned(),
             None if at == 0 => "all".to_owned(),
             None => OTHERS.to_owned(),
         }
     }
 
     fn lines(&self) -> Vec<String> {
-        folded_lines(&self.parents(), &self.order, |at| self.remainders[at], key)
+        folded_lines(&self.parents(), &self.order, |at| self.remainders[at], frame_key)
     }
 
     fn colour(&self, at: usize) -> Color {
         match self.nodes[at].change.verdict {
-            // Neighbours without a change differ a little.
+            // Neighbours without a clear change differ a little in their shade.
             ChangeVerdict::Unclear => shade(UNCLEAR, &self.name(at)),
-            _ => colour(&self.nodes[at].change),
+            _ => change_colour(&self.nodes[at].change),
         }
     }
 
@@ -161,17 +162,17 @@ impl<'a> DiffGraph<'a> {
         let is_go = function.is_some_and(|function| self.document.diff.matching.functions[function].origin.is_go());
         let figures =
             if function.is_none() && at > 0 { "frames that are not drawn".to_owned() } else { self.figures(change) };
-        let pixels = pixels(self.widths[at], self.widths[0], Drawing::default().frames_width());
-        FrameTexts::named(&self.name(at), &figures, is_go, pixels)
+        let pixels = pixel_width(self.widths[at], self.widths[0], Drawing::default().frames_width());
+        FrameTexts::with_figures(&self.name(at), &figures, is_go, pixels)
     }
 
     fn figures(&self, change: &FigureChange) -> String {
-        let [old, new] = change.values.map(|value| self.values.value(value));
-        let word = match verdict(change) {
-            "" => format!("no change{}", self.document.beyond()),
+        let [old, new] = change.values.map(|value| self.values.format_value(value));
+        let word = match verdict_word(change) {
+            "" => format!("no change{}", self.document.beyond_chance()),
             word => word.to_owned(),
         };
-        let difference = self.values.difference(change);
+        let difference = self.values.format_difference(change);
         let difference =
             if difference.is_empty() { difference } else { format!(": {difference} {}", self.values.unit()) };
         let [old_count, new_count] = change.amounts.map(|amount| amount.count);
@@ -190,18 +191,21 @@ impl<'a> DiffGraph<'a> {
             tooltip: format!("{label}: {tooltip}"),
         };
         let [old, new] = self.document.labels;
-        let unclear = format!("no change{}", self.document.beyond());
+        let unclear = format!("no change{}", self.document.beyond_chance());
         let mut entries = vec![
             entry(GREW[1], "grew", "the frame with all that it calls; the deeper, the more"),
             entry(SHRANK[1], "shrank", "the frame with all that it calls; the deeper, the more"),
             entry(NEW, "new", &format!("the {old} profile does not have the frame")),
-            entry(UNCLEAR, &unclear, "chance may have made the difference"),
+            entry(UNCLEAR, &unclear, "chance can explain the difference"),
         ];
-        let gone = self.document.gone();
+        let gone = self.document.gone_functions();
         if !gone.is_empty() {
-            let names: Vec<_> = gone.iter().map(|row| self.document.name(row.function)).collect();
-            let label =
-                format!("{} gone: {}", format_number(gone.len() as u64), columns::shorten(&names.join(", "), MAX_GONE));
+            let names: Vec<_> = gone.iter().map(|row| self.document.function_name(row.function)).collect();
+            let label = format!(
+                "{} gone: {}",
+                format_number(gone.len() as u64),
+                columns::shorten(&names.join(", "), MAX_GONE_WIDTH)
+            );
             entries.push(entry(SHRANK[1], &label, &format!("the {new} profile does not have these functions")));
         }
         entries

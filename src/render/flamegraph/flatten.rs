@@ -42,7 +42,7 @@ pub(super) fn flatten(tree: &CallTree<'_>, total: u64, heavy: u64) -> Vec<FlatNo
     with_callees(all, groups.map(|node| expand_shared(tree, node, heavy, 0)).collect())
 }
 
-/// Like [`expand_alone`], on all cores. `depth` is the depth of the node below the root.
+/// Returns the same as [`expand_alone`], but uses all cores. `depth` is the number of callers between the root and the node.
 fn expand_shared(tree: &CallTree<'_>, node: Node, heavy: u64, depth: usize) -> Vec<FlatNode> {
     if node.cumulative <= heavy || depth == MAX_SHARED_DEPTH {
         return expand_alone(tree, node);
@@ -69,7 +69,8 @@ fn expand_alone(tree: &CallTree<'_>, node: Node) -> Vec<FlatNode> {
     flat
 }
 
-/// Appends the trees of its callees to a node. The first node of a tree is its root, and parents are indexes into the tree.
+/// Appends the trees of a node's callees to the node. The first node of a tree is its root, and parents are indexes into
+/// the tree.
 fn with_callees(node: FlatNode, callees: Vec<Vec<FlatNode>>) -> Vec<FlatNode> {
     let mut flat = vec![node];
     for callee in callees {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use super::measure::Measure;
-use super::svg::unexpected;
+use super::svg::unexpected_svg;
 use super::tree::{DrawnNode, DrawnTree, FrameKind, INLINED};
 use crate::render::columns;
 use crate::render::name::{self, escape};
@@ -18,27 +18,27 @@ pub(super) struct FrameTexts {
     /// The name, and in parentheses the place in the source and the figures. The scripts cut off the last parentheses to get
     /// the name.
     tooltip: String,
-    /// Text that a viewer without scripts shows. Browsers fit it again to their window.
+    /// Text that a viewer without scripts shows. In browsers, the script fits it to the window.
     label: String,
     /// Whether the name begins with a Go package.
     is_go: bool,
 }
 
 impl FrameTexts {
-    /// Returns the texts of the frame of all samples.
+    /// Returns the texts of the root frame, which contains all samples.
     pub(super) fn root(tree: &DrawnTree, measure: &Measure<'_>) -> Self {
         let label = "all".to_owned();
         Self { tooltip: format!("{label} ({})", measure.describe(tree.total())), label, is_go: false }
     }
 
-    /// Returns the texts of a frame with this name and width in pixels. `figures` contain no parentheses.
-    pub(super) fn named(text: &str, figures: &str, is_go: bool, pixels: usize) -> Self {
+    /// Returns the texts of a frame with a name, figures and a width in pixels. `figures` must not contain parentheses.
+    pub(super) fn with_figures(text: &str, figures: &str, is_go: bool, pixels: usize) -> Self {
         let tooltip = format!("{text} ({figures})");
         let label = fit(text, is_go, pixels.saturating_sub(3) * 100 / CHAR_WIDTH);
         Self { tooltip, label, is_go }
     }
 
-    /// Returns the texts of a frame. The frame of all samples is `whole` pixels wide.
+    /// Returns the texts of a frame. The root frame is `whole` pixels wide.
     pub(super) fn new(view: &View, frame: (&DrawnNode, &str, FrameKind), measure: &Measure<'_>, whole: usize) -> Self {
         let (node, text, kind) = frame;
         let profile = view.profile();
@@ -49,20 +49,20 @@ impl FrameTexts {
         };
         let figures = format!("{place}{}", measure.describe(node.cumulative).replace('(', "["));
         let is_go = matches!(kind, FrameKind::Function(origin) if origin.is_go());
-        Self::named(text, &figures, is_go, pixels(node.cumulative, measure.total(), whole))
+        Self::with_figures(text, &figures, is_go, pixel_width(node.cumulative, measure.total(), whole))
     }
 }
 
-/// Returns the width of a frame in pixels. The frame of all samples has the value `total` and is `whole` pixels wide.
-pub(super) fn pixels(value: u64, total: u64, whole: usize) -> usize {
+/// Returns the width of a frame in pixels. The root frame has the value `total` and is `whole` pixels wide.
+pub(super) fn pixel_width(value: u64, total: u64, whole: usize) -> usize {
     let pixels = u128::from(value) * whole as u128 / u128::from(total).max(1);
     usize::try_from(pixels).unwrap_or(usize::MAX / 1000).min(whole)
 }
 
-/// Minimum number of characters of a name that is cut.
-const MIN_CUT: usize = 3;
+/// Minimum number of characters that remain of a cut name.
+const MIN_CUT_NAME: usize = 3;
 
-/// Shortens a name to a number of columns: `net/http.(*conn).serve`, `http.(*conn).serve`, `(*conn).serve`, `serve`,
+/// Shortens a name to at most `limit` columns: `net/http.(*conn).serve`, `http.(*conn).serve`, `(*conn).serve`, `serve`,
 /// `ser..`. The function `fit` of `page.js` does the same.
 pub(super) fn fit(name: &str, is_go: bool, limit: usize) -> String {
     let plain = name.strip_suffix(INLINED).unwrap_or(name);
@@ -79,7 +79,7 @@ pub(super) fn fit(name: &str, is_go: bool, limit: usize) -> String {
         return form.to_owned();
     }
     match limit.checked_sub("..".len()) {
-        Some(MIN_CUT..) => plain[after_receiver..].chars().take(limit - 2).chain("..".chars()).collect(),
+        Some(MIN_CUT_NAME..) => plain[after_receiver..].chars().take(limit - 2).chain("..".chars()).collect(),
         _ => String::new(),
     }
 }
@@ -89,10 +89,10 @@ pub(super) fn write_texts(svg: &str, root: &FrameTexts, texts: &[FrameTexts]) ->
     let mut parts = svg.split("<g><title>");
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let frame = InfernoFrame::parse(part).ok_or_else(unexpected)?;
+        let frame = InfernoFrame::parse(part).ok_or_else(unexpected_svg)?;
         let texts = match frame.key {
             "all" => root,
-            key => key.parse::<usize>().ok().and_then(|at| texts.get(at)).ok_or_else(unexpected)?,
+            key => key.parse::<usize>().ok().and_then(|at| texts.get(at)).ok_or_else(unexpected_svg)?,
         };
         let class = if texts.is_go { r#" class="go""# } else { "" };
         let (tooltip, label) = (escape(&texts.tooltip), escape(&texts.label));
@@ -104,12 +104,12 @@ pub(super) fn write_texts(svg: &str, root: &FrameTexts, texts: &[FrameTexts]) ->
 
 /// The parts of a frame in inferno's SVG.
 struct InfernoFrame<'s> {
-    /// The name that inferno was given.
+    /// The key that inferno got in place of a name.
     key: &'s str,
     rect: &'s str,
-    /// The attributes of the text.
+    /// The attributes of the text element.
     text: &'s str,
-    /// All that follows the text.
+    /// Everything after the text element.
     tail: &'s str,
 }
 

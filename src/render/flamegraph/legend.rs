@@ -12,12 +12,11 @@ use crate::render::drawing::MARGIN;
 use crate::render::name::escape;
 
 /// Height of a row. All lengths in this file are in pixels unless noted.
-const ROW: usize = 18;
+const ROW_HEIGHT: usize = 18;
 /// Side length of a swatch, which is a coloured square.
-const SWATCH: usize = 11;
+const SWATCH_SIZE: usize = 11;
 /// Space between a swatch and its text.
 const LABEL_GAP: usize = 5;
-/// Space between two entries.
 const ENTRY_GAP: usize = 20;
 /// Width of a character in 1/100 pixel, in a monospaced font of 11 pixels, the size in `page.css`.
 const CHAR_WIDTH: usize = 665;
@@ -29,11 +28,12 @@ pub(super) struct LegendEntry {
     pub(super) tooltip: String,
 }
 
-/// Returns the entries of origins.
-pub(super) fn entries(origins: &[OriginValues], measure: &Measure<'_>) -> Vec<LegendEntry> {
+/// Returns one entry for each origin, with its shares.
+pub(super) fn origin_entries(origins: &[OriginValues], measure: &Measure<'_>) -> Vec<LegendEntry> {
     let entry = |share: &OriginValues| {
         let OriginValues { origin, self_value, cumulative } = *share;
-        let (name, below, own) = (name(origin), measure.share(cumulative), measure.share(self_value));
+        let (name, below, own) =
+            (origin_name(origin), measure.format_share(cumulative), measure.format_share(self_value));
         LegendEntry {
             colour: origin_colour(origin),
             label: format!("{name} {below}, self {own}"),
@@ -43,7 +43,7 @@ pub(super) fn entries(origins: &[OriginValues], measure: &Measure<'_>) -> Vec<Le
     origins.iter().map(entry).collect()
 }
 
-fn name(origin: Origin) -> &'static str {
+fn origin_name(origin: Origin) -> &'static str {
     match origin {
         Origin::Main => "main module",
         Origin::Module => "other modules",
@@ -62,26 +62,26 @@ pub(super) struct Legend {
     pub(super) height: usize,
 }
 
-/// Draws the legend in rows from the vertical position `top` on, in an image of this width. The function `lay_out_legend` of
-/// `page.js` places the entries again for the width of the window.
+/// Draws the legend in rows that begin at the vertical position `top`. In a browser, the function `lay_out_legend` of
+/// `page.js` moves the entries again to fit the window.
 pub(super) fn draw(entries: &[LegendEntry], top: usize, image_width: usize) -> Legend {
     let mut svg = String::from(r#"<g id="legend">"#);
     let (mut x, mut y) = (MARGIN, top);
     for LegendEntry { colour, label, tooltip } in entries {
-        let width = SWATCH + LABEL_GAP + label.chars().count() * CHAR_WIDTH / 100;
+        let width = SWATCH_SIZE + LABEL_GAP + label.chars().count() * CHAR_WIDTH / 100;
         if x > MARGIN && x + width > image_width - MARGIN {
-            (x, y) = (MARGIN, y + ROW);
+            (x, y) = (MARGIN, y + ROW_HEIGHT);
         }
         let (red, green, blue) = (colour.r, colour.g, colour.b);
-        let (square, base, text) = ((ROW - SWATCH) / 2, ROW / 2 + 4, SWATCH + LABEL_GAP);
+        let (square, base, text) = ((ROW_HEIGHT - SWATCH_SIZE) / 2, ROW_HEIGHT / 2 + 4, SWATCH_SIZE + LABEL_GAP);
         let (label, tooltip) = (escape(label), escape(tooltip));
         // Writing to a string cannot fail.
         let _ = write!(svg, r#"<g transform="translate({x},{y})"><title>{tooltip}</title>"#);
-        let size = format!(r#"width="{SWATCH}" height="{SWATCH}" rx="2""#);
+        let size = format!(r#"width="{SWATCH_SIZE}" height="{SWATCH_SIZE}" rx="2""#);
         let _ = write!(svg, r#"<rect y="{square}" {size} fill="rgb({red},{green},{blue})"/>"#);
         let _ = write!(svg, r#"<text x="{text}" y="{base}">{label}</text></g>"#);
         x += width + ENTRY_GAP;
     }
     svg.push_str("</g>");
-    Legend { svg, height: y + ROW - top }
+    Legend { svg, height: y + ROW_HEIGHT - top }
 }

@@ -1,4 +1,4 @@
-//! The quantity that the widths of frames show: samples, time, memory or events; and the figures in tooltips and legend.
+//! The quantity that the widths of frames show: samples, time, memory or events. Also formats figures of tooltips and legend.
 
 use crate::profile::{Event, Unit, format_count, format_share};
 use crate::render::amount::{Amounts, sample_count};
@@ -8,9 +8,9 @@ use crate::views::{SampleValue, View};
 /// The quantity that the widths of frames show.
 pub(super) struct Measure<'v> {
     event: &'v Event,
-    /// The value of samples that a width sums.
+    /// Whether widths sum counts or weights of samples.
     pub(super) value: SampleValue,
-    /// Divisor of weights, so that their sum is at most [`MAX_EXACT`].
+    /// All widths are values divided by this number, so that the total is at most [`MAX_EXACT`].
     divisor: u64,
     total: u64,
     /// Weight of one unit of the value. `None` if the profile has no weights.
@@ -23,7 +23,7 @@ pub(super) struct Measure<'v> {
 pub(super) const MAX_EXACT: u64 = 1 << 53;
 
 impl<'v> Measure<'v> {
-    /// Chooses samples if all have the same weight, as samples of a clock usually do: their number shows how certain a width
+    /// Chooses samples if all have the same weight, as samples of a clock usually do. Their number shows how certain a width
     /// is. Otherwise chooses time, memory or events.
     pub(super) fn new(view: &'v View) -> Self {
         let event = &view.profile().event;
@@ -48,7 +48,7 @@ impl<'v> Measure<'v> {
     }
 
     /// Formats the share of a value in the total.
-    pub(super) fn share(&self, value: u64) -> String {
+    pub(super) fn format_share(&self, value: u64) -> String {
         format_share(value, self.total, self.samples)
     }
 
@@ -64,7 +64,7 @@ impl<'v> Measure<'v> {
                 Unit::Nanoseconds | Unit::Bytes => amount,
             });
         }
-        parts.push(self.share(value));
+        parts.push(self.format_share(value));
         if self.value == SampleValue::Count {
             parts.push(name::sanitize(&format_count(self.event, value)).into_owned());
         }

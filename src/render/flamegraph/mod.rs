@@ -1,9 +1,9 @@
 //! The flame graph: an SVG with a script for zooming and searching in a browser.
 //!
-//! The crate `inferno` draws it. `flatten` and `tree` select the part of the call tree that is drawn. `draw` converts this part
-//! to folded stacks, because inferno accepts only text. `measure` chooses the unit of widths, `palette` the colours.
-//! `frames` writes labels and tooltips in place of inferno's. `page` adds what inferno cannot draw: the `legend`, and a style sheet and
-//! a script that fit the texts to the background and to the window.
+//! The crate `inferno` draws the graph. `flatten` and `tree` select the part of the call tree that is drawn. `draw`
+//! converts this part to folded stacks, because inferno accepts only text. `measure` chooses the unit of widths, `palette`
+//! the colours. `frames` replaces inferno's labels and tooltips. `page` adds the `legend`, a style sheet for bright and
+//! dark backgrounds, and a script that fits the texts to the window.
 
 mod differential;
 mod draw;
@@ -21,4 +21,4 @@ mod tests;
 
 pub use differential::write as write_diff;
 pub use draw::write;
-pub(super) use tree::MIN_SHARE;
+pub(super) use tree::MIN_SHARE_DIVISOR;

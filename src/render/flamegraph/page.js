@@ -33,7 +33,7 @@ function update_text_for_elements(elements) {
         text.textContent = texts[at][1];
     });
 }
-// Breaks a text at blanks into lines of at most `width` pixels. Returns the vertical position of the last line.
+// Breaks a text at spaces into lines of at most `width` pixels. Returns the vertical position of the last line.
 function wrap(element, width, top, line_height) {
     if (!element.words) {
         element.words = element.textContent.split(" ");
@@ -60,7 +60,7 @@ function wrap(element, width, top, line_height) {
     });
     return top + (lines.length - 1) * line_height;
 }
-// Places the entries in rows. Returns the bottom of the last row.
+// Places the entries of the legend in rows. Returns the bottom of the last row.
 function lay_out_legend(width, top) {
     var x = 10;
     for (var entry of document.getElementById("legend").children) {

@@ -1,34 +1,34 @@
-//! Adds what inferno cannot draw to its SVG: the legend, a style sheet for bright and dark backgrounds, and a script that
-//! fits the texts to the window.
+//! Adds to inferno's SVG what inferno cannot draw: the legend, a style sheet for bright and dark backgrounds, and a script
+//! that fits the texts to the window.
 
 use std::fmt::Write as _;
 use std::io;
 
 use super::legend::{self, LegendEntry};
-use super::svg::unexpected;
+use super::svg::unexpected_svg;
 use crate::render::drawing::Drawing;
 use crate::render::name::{self, escape};
 
 /// Top of the legend in pixels, below inferno's title and subtitle.
 const LEGEND_TOP: usize = 57;
-/// Bottom of the titles in inferno's image, in pixels: above the frames, or above the line that describes one, which is at
-/// the top of an inverted graph.
-const TITLES: [usize; 2] = [60, 50];
+/// Bottom of the titles in inferno's image, in pixels. In an inverted graph it is higher, because the line that describes a
+/// frame follows.
+const TITLES_BOTTOM: [usize; 2] = [60, 50];
 
 const STYLE: &str = include_str!("page.css");
 pub(super) const SCRIPT: &str = include_str!("page.js");
 
 /// Adds legend, style and script to inferno's SVG.
 ///
-/// Makes the image higher by the height of the legend, and moves everything below the titles down by as much. inferno's
-/// script keeps working: it finds elements by id and uses vertical positions only within the frames.
+/// Makes the image higher by the height of the legend, and moves everything below the titles down by the same amount.
+/// inferno's script keeps working: it finds elements by id and uses vertical positions only within the frames.
 pub(super) fn assemble(svg: &str, entries: &[LegendEntry], drawing: &Drawing) -> io::Result<String> {
     let width = drawing.image_width();
-    let height = image_height(svg, width).ok_or_else(unexpected)?;
+    let height = image_height(svg, width).ok_or_else(unexpected_svg)?;
     let legend = legend::draw(entries, LEGEND_TOP, width);
-    let titles = TITLES[usize::from(drawing.is_inverted)];
+    let titles = TITLES_BOTTOM[usize::from(drawing.is_inverted)];
     let shift = LEGEND_TOP + legend.height - titles;
-    let InfernoSvg { head, details, buttons, frames } = InfernoSvg::parse(svg).ok_or_else(unexpected)?;
+    let InfernoSvg { head, details, buttons, frames } = InfernoSvg::parse(svg).ok_or_else(unexpected_svg)?;
     let new_height = height + shift;
     let view_box = format!(r#"viewBox="0 0 {width} {height}""#);
     let image = format!(r#"height="{height}" onload"#);
@@ -48,7 +48,7 @@ pub(super) fn assemble(svg: &str, entries: &[LegendEntry], drawing: &Drawing) ->
 
 /// The parts of inferno's SVG.
 struct InfernoSvg<'s> {
-    /// All until the subtitle.
+    /// Everything up to the subtitle.
     head: &'s str,
     /// The line below the frames that describes the frame under the pointer.
     details: &'s str,
@@ -74,7 +74,7 @@ impl<'s> InfernoSvg<'s> {
 }
 
 /// Returns the image for a profile without samples.
-pub(super) fn without_samples(title: &str) -> String {
+pub(super) fn image_without_samples(title: &str) -> String {
     let title = escape(&name::clean(title));
     let mut svg = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = write!(
@@ -99,5 +99,5 @@ fn image_height(svg: &str, width: usize) -> Option<usize> {
 }
 
 fn replace_once(text: &str, old: &str, new: &str) -> io::Result<String> {
-    if text.matches(old).count() == 1 { Ok(text.replace(old, new)) } else { Err(unexpected()) }
+    if text.matches(old).count() == 1 { Ok(text.replace(old, new)) } else { Err(unexpected_svg()) }
 }

@@ -24,23 +24,23 @@ pub(super) fn origin_colour(origin: Origin) -> Color {
 }
 
 /// Colour of groups, such as processes, and of the root frame.
-pub(super) const GROUP: Color = Color::new(237, 237, 237);
+pub(super) const GROUP_COLOUR: Color = Color::new(237, 237, 237);
 
 /// Maximum percentage of white or black that is mixed into a colour, so that neighbours of one origin differ.
 const MAX_SHADE: u64 = 9;
 
 /// Returns the colour of a frame.
 pub(super) fn frame_colour(text: &str, kind: FrameKind, palette: FramePalette) -> Color {
-    match (kind, ends(palette)) {
-        (FrameKind::Group, _) => GROUP,
+    match (kind, palette_ends(palette)) {
+        (FrameKind::Group, _) => GROUP_COLOUR,
         (FrameKind::Function(origin), None) => shade(origin_colour(origin), text),
         (FrameKind::Function(_), Some([one, other])) => mix(one, other, hash(text) % 101),
     }
 }
 
-/// Returns the two colours between which the colours of a palette are. `None` for colours by origin. The contrast to black
-/// text is at least 5.5 to 1.
-fn ends(palette: FramePalette) -> Option<[Color; 2]> {
+/// Returns the two end colours of a palette. Frames have mixtures of both. `None` for colours by origin. The contrast to
+/// black text is at least 5.5 to 1.
+fn palette_ends(palette: FramePalette) -> Option<[Color; 2]> {
     let ends = match palette {
         FramePalette::Go => return None,
         FramePalette::Hot => [(255, 225, 80), (240, 110, 80)],
@@ -57,7 +57,7 @@ fn ends(palette: FramePalette) -> Option<[Color; 2]> {
     Some(ends.map(|(red, green, blue)| Color::new(red, green, blue)))
 }
 
-/// Mixes so many percent of another colour into a colour.
+/// Mixes a percentage of another colour into a colour.
 fn mix(colour: Color, other: Color, percent: u64) -> Color {
     let percent = u16::try_from(percent.min(100)).unwrap_or(0);
     let mix = |one: u8, other: u8| {
@@ -67,7 +67,7 @@ fn mix(colour: Color, other: Color, percent: u64) -> Color {
     Color::new(mix(colour.r, other.r), mix(colour.g, other.g), mix(colour.b, other.b))
 }
 
-/// Returns a number of a name, the same on every machine and in every version of goflame.
+/// Returns a hash of a name. It is the same on every machine and in every version of goflame.
 fn hash(text: &str) -> u64 {
     // FNV-1a.
     let hash = text
@@ -77,7 +77,7 @@ fn hash(text: &str) -> u64 {
     (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd) >> 33
 }
 
-/// Makes a colour a little lighter or darker. The name decides how much, so that neighbours differ.
+/// Makes a colour a little lighter or darker. The text of the frame decides how much, so that neighbours differ.
 pub(super) fn shade(colour: Color, text: &str) -> Color {
     let step = hash(text) % (2 * MAX_SHADE + 1);
     let (target, percent) = if step < MAX_SHADE { (0, MAX_SHADE - step) } else { (255, step - MAX_SHADE) };

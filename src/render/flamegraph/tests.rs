@@ -13,10 +13,10 @@ use crate::render::{Drawing, FramePalette, MinWidth};
 use crate::views::{By, View};
 
 fn svg(profile: &Profile) -> String {
-    drawn(profile, &Drawing::default())
+    svg_with(profile, &Drawing::default())
 }
 
-fn drawn(profile: &Profile, drawing: &Drawing) -> String {
+fn svg_with(profile: &Profile, drawing: &Drawing) -> String {
     let mut out = Vec::new();
     let view = View::new(profile.clone(), By::Process);
     write(&view, "app (debug) <1>", "997 Hz, cpu-clock", drawing, &mut out).unwrap();
@@ -131,7 +131,7 @@ fn absurd_weights_are_scaled_to_exact_numbers_of_browsers() {
 #[test]
 fn origins_differ_in_colour_and_are_in_the_legend() {
     let mut fixture = Fixture::new();
-    // One text for functions of four origins and for a process.
+    // The same name for functions of four origins and for a process.
     let mut stack = StackId::EMPTY;
     for origin in [Origin::Main, Origin::Kernel, Origin::Native, Origin::Std] {
         stack = fixture.push(stack, "memmove", origin);
@@ -286,7 +286,7 @@ fn a_tooltip_names_the_line_with_the_most_time() {
 
 /// Earlier, time in the vdso counted as C and native.
 #[test]
-fn time_in_the_vdso_is_named_so() {
+fn time_in_the_vdso_has_an_origin_of_its_own() {
     let mut fixture = Fixture::new();
     fixture.add("app", "main.main|time.Now|v:__vdso_clock_gettime", 1);
     fixture.add("app", "main.main", 1);
@@ -316,7 +316,6 @@ fn labels_lose_the_package_before_the_function() {
     assert_eq!(labels, expected);
 }
 
-/// The script of the SVG and goflame shorten names in the same way.
 #[test]
 fn scripts_shorten_names_as_goflame_does() {
     let names = [
@@ -397,7 +396,7 @@ fn empty_profile_gives_an_svg_without_frames() {
     assert!(svg.contains(">app (debug) &lt;1&gt;</text>"));
 }
 
-/// Returns the frames of an SVG: names, and positions from the top in the order of the callers.
+/// Returns the names of an SVG's frames, from the top to the bottom.
 fn names_from_the_top(svg: &str) -> Vec<String> {
     let mut frames: Vec<(f64, String)> = svg
         .split("<title>")
@@ -422,21 +421,21 @@ fn options_of_flamegraph_change_the_drawing() {
     let plain = svg(profile);
     assert!(plain.contains("main.rare") && plain.contains("main module") && plain.contains("main.leaf (inlined)"));
 
-    let wide = drawn(profile, &Drawing { width: Some(640), ..Drawing::default() });
+    let wide = svg_with(profile, &Drawing { width: Some(640), ..Drawing::default() });
     assert!(wide.contains(r#"<svg version="1.1" width="640""#) && wide.contains(r#"viewBox="0 0 640 "#), "{wide}");
     assert!(wide.contains("fluiddrawing = false"));
     for min_width in [MinWidth::Percent(11.0), MinWidth::Pixels(130.0)] {
-        let narrow = drawn(profile, &Drawing { min_width: Some(min_width), ..Drawing::default() });
+        let narrow = svg_with(profile, &Drawing { min_width: Some(min_width), ..Drawing::default() });
         assert!(narrow.contains("main.a") && !narrow.contains("main.rare"), "{min_width:?}");
     }
-    let subtitle = drawn(profile, &Drawing { subtitle: Some("from <here>".to_owned()), ..Drawing::default() });
+    let subtitle = svg_with(profile, &Drawing { subtitle: Some("from <here>".to_owned()), ..Drawing::default() });
     assert!(subtitle.contains("from &lt;here&gt;") && !subtitle.contains("997 Hz"));
 
-    let top = names_from_the_top(&drawn(profile, &Drawing { is_inverted: true, ..Drawing::default() }));
+    let top = names_from_the_top(&svg_with(profile, &Drawing { is_inverted: true, ..Drawing::default() }));
     assert_eq!(top[..3], ["all", "app", "main.main"]);
     assert_eq!(names_from_the_top(&plain).last().map(String::as_str), Some("all"));
 
-    let reversed = drawn(profile, &Drawing { is_inverted: true, is_reversed: true, ..Drawing::default() });
+    let reversed = svg_with(profile, &Drawing { is_inverted: true, is_reversed: true, ..Drawing::default() });
     let top = names_from_the_top(&reversed);
     assert_eq!(top[..2], ["all", "app"]);
     assert!(top[2..4].contains(&"main.leaf".to_owned()) && top[2..4].contains(&"main.rare".to_owned()), "{top:?}");
@@ -445,12 +444,12 @@ fn options_of_flamegraph_change_the_drawing() {
 }
 
 #[test]
-fn palettes_colour_all_functions_alike() {
+fn a_palette_colours_functions_of_all_origins_alike() {
     let mut fixture = Fixture::new();
     fixture.add("app", "main.main|k:page_fault", 6);
     fixture.add("app", "c:main.main", 6);
     for palette in [FramePalette::Hot, FramePalette::Io] {
-        let svg = drawn(&fixture.profile, &Drawing { palette, ..Drawing::default() });
+        let svg = svg_with(&fixture.profile, &Drawing { palette, ..Drawing::default() });
         let fill = |name: &str| {
             let frames = svg.split("<title>").filter(|frame| frame.starts_with(name));
             let fills =

@@ -13,15 +13,16 @@ use crate::views::{LabelId, TreeLabels, View};
 /// Maximum number of drawn frames. More would make browsers slow, and the narrowest frames are far below one pixel.
 pub(super) const MAX_FRAMES: usize = 8_000;
 
-/// Frames narrower than 1/2000 of the total, about half a pixel, are not drawn. Single deep samples would make the image
-/// several times higher and remain invisible.
-pub(in crate::render) const MIN_SHARE: u64 = 2_000;
+/// Frames narrower than 1/2000 of the total, about half a pixel, are not drawn. Otherwise single deep samples would make the
+/// image several times higher, and their frames would still be invisible.
+pub(in crate::render) const MIN_SHARE_DIVISOR: u64 = 2_000;
 
-/// The callees of frames wider than 1/64 of the total are shared among the cores. One core does each smaller part alone.
-const SHARED_SHARE: u64 = 64;
+/// The callees of frames wider than 1/64 of the total are shared among the cores. One core expands each narrower frame alone.
+const SHARED_SHARE_DIVISOR: u64 = 64;
 
-/// Longer names are shortened in the middle. Frames whose shortened names are equal are merged.
-pub(super) const MAX_NAME: usize = 200;
+/// Maximum width of a name in characters. Longer names are shortened in the middle. Frames whose shortened names are equal
+/// are merged.
+pub(super) const MAX_NAME_WIDTH: usize = 200;
 
 /// Text of the frame for all groups that are not drawn, so that percentages stay percentages of the total.
 pub(super) const OTHERS: &str = "(others)";
@@ -46,16 +47,15 @@ pub(super) struct DrawnTree {
     labels: Interner<FrameLabel>,
     /// A caller comes before its callees. The first node is the root.
     nodes: Vec<DrawnNode>,
-    /// The indexes of all nodes but the root: a caller comes before its callees, and siblings are sorted by name.
+    /// The indexes of all nodes except the root: a caller comes before its callees, and siblings are sorted by name.
     order: Vec<usize>,
     total: u64,
     /// Number of drawn frames, without the frame [`OTHERS`].
-    drawn: usize,
+    drawn_count: usize,
     /// Number of wide frames beyond [`MAX_FRAMES`].
-    dropped: usize,
+    dropped_count: usize,
 }
 
-/// A drawn frame.
 pub(super) struct DrawnNode {
     parent: usize,
     label: LabelId,
@@ -67,7 +67,7 @@ pub(super) struct DrawnNode {
     pub(super) frame: Option<Frame>,
 }
 
-/// The share of an origin in all samples.
+/// The values of an origin's functions.
 pub(super) struct OriginValues {
     pub(super) origin: Origin,
     /// Value of the samples whose leaf is a function of the origin.
@@ -81,18 +81,18 @@ impl DrawnTree {
     pub(super) fn new(view: &View, measure: &Measure, drawing: &Drawing) -> Self {
         let (profile, total) = (view.profile(), view.total(measure.value));
         let mut labels = Interner::default();
-        let tree = view.call_tree(measure.value, drawing.min_weight(total, MIN_SHARE), || {
-            let group = |name| label(&name::folded_process(name), FrameKind::Group);
+        let tree = view.call_tree(measure.value, drawing.min_weight(total, MIN_SHARE_DIVISOR), || {
+            let group = |name| frame_label(&name::folded_process(name), FrameKind::Group);
             let groups = view.grouping().names().map(|name| LabelId::intern(group(name), &mut labels)).collect();
             let function = |(_, function): (_, &Function)| {
                 let name = name::folded_frame(profile.str(function.display));
-                LabelId::intern(label(&name, FrameKind::Function(function.origin)), &mut labels)
+                LabelId::intern(frame_label(&name, FrameKind::Function(function.origin)), &mut labels)
             };
             let functions = profile.functions().map(function).collect();
             TreeLabels::new(groups, functions)
         });
-        let merged = flatten(&tree, total, total / SHARED_SHARE);
-        let (drawn, dropped) = widest(&merged.iter().map(|node| node.cumulative).collect::<Vec<_>>());
+        let merged = flatten(&tree, total, total / SHARED_SHARE_DIVISOR);
+        let (drawn, dropped_count) = select_widest(&merged.iter().map(|node| node.cumulative).collect::<Vec<_>>());
         let drawn_count = drawn.len();
         let remainder = measure.width(total);
         let root = DrawnNode { parent: ROOT, label: LabelId::NONE, cumulative: total, remainder, frame: None };
@@ -118,7 +118,7 @@ impl DrawnTree {
         }
         let parents: Vec<usize> = nodes.iter().map(|node| node.parent).collect();
         let order = depth_first(&parents, |at| &shown.items()[nodes[at].label.index()]);
-        Self { labels: shown, nodes, order, total, dropped, drawn: drawn_count }
+        Self { labels: shown, nodes, order, total, dropped_count, drawn_count }
     }
 
     /// Returns the total of all samples.
@@ -126,14 +126,13 @@ impl DrawnTree {
         self.total
     }
 
-    /// Returns the number of drawn frames.
-    pub(super) fn drawn(&self) -> usize {
-        self.drawn
+    pub(super) fn drawn_count(&self) -> usize {
+        self.drawn_count
     }
 
     /// Returns the number of frames that are wide enough but not drawn, because there are more than [`MAX_FRAMES`].
-    pub(super) fn dropped(&self) -> usize {
-        self.dropped
+    pub(super) fn dropped_count(&self) -> usize {
+        self.dropped_count
     }
 
     /// Returns all frames with their texts and kinds: a caller before its callees, and siblings sorted by name.
@@ -153,8 +152,8 @@ impl DrawnTree {
     }
 }
 
-/// Returns a tree as folded stacks. `order` are the indexes of the nodes as [`depth_first`] returns them, and `key` makes the
-/// text of a node from its position there. A remainder is the width of a node minus the widths of its callees.
+/// Returns a tree as folded stacks. `order` is the result of [`depth_first`]. `key` makes the text of a node from its
+/// position in `order`. A remainder is the width of a node minus the widths of its callees.
 pub(super) fn folded_lines(
     parents: &[usize],
     order: &[usize],
@@ -162,7 +161,7 @@ pub(super) fn folded_lines(
     key: impl Fn(usize) -> String,
 ) -> Vec<String> {
     let (mut lines, mut path) = (Vec::new(), String::new());
-    // Indexed by node: the length of its path. The path of the last frame begins with those of all its callers.
+    // Indexed by node: the length of its path. The current path begins with the paths of all callers of its last frame.
     let mut lengths = vec![0; parents.len()];
     for (at, index) in order.iter().enumerate() {
         path.truncate(lengths[parents[*index]]);
@@ -178,7 +177,7 @@ pub(super) fn folded_lines(
     lines
 }
 
-/// Returns the indexes of all nodes but the root: a caller before its callees, and siblings sorted by name.
+/// Returns the indexes of all nodes except the root: a caller before its callees, and siblings sorted by name.
 pub(super) fn depth_first<N: Ord>(parents: &[usize], name: impl Fn(usize) -> N) -> Vec<usize> {
     let mut callees = vec![Vec::new(); parents.len()];
     for (at, parent) in parents.iter().enumerate().skip(1) {
@@ -195,7 +194,7 @@ pub(super) fn depth_first<N: Ord>(parents: &[usize], name: impl Fn(usize) -> N) 
 
 /// Returns the indexes of the widest [`MAX_FRAMES`] nodes, and the number of the others. A node is selected only together
 /// with its caller, which is at least as wide and has a lower index.
-pub(super) fn widest(widths: &[u64]) -> (HashSet<usize>, usize) {
+pub(super) fn select_widest(widths: &[u64]) -> (HashSet<usize>, usize) {
     let mut wide: Vec<usize> = (1..widths.len()).collect();
     wide.sort_by_key(|at| (Reverse(widths[*at]), *at));
     let dropped = wide.len().saturating_sub(MAX_FRAMES);
@@ -203,12 +202,11 @@ pub(super) fn widest(widths: &[u64]) -> (HashSet<usize>, usize) {
     (wide.into_iter().collect(), dropped)
 }
 
-/// [`origin_shares`] has a bit for each origin.
+/// [`origin_values`] needs one bit of a byte for each origin.
 const _: () = assert!(Origin::ALL.len() <= u8::BITS as usize);
 
-/// Returns the shares of the origins that occur in a location, in the order of [`Origin::ALL`], including functions that are
-/// not drawn.
-pub(super) fn origin_shares(view: &View, measure: &Measure) -> Vec<OriginValues> {
+/// Returns the values of each origin that occurs, in the order of [`Origin::ALL`]. Functions that are not drawn count too.
+pub(super) fn origin_values(view: &View, measure: &Measure) -> Vec<OriginValues> {
     let profile = view.profile();
     let origin = |frame: &Frame| profile.function(frame.function).origin;
     let bit = |origin: Origin| 1_u8 << origin as u8;
@@ -231,6 +229,6 @@ pub(super) fn origin_shares(view: &View, measure: &Measure) -> Vec<OriginValues>
     shares
 }
 
-fn label(name: &str, kind: FrameKind) -> FrameLabel {
-    (columns::shorten(name, MAX_NAME).into_owned(), kind)
+fn frame_label(name: &str, kind: FrameKind) -> FrameLabel {
+    (columns::shorten(name, MAX_NAME_WIDTH).into_owned(), kind)
 }

@@ -1,4 +1,4 @@
-//! How the data of a page is packed: texts as JSON, and columns of numbers, gzipped together.
+//! Packs the data of a page: texts as JSON, and columns of numbers, gzipped together.
 //!
 //! ```text
 //! u32                     length of the JSON, little-endian
@@ -43,7 +43,7 @@ pub(super) fn pack_columns(texts: &impl Serialize, columns: &[u8]) -> io::Result
     zipped.finish()
 }
 
-/// A text as a page shows it, without characters that reorder it or that cannot be shown.
-pub(super) fn shown(text: &str) -> String {
+/// Returns a text without characters that reorder it or that cannot be shown.
+pub(super) fn sanitized(text: &str) -> String {
     sanitize(text).into_owned()
 }

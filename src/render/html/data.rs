@@ -9,35 +9,35 @@
 //! | `weight` | sample | in the unit |
 //! | `weight of event N` | sample | in the unit of event N |
 //! | `group N` | sample | position in the names of grouping N |
-//! | `time` | moment | nanoseconds since the moment before |
+//! | `time` | moment | nanoseconds since the previous moment |
 //! | `sample of moment` | moment | position of its sample |
 //! | `weight of moment` | moment | in the unit |
-//! | `gc start` | garbage collection | microseconds since the start of the one before; of the first, since the start of the axis |
+//! | `gc start` | garbage collection | microseconds since the previous start; for the first, since the start of the axis |
 //! | `gc length` | garbage collection | microseconds |
 //! | `gc process` | garbage collection | index of the process |
 //! | `heap before`, `heap after`, `heap live` | garbage collection | MiB at the start, at the end, and found alive |
-//! | `queue time` | state of the scheduler | microseconds since the one before; of the first, since the start of the axis |
+//! | `queue time` | state of the scheduler | microseconds since the previous state; for the first, since the start of the axis |
 //! | `queue process` | state of the scheduler | index of the process |
 //! | `queue length` | state of the scheduler | goroutines that wait for a processor |
 //!
-//! A moment is a single sample with its time. Without times, there are no moments, and no column of the runtime. Only a page of
-//! several events has columns of events.
+//! A moment is a single sample with its time. If times are unknown, there are no columns of moments and of the runtime. Only a
+//! page of several events has columns of events.
 
 use std::collections::HashMap;
 use std::io;
 
 use serde::Serialize;
 
-use super::columns::{Columns, pack_columns, shown};
+use super::columns::{Columns, pack_columns, sanitized};
 use super::events::{EventEntry, page_events};
-use super::lines::{OwnLineEntry, SourceEntry, own_line_entries};
+use super::lines::{UserCodeLineEntry, SourceEntry, user_code_line_entries};
 use super::timeline::Timeline;
 use crate::goname;
 use crate::profile::{Assessment, Function, FunctionId, Grade, Interner, Origin, Profile, Unit, position};
 use crate::render::document::Document;
 use crate::views::{By, CallPaths, Grouping};
 
-/// More groups than this make a list that nobody reads, and a large file.
+/// A grouping with more groups is left out: nobody reads such a list, and it makes the file large.
 const MAX_GROUPS: usize = 5000;
 
 #[derive(Serialize)]
@@ -45,7 +45,7 @@ struct Meta<'a> {
     title: String,
     facts: Vec<(&'a str, String)>,
     notes: Vec<String>,
-    quality: Verdict,
+    quality: QualityEntry,
     event: &'a str,
     unit: Unit,
     samples: u64,
@@ -55,7 +55,7 @@ struct Meta<'a> {
     events: Vec<EventEntry>,
     functions: Vec<FunctionEntry>,
     packages: Vec<Box<str>>,
-    own_lines: Vec<OwnLineEntry>,
+    own_lines: Vec<UserCodeLineEntry>,
     sources: Vec<SourceEntry>,
     groupings: Vec<GroupingEntry>,
     timeline: Option<Timeline>,
@@ -63,7 +63,7 @@ struct Meta<'a> {
 }
 
 #[derive(Serialize)]
-struct Verdict {
+struct QualityEntry {
     grade: Grade,
     summary: String,
     reasons: Vec<String>,
@@ -96,7 +96,7 @@ pub(super) fn pack(document: &Document<'_>) -> io::Result<Vec<u8>> {
     let mut columns = Columns::default();
     columns.add("depth", paths.depths.iter().map(|depth| u64::from(*depth)));
     let mut functions = FunctionTable::new(profile);
-    let function_of_path: Vec<u32> = paths.functions.iter().map(|id| functions.position(*id)).collect();
+    let function_of_path: Vec<u32> = paths.functions.iter().map(|id| functions.intern(*id)).collect();
     columns.add("function", function_of_path.into_iter().map(u64::from));
     columns.add("inlined", paths.inlined.iter().map(|inlined| u64::from(*inlined)));
     columns.add("leaf", paths.leaves.iter().map(|leaf| leaf.map_or(0, |path| u64::from(path) + 1)));
@@ -119,15 +119,15 @@ pub(super) fn pack(document: &Document<'_>) -> io::Result<Vec<u8>> {
     });
     let sources: Vec<SourceEntry> = sources.collect();
     let events = events.into_iter().enumerate().map(|(at, event)| event.entry(at, &sources, &mut columns)).collect();
-    let findings = document.findings.iter().map(|finding| shown(&finding.to_string()));
+    let findings = document.findings.iter().map(|finding| sanitized(&finding.to_string()));
     let meta = Meta {
-        title: shown(document.title),
-        facts: document.facts.iter().map(|(name, value)| (*name, shown(value))).collect(),
-        notes: findings.chain(document.notes.iter().map(|note| shown(note))).collect(),
-        quality: Verdict {
+        title: sanitized(document.title),
+        facts: document.facts.iter().map(|(name, value)| (*name, sanitized(value))).collect(),
+        notes: findings.chain(document.notes.iter().map(|note| sanitized(note))).collect(),
+        quality: QualityEntry {
             grade,
             summary: document.quality.summary(),
-            reasons: reasons.iter().map(|reason| shown(reason)).collect(),
+            reasons: reasons.iter().map(|reason| sanitized(reason)).collect(),
         },
         event: &profile.event.name,
         unit: profile.event.unit,
@@ -136,7 +136,7 @@ pub(super) fn pack(document: &Document<'_>) -> io::Result<Vec<u8>> {
         events,
         functions: functions.entries,
         packages: functions.packages.items().to_vec(),
-        own_lines: own_line_entries(view),
+        own_lines: user_code_line_entries(view),
         sources,
         groupings,
         timeline,
@@ -158,7 +158,7 @@ impl<'p> FunctionTable<'p> {
         Self { profile, by_name: HashMap::new(), entries: Vec::new(), packages: Interner::default() }
     }
 
-    fn position(&mut self, id: FunctionId) -> u32 {
+    fn intern(&mut self, id: FunctionId) -> u32 {
         let Function { name, display, file, start_line, origin } = *self.profile.function(id);
         let display = self.profile.str(display);
         let (entries, packages) = (&mut self.entries, &mut self.packages);
@@ -168,11 +168,11 @@ impl<'p> FunctionTable<'p> {
                 ("", Origin::Native) => "[C and native]".to_owned(),
                 ("", Origin::Vdso) => "[vdso]".to_owned(),
                 ("", _) => "[no package]".to_owned(),
-                (package, _) => shown(package),
+                (package, _) => sanitized(package),
             };
             entries.push(FunctionEntry {
-                name: shown(display),
-                file: shown(self.profile.str(file)),
+                name: sanitized(display),
+                file: sanitized(self.profile.str(file)),
                 line: start_line,
                 origin,
                 package: packages.intern_str(&package),
@@ -182,7 +182,8 @@ impl<'p> FunctionTable<'p> {
     }
 }
 
-/// Adds a column for each property by which samples can be grouped. A property with a single group is left out.
+/// Adds a column for each property by which samples can be grouped. A property with a single group, or with more than
+/// [`MAX_GROUPS`], is left out.
 fn add_groupings(profile: &Profile, columns: &mut Columns) -> Vec<GroupingEntry> {
     let labels = profile.label_keys().into_iter().map(|key| (key.to_owned(), By::Label(key.to_owned())));
     let properties =
@@ -201,7 +202,7 @@ fn add_groupings(profile: &Profile, columns: &mut Columns) -> Vec<GroupingEntry>
             }
         }
         columns.add(format!("group {}", entries.len()), group_of_sample.into_iter());
-        entries.push(GroupingEntry { name: shown(&name), names: grouping.names().map(shown).collect() });
+        entries.push(GroupingEntry { name: sanitized(&name), names: grouping.names().map(sanitized).collect() });
     }
     entries
 }

@@ -12,25 +12,25 @@
 //! | `LIST below`, `LIST above` | entry | distance from the difference to the bounds of its interval, in steps |
 //! | `LIST verdict` | entry | position in `verdicts` |
 //!
-//! The lists are `node` (cumulative weights of nodes), `self` and `cumulative` (of functions). Functions without weight are left
-//! out. The call tree has no narrow nodes, so that only drawn differences are judged; the call paths of both profiles, `old` and
-//! `new`, are complete.
+//! A `LIST` is `node` (cumulative weights of nodes), or `self` or `cumulative` (weights of functions). Functions without
+//! weight are left out. The call tree has no narrow nodes, so that only drawn differences are judged. A `SIDE` is `old` or
+//! `new`. The call paths of both sides are complete.
 
 use std::io;
 
 use serde::Serialize;
 
-use super::columns::{Columns, pack_columns, shown};
-use crate::render::diff::debug_only::{self, DEBUG_ONLY, DebugOnlyEntry};
+use super::columns::{Columns, pack_columns, sanitized};
+use crate::render::diff::debug_only::{self, DEBUG_ONLY_HEADING, DebugOnlyEntry};
 use crate::render::diff::document::{DiffDocument, DrawnWidth};
-use crate::render::flamegraph::MIN_SHARE;
+use crate::render::flamegraph::MIN_SHARE_DIVISOR;
 use crate::views::{CallPaths, ChangeVerdict, FigureChange, ValueKind};
 
 /// The order of the verdicts in columns.
 const VERDICTS: [ChangeVerdict; 5] =
     [ChangeVerdict::Unclear, ChangeVerdict::Grew, ChangeVerdict::Shrank, ChangeVerdict::New, ChangeVerdict::Gone];
 
-/// Steps of the bounds of intervals: this part of the larger total.
+/// Number of steps in the larger total. Bounds of intervals are rounded to a step.
 const STEPS: f64 = 1e9;
 
 #[derive(Serialize)]
@@ -41,13 +41,13 @@ struct DiffMeta<'a> {
     notes: Vec<String>,
     labels: [&'a str; 2],
     facts: Vec<(String, [String; 2])>,
-    /// The position of the profile whose weights are the widths at first.
+    /// The profile whose weights are the widths when the page opens: 0 for the old one, 1 for the new one.
     width: usize,
     /// Values are weights times these factors.
     factors: [f64; 2],
-    /// The value of a step of a bound.
+    /// The value of one step of an interval's bound.
     step: f64,
-    /// The value that is shown as 1.
+    /// The value of one unit.
     scale: f64,
     decimals: usize,
     value_unit: String,
@@ -75,7 +75,7 @@ struct DiffFunctionEntry {
 /// Returns the gzipped data of a comparison.
 pub(super) fn pack(document: &DiffDocument<'_>) -> io::Result<Vec<u8>> {
     let diff = document.diff;
-    let nodes = diff.call_tree(document.views(), MIN_SHARE);
+    let nodes = diff.call_tree(document.views(), MIN_SHARE_DIVISOR);
     let totals = nodes.first().map_or([0.0; 2], |root| root.change.values);
     let step = totals[0].max(totals[1]) / STEPS;
     let mut positions = vec![None; diff.matching.functions.len()];
@@ -87,7 +87,7 @@ pub(super) fn pack(document: &DiffDocument<'_>) -> io::Result<Vec<u8>> {
     columns.add("parent", nodes.iter().enumerate().map(|(at, node)| (at - node.parent) as u64));
     columns.add("function", nodes.iter().map(|node| node.function.map_or(0, plus_1)));
     add_changes(&mut columns, "node", &nodes.iter().map(|node| node.change).collect::<Vec<_>>(), step);
-    add_changes(&mut columns, "self", &diff.functions.iter().map(|row| row.own).collect::<Vec<_>>(), step);
+    add_changes(&mut columns, "self", &diff.functions.iter().map(|row| row.self_weight).collect::<Vec<_>>(), step);
     add_changes(&mut columns, "cumulative", &diff.functions.iter().map(|row| row.cumulative).collect::<Vec<_>>(), step);
     for (side, name) in ["old", "new"].into_iter().enumerate() {
         let profile = document.views()[side].profile();
@@ -105,11 +105,11 @@ pub(super) fn pack(document: &DiffDocument<'_>) -> io::Result<Vec<u8>> {
         columns.add(format!("{name} self"), weights.into_iter());
     }
     let only = |entry: DebugOnlyEntry| Some(DebugOnlyEntry { function: positions[entry.function]?, ..entry });
-    let values = document.values();
-    let figures = values.figures();
+    let values = document.value_format();
+    let figures = values.page_format();
     let meta = DiffMeta {
         summary: document.summary(),
-        work: document.work.map(shown).unwrap_or_default(),
+        work: document.work.map(sanitized).unwrap_or_default(),
         explanation: document.explanation(),
         notes: notes(document),
         labels: document.labels,
@@ -123,11 +123,11 @@ pub(super) fn pack(document: &DiffDocument<'_>) -> io::Result<Vec<u8>> {
         unit: values.unit(),
         shares: diff.scale.measure == ValueKind::Share,
         sampled: diff.scale.is_sampled,
-        unclear: format!("no change{}", document.beyond()),
+        unclear: format!("no change{}", document.beyond_chance()),
         verdicts: VERDICTS,
-        functions: diff.functions.iter().map(|row| function(document, row.function)).collect(),
-        renamed: document.renamed(),
-        only_heading: DEBUG_ONLY,
+        functions: diff.functions.iter().map(|row| function_entry(document, row.function)).collect(),
+        renamed: document.renamed_functions(),
+        only_heading: DEBUG_ONLY_HEADING,
         only: debug_only::entries(document).into_iter().filter_map(only).collect(),
         columns: columns.lengths,
     };
@@ -153,22 +153,22 @@ fn add_changes(columns: &mut Columns, list: &str, changes: &[FigureChange], step
     add("verdict", &|change| VERDICTS.iter().position(|verdict| *verdict == change.verdict).unwrap_or(0) as u64);
 }
 
-fn function(document: &DiffDocument<'_>, at: usize) -> DiffFunctionEntry {
+fn function_entry(document: &DiffDocument<'_>, at: usize) -> DiffFunctionEntry {
     let function = &document.diff.matching.functions[at];
-    DiffFunctionEntry { name: document.name(at), file: shown(&function.file), line: function.start_line }
+    DiffFunctionEntry { name: document.function_name(at), file: sanitized(&function.file), line: function.start_line }
 }
 
-/// The limits of the comparison, and of each profile.
+/// Returns the limits of the comparison, and the limits of each profile.
 fn notes(document: &DiffDocument<'_>) -> Vec<String> {
     let of_sides = document.sides.iter().zip(document.labels).flat_map(|(side, label)| {
         let reasons = side.quality.assess().reasons;
         let notes = reasons.into_iter().chain(side.notes.iter().cloned());
         notes.map(move |note| format!("{label}: {note}"))
     });
-    document.notes.iter().cloned().chain(of_sides).map(|note| shown(&note)).collect()
+    document.notes.iter().cloned().chain(of_sides).map(|note| sanitized(&note)).collect()
 }
 
-/// The facts of both runs, in the order of the run that has more of them.
+/// Returns the facts of both runs, in the order of the run with more facts.
 fn facts(document: &DiffDocument<'_>) -> Vec<(String, [String; 2])> {
     let sides = document.sides.map(|side| side.facts);
     let longer = usize::from(sides[1].len() > sides[0].len());
@@ -180,7 +180,7 @@ fn facts(document: &DiffDocument<'_>) -> Vec<(String, [String; 2])> {
     }
     let value = |side: usize, name: &str| {
         let fact = sides[side].iter().find(|(other, _)| *other == name);
-        fact.map_or_else(String::new, |(_, value)| shown(value))
+        fact.map_or_else(String::new, |(_, value)| sanitized(value))
     };
     let profiles = ("Profile".to_owned(), [0, 1].map(|side: usize| document.description(side)));
     let facts = names.into_iter().map(|name| (name.to_owned(), [value(0, name), value(1, name)]));

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::columns::Columns;
-use super::lines::{OwnLineEntry, SourceEntry, own_line_entries};
+use super::lines::{UserCodeLineEntry, SourceEntry, user_code_line_entries};
 use crate::profile::{FunctionId, Profile, Unit};
 use crate::render::document::Document;
 use crate::views::{By, FunctionLines, LineWeights, View, function_lines};
@@ -20,7 +20,7 @@ pub(super) struct EventEntry {
     unit: Unit,
     samples: u64,
     total: u64,
-    own_lines: Vec<OwnLineEntry>,
+    own_lines: Vec<UserCodeLineEntry>,
     /// By function and line of the page's sources: self weight and cumulative weight.
     sources: Vec<Vec<(u64, u64)>>,
 }
@@ -77,7 +77,7 @@ impl PageEvent {
             unit: profile.event.unit,
             samples: profile.total_count(),
             total: profile.total_weight(),
-            own_lines: own_line_entries(&view),
+            own_lines: user_code_line_entries(&view),
             sources: sources.iter().map(source_weights).collect(),
         }
     }

@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::columns::shown;
+use super::columns::sanitized;
 use crate::profile::{FunctionId, Profile};
 use crate::render::source::{AnnotatedFunction, SourceText};
-use crate::views::{FunctionLines, LineWeights, OwnLine, View};
+use crate::views::{FunctionLines, LineWeights, UserCodeLine, View};
 
-/// Number of lines of the user's code that are listed.
-const OWN_LINES: usize = 30;
+/// Maximum number of listed lines of the user's code.
+const MAX_USER_CODE_LINES: usize = 30;
 
 #[derive(Serialize)]
-pub(super) struct OwnLineEntry {
+pub(super) struct UserCodeLineEntry {
     function: String,
     file: String,
     line: u32,
@@ -22,20 +22,19 @@ pub(super) struct OwnLineEntry {
 }
 
 /// Returns the heaviest lines of the user's code.
-pub(super) fn own_line_entries(view: &View) -> Vec<OwnLineEntry> {
+pub(super) fn user_code_line_entries(view: &View) -> Vec<UserCodeLineEntry> {
     let profile = view.profile();
-    let display = |id: FunctionId| shown(profile.str(profile.function(id).display));
-    let entry = |line: &OwnLine| OwnLineEntry {
+    let display = |id: FunctionId| sanitized(profile.str(profile.function(id).display));
+    let entry = |line: &UserCodeLine| UserCodeLineEntry {
         function: display(line.function),
-        file: shown(profile.str(profile.function(line.function).file)),
+        file: sanitized(profile.str(profile.function(line.function).file)),
         line: line.line,
         callee: line.callee.map(display),
         weight: line.weight,
     };
-    view.own_lines().iter().take(OWN_LINES).map(entry).collect()
+    view.user_code_lines().iter().take(MAX_USER_CODE_LINES).map(entry).collect()
 }
 
-/// The source of a function.
 #[derive(Serialize)]
 pub(super) struct SourceEntry {
     /// Index in [`Document::annotated`].
@@ -43,15 +42,15 @@ pub(super) struct SourceEntry {
     pub(super) annotated: usize,
     function: String,
     file: String,
-    /// Why the file may not be the one that was compiled.
+    /// Why the file may differ from the one that was compiled.
     doubt: Option<String>,
-    /// Number, text, self weight and cumulative weight of each line. A line without a text is unknown.
+    /// Number, text, self weight and cumulative weight of each line. The text of an unknown line is `None`.
     pub(super) lines: Vec<(u32, Option<String>, u64, u64)>,
 }
 
 impl SourceEntry {
-    /// Returns the source of a function: the lines with a text, or with a weight of one of the events. Lines have no tabs: `shown`
-    /// would replace each with one space.
+    /// Returns the source of a function: the lines with a text, or with a weight of one of the events. Tabs become four
+    /// spaces, because [`sanitized`] would make one space of each.
     pub(super) fn new<'l>(
         profile: &Profile,
         at: usize,
@@ -66,14 +65,14 @@ impl SourceEntry {
         let numbers: BTreeSet<u32> = numbers.copied().collect();
         let line = |number: u32| {
             let LineWeights { self_weight, cumulative } = weights.get(&number).copied().unwrap_or_default();
-            let text = lines.get(&number).map(|line| shown(&line.replace('\t', "    ")));
+            let text = lines.get(&number).map(|line| sanitized(&line.replace('\t', "    ")));
             (number, text, self_weight, cumulative)
         };
         Some(Self {
             annotated: at,
-            function: shown(profile.str(function.display)),
-            file: shown(profile.str(function.file)),
-            doubt: doubt.as_deref().map(shown),
+            function: sanitized(profile.str(function.display)),
+            file: sanitized(profile.str(function.file)),
+            doubt: doubt.as_deref().map(sanitized),
             lines: numbers.into_iter().map(line).collect(),
         })
     }

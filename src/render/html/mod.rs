@@ -1,5 +1,6 @@
-//! `report.html`: a page to explore a profile, in one file without any request to a network. [`data`] is what the page knows
-//! of the profile; its style and scripts are in `templates/report`. The page of a comparison ([`diff`]) has the same parts.
+//! `report.html`: a page to explore a profile, in one file without any request to a network. [`data`] packs the data of the
+//! page. Its style and scripts are in `templates/report`. [`diff`] packs the data of the page of a comparison, which shares
+//! most of the style and scripts.
 
 mod columns;
 mod data;
@@ -20,13 +21,13 @@ use crate::render::diff::document::DiffDocument;
 
 const PAGE: &str = include_str!("../../../templates/report/page.html");
 const DIFF_PAGE: &str = include_str!("../../../templates/report/diff.html");
-/// The end of both pages, from the tree as text on.
-const END: &str = include_str!("../../../templates/report/end.html");
+/// The end of both pages, from the call tree as text on.
+const PAGE_END: &str = include_str!("../../../templates/report/end.html");
 
-/// Added to the style of all pages.
+/// The style of the page of a comparison, in addition to the style of all pages.
 const DIFF_STYLE: &str = include_str!("../../../templates/report/diff.css");
 
-/// The scripts of both pages, in the order of their use. All scripts of a page share one scope.
+/// The scripts of both pages. All scripts of a page share one scope.
 const SHARED_SCRIPTS: [&str; 5] = [
     include_str!("../../../templates/report/elements.js"),
     include_str!("../../../templates/report/data.js"),
@@ -66,7 +67,7 @@ fn write_page(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let script = [SHARED_SCRIPTS.concat(), scripts.concat()].concat();
-    let policy = page::policy(style, Some(&script));
+    let policy = page::content_security_policy(style, Some(&script));
     let data = STANDARD.encode(data);
     let title = escape(title);
     let value = |name: &str| match name {
@@ -76,5 +77,5 @@ fn write_page(
         "script" => &script,
         _ => &data,
     };
-    page::write(&[template, END].concat(), value, out)
+    page::write(&[template, PAGE_END].concat(), value, out)
 }

@@ -15,15 +15,15 @@ use crate::render::document::{Document, ServerRun};
 pub(super) struct Timeline {
     from: i64,
     to: i64,
-    /// Name, start and end. Empty if the samples of the whole run count.
+    /// Name, start and end of each phase. Empty if the samples of the whole run count.
     phases: Vec<(PhaseName, i64, i64)>,
-    /// Start and end of the command that drove load.
+    /// Start and end of the load.
     load: Option<(i64, i64)>,
 }
 
 impl Timeline {
-    /// Makes the axis from the first to the last of samples, phases and events, and adds the columns of the events. All of
-    /// them are those of the document's range of time. `None` without samples that have times.
+    /// Returns the axis, which spans all samples, phases and events, and adds the columns of the events. Only the document's
+    /// range of time counts. `None` if the samples have no times.
     pub(super) fn new(document: &Document<'_>, columns: &mut Columns) -> Option<Self> {
         let moments = document.view.profile().timed_samples()?;
         let first = moments.first()?.time;
@@ -44,7 +44,7 @@ impl Timeline {
 
         let trace = document.runtime.map(|trace| trace.within(shown)).unwrap_or_default();
         let mut cycles: Vec<(u64, u64, &Timed<GcCycle>)> =
-            trace.gc.iter().map(|cycle| (cycle.time_ns, end(cycle).min(shown.end), cycle)).collect();
+            trace.gc.iter().map(|cycle| (cycle.time_ns, cycle_end_ns(cycle).min(shown.end), cycle)).collect();
         cycles.sort_by_key(|(start, ..)| *start);
         let mut snapshots: Vec<&Timed<SchedulerSnapshot>> = trace.scheduler.iter().collect();
         snapshots.sort_by_key(|snapshot| snapshot.time_ns);
@@ -67,19 +67,19 @@ impl Timeline {
     }
 }
 
-/// The part of a span that lies in a range. `None` if it lies outside.
+/// Returns the part of a span that is in a range. `None` if the whole span is outside.
 fn clip((start, end): (u64, u64), range: &Range<u64>) -> Option<(u64, u64)> {
     let part = (start.max(range.start), end.min(range.end));
     (part.0 <= part.1).then_some(part)
 }
 
-/// The end of a collection on the samples' clock.
-fn end(cycle: &Timed<GcCycle>) -> u64 {
+/// Returns the end of a collection in nanoseconds, on the clock of the samples.
+fn cycle_end_ns(cycle: &Timed<GcCycle>) -> u64 {
     cycle.event.clock_ns.iter().fold(cycle.time_ns, |end, ns| end.saturating_add(*ns))
 }
 
 fn add_cycles(cycles: &[(u64, u64, &Timed<GcCycle>)], from: u64, columns: &mut Columns) {
-    columns.add("gc start", microsteps(cycles.iter().map(|(start, ..)| *start), from));
+    columns.add("gc start", microseconds_since_previous(cycles.iter().map(|(start, ..)| *start), from));
     columns.add("gc length", cycles.iter().map(|(start, end, _)| (end - start) / 1000));
     columns.add("gc process", cycles.iter().map(|(.., cycle)| cycle.process as u64));
     columns.add("heap before", cycles.iter().map(|(.., cycle)| cycle.event.heap_before_mb));
@@ -88,14 +88,17 @@ fn add_cycles(cycles: &[(u64, u64, &Timed<GcCycle>)], from: u64, columns: &mut C
 }
 
 fn add_queues(snapshots: &[&Timed<SchedulerSnapshot>], from: u64, columns: &mut Columns) {
-    columns.add("queue time", microsteps(snapshots.iter().map(|snapshot| snapshot.time_ns), from));
+    columns.add("queue time", microseconds_since_previous(snapshots.iter().map(|snapshot| snapshot.time_ns), from));
     columns.add("queue process", snapshots.iter().map(|snapshot| snapshot.process as u64));
     columns.add("queue length", snapshots.iter().map(|snapshot| snapshot.event.queued()));
 }
 
-/// Microseconds from each of rising times to the next, so that their sum is right to a microsecond. The first one is since
-/// `from`.
-fn microsteps(times: impl ExactSizeIterator<Item = u64>, from: u64) -> impl ExactSizeIterator<Item = u64> {
+/// Converts rising times in nanoseconds to microseconds since the previous time; the first one is since `from`. The times are
+/// rounded, not the steps, so that rounding errors do not add up.
+fn microseconds_since_previous(
+    times: impl ExactSizeIterator<Item = u64>,
+    from: u64,
+) -> impl ExactSizeIterator<Item = u64> {
     let mut last = 0;
     times.map(move |time| {
         let now = (time - from) / 1000;

@@ -10,7 +10,7 @@ use crate::render::columns::{self, GAP};
 use crate::render::name;
 
 /// Units that Go itself reports, in the order of their columns. Units of `b.ReportMetric` follow.
-const UNITS: [&str; 3] = ["ns/op", "B/op", "allocs/op"];
+const GO_UNITS: [&str; 3] = ["ns/op", "B/op", "allocs/op"];
 
 /// Writes a table of the results, in the order in which the benchmarks ran. A benchmark that ran several times has one
 /// row, with the median of each value. No results give no output.
@@ -25,7 +25,7 @@ fn table(results: &[BenchmarkResult], layout: Layout) -> String {
     let names = without_repeats(results.iter().map(|result| result.name.as_str()));
     let units = results.iter().flat_map(|result| result.metrics.iter().map(|metric| metric.unit.as_str()));
     let units: Vec<&str> =
-        without_repeats(UNITS.into_iter().filter(|unit| units.clone().any(|own| own == *unit)).chain(units.clone()));
+        without_repeats(GO_UNITS.into_iter().filter(|unit| units.clone().any(|own| own == *unit)).chain(units.clone()));
     let is_repeated = names.len() < results.len();
     let mut rows = vec![(heading(&units, is_repeated), "benchmark".to_owned())];
     rows.extend(names.into_iter().map(|name| {
@@ -46,7 +46,8 @@ fn table(results: &[BenchmarkResult], layout: Layout) -> String {
     let styles = Styles::new(layout.color);
     let mut text = format!("{}\n", styles.bold("Benchmarks"));
     for (at, (cells, name)) in rows.iter().enumerate() {
-        let cells: String = cells.iter().zip(&widths).map(|(cell, width)| columns::right(cell, *width) + GAP).collect();
+        let cells: String =
+            cells.iter().zip(&widths).map(|(cell, width)| columns::align_right(cell, *width) + GAP).collect();
         let line = format!("{cells}{}", columns::shorten(name, room));
         text.push_str(&if at == 0 { styles.dim(&line) } else { line });
         text.push('\n');
@@ -74,7 +75,7 @@ fn heading(units: &[&str], is_repeated: bool) -> Vec<String> {
     cells
 }
 
-/// Returns the cells of a benchmark that ran once or more.
+/// Returns the cells of one benchmark from all its runs.
 fn cells(runs: &[&BenchmarkResult], units: &[&str], is_repeated: bool) -> Vec<String> {
     let values = |unit: &str| -> Vec<f64> {
         let metrics = runs.iter().flat_map(|run| run.metrics.iter().filter(|metric| metric.unit == unit));
@@ -100,14 +101,14 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     }
 }
 
-/// Largest distance of a value from the median, as a share of the median.
+/// Returns the largest distance of a value from the median, as a share of the median.
 fn spread(values: Vec<f64>) -> String {
     let Some(median) = median(values.clone()).filter(|median| *median > 0.0) else { return String::new() };
     let largest = values.into_iter().map(|value| (value - median).abs()).fold(0.0, f64::max);
     format!("±{:.0} %", 100.0 * largest / median)
 }
 
-/// Formats a value with four digits, or more if it has more before the decimal point. Whole numbers have no decimals.
+/// Formats a value with at least four digits, and with decimals only to reach four. Whole numbers have no decimals.
 fn format_value(value: f64) -> String {
     match value.abs() {
         _ if value.fract() == 0.0 => format!("{value:.0}"),
@@ -123,7 +124,7 @@ fn format_value(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::gobench::Metric;
-    use crate::render::text::{ROWS, Sort};
+    use crate::render::text::{DEFAULT_ROWS, Sort};
 
     fn result(name: &str, iterations: u64, metrics: &[(f64, &str)]) -> BenchmarkResult {
         let metrics = metrics.iter().map(|&(value, unit)| Metric { unit: unit.to_owned(), value }).collect();
@@ -131,7 +132,7 @@ mod tests {
     }
 
     fn lines(results: &[BenchmarkResult], columns: usize) -> String {
-        table(results, Layout { columns, color: false, rows: ROWS, sort: Sort::default() })
+        table(results, Layout { columns, color: false, rows: DEFAULT_ROWS, sort: Sort::default() })
     }
 
     #[test]

@@ -8,18 +8,18 @@ use super::style::Styles;
 use crate::findings::ProfileFinding;
 use crate::render::{columns, name};
 
-/// Maximum number of findings. `summary.json` has all.
-const FINDINGS: usize = 3;
+/// Maximum number of shown findings. `summary.json` has all.
+const MAX_FINDINGS: usize = 3;
 
-/// Writes the findings with the largest effect. Nothing if there are none.
+/// Writes the findings with the largest effect. Without findings, writes nothing.
 pub fn write_findings(findings: &[ProfileFinding], layout: Layout, out: &mut dyn Write) -> io::Result<()> {
     if findings.is_empty() {
         return Ok(());
     }
     let styles = Styles::new(layout.color);
     let mut text = format!("\n{}\n", styles.bold("Findings"));
-    for finding in findings.iter().take(FINDINGS) {
-        let (title, facts, advice) = (&finding.title, finding.facts(), &finding.advice);
+    for finding in findings.iter().take(MAX_FINDINGS) {
+        let (title, facts, advice) = (&finding.title, finding.evidence_text(), &finding.advice);
         for (first, paragraph) in [("- ", title), ("  ", &facts), ("  → ", advice)] {
             let (mut indent, indented) = (first.to_owned(), columns::width(first));
             for line in columns::wrap(&name::clean(paragraph), layout.columns.max(MIN_COLUMNS) - indented) {
@@ -29,9 +29,9 @@ pub fn write_findings(findings: &[ProfileFinding], layout: Layout, out: &mut dyn
             }
         }
     }
-    let left = findings.len().saturating_sub(FINDINGS);
-    if left > 0 {
-        let _ = writeln!(text, "{}", styles.dim(&format!("{left} more in summary.json")));
+    let hidden = findings.len().saturating_sub(MAX_FINDINGS);
+    if hidden > 0 {
+        let _ = writeln!(text, "{}", styles.dim(&format!("{hidden} more in summary.json")));
     }
     out.write_all(text.as_bytes())
 }

@@ -9,25 +9,25 @@ use crate::render::columns::{self, GAP};
 use crate::render::name;
 use crate::views::{Neighbours, View};
 
-/// A line of a list of calls.
+/// A line in the list of a function's callers or callees.
 struct CallLine {
     weight: u64,
     name: String,
-    /// `None` for a line that is not a function.
+    /// Origin of the function. `None` for a line that is not a function.
     origin: Option<Origin>,
 }
 
-/// Writes the callers and callees of functions, each with its weight and its share of the function's.
+/// Writes the callers and callees of functions, each with its weight and its share of the function's cumulative weight.
 pub fn write_neighbours(view: &View, functions: &[Neighbours], layout: Layout, out: &mut dyn Write) -> io::Result<()> {
     let report = TerminalReport::new(view, layout);
     for (at, one) in functions.iter().enumerate() {
         let separator = if at > 0 { "\n" } else { "" };
-        out.write_all(format!("{separator}{}", function(&report, one)).as_bytes())?;
+        out.write_all(format!("{separator}{}", function_section(&report, one)).as_bytes())?;
     }
     out.flush()
 }
 
-fn function(report: &TerminalReport<'_>, one: &Neighbours) -> String {
+fn function_section(report: &TerminalReport<'_>, one: &Neighbours) -> String {
     let mut text = report.function_heading(one.function, one.self_weight, one.cumulative);
     let line = |(id, weight): &(FunctionId, u64)| {
         let function = report.profile.function(*id);
@@ -42,13 +42,13 @@ fn function(report: &TerminalReport<'_>, one: &Neighbours) -> String {
         lines.extend(Some(rest).filter(|rest| rest.weight > 0));
         lines.sort_by_key(|line| Reverse(line.weight));
         text.push_str(&["\n", &report.styles.dim(title), "\n"].concat());
-        text.push_str(&list(report, lines, one.cumulative));
+        text.push_str(&call_list(report, lines, one.cumulative));
     }
     text
 }
 
-/// Formats lines with their shares of a function's weight.
-fn list(report: &TerminalReport<'_>, mut lines: Vec<CallLine>, whole: u64) -> String {
+/// Formats a list of calls. Shares are relative to `whole`, the function's cumulative weight.
+fn call_list(report: &TerminalReport<'_>, mut lines: Vec<CallLine>, whole: u64) -> String {
     if lines.len() > report.rows + 1 {
         let others = lines.split_off(report.rows);
         let weight = others.iter().fold(0_u64, |sum, line| sum.saturating_add(line.weight));
@@ -71,7 +71,7 @@ fn list(report: &TerminalReport<'_>, mut lines: Vec<CallLine>, whole: u64) -> St
             None => report.styles.dim(&name),
         };
         for (cell, width) in cells.iter().zip(widths).filter(|(_, width)| *width > 0) {
-            text.extend([&columns::right(cell, width - GAP.len()), GAP]);
+            text.extend([&columns::align_right(cell, width - GAP.len()), GAP]);
         }
         text.extend([name.as_str(), "\n"]);
     }

@@ -1,4 +1,4 @@
-//! Content and alignment of the report.
+//! Content and alignment of the terminal report.
 
 use std::cmp::Reverse;
 use std::io::{self, Write};
@@ -10,12 +10,12 @@ use crate::profile::{Function, FunctionId, Profile, format_number, format_share,
 use crate::render::amount::{Amounts, sample_count};
 use crate::render::columns::{self, GAP};
 use crate::render::name;
-use crate::views::{FunctionRow, GroupRow, OwnLine, Top, View};
+use crate::views::{FunctionRow, GroupRow, Top, UserCodeLine, View};
 
-/// Layout of the report.
+/// Layout of the terminal report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
-    /// Width of the terminal. Less than 20 counts as 20.
+    /// Width of the terminal in columns. Less than 20 counts as 20.
     pub columns: usize,
     /// Whether ANSI styles are written.
     pub color: bool,
@@ -40,12 +40,12 @@ pub enum Sort {
 /// Returns the URL of a function's source file. `None` if the file is not on this machine.
 pub type LinkOf<'a> = &'a dyn Fn(&Function) -> Option<String>;
 
-/// Makes places hyperlinks (OSC 8). The default makes none.
+/// Turns source places into hyperlinks (OSC 8). The default adds no links.
 #[derive(Clone, Copy, Default)]
 pub struct Links<'a>(pub Option<LinkOf<'a>>);
 
 impl Links<'_> {
-    /// Returns a text, as a link to the source file of a function if there are links.
+    /// Returns a text as a link to the source file of a function. Without links, returns the text as it is.
     pub(super) fn link(&self, function: &Function, text: &str) -> String {
         match self.0.and_then(|url_of| url_of(function)) {
             Some(url) => format!("\u{1b}]8;;{url}\u{1b}\\{text}\u{1b}]8;;\u{1b}\\"),
@@ -54,11 +54,10 @@ impl Links<'_> {
     }
 }
 
-/// Default number of rows.
-pub const ROWS: usize = 10;
+/// Default number of rows of the tables of lines and functions.
+pub const DEFAULT_ROWS: usize = 10;
 
-/// Maximum number of listed groups.
-const GROUPS: usize = 20;
+const MAX_GROUPS: usize = 20;
 
 /// Number of rows that a long call path keeps at the root. The middle is cut.
 pub(super) const PATH_HEAD: usize = 8;
@@ -69,11 +68,11 @@ pub(super) const PATH_TAIL: usize = 16;
 /// Minimum width of the report. Narrower terminals wrap lines.
 pub(super) const MIN_COLUMNS: usize = 20;
 
-/// The columns of numbers of the table of functions.
-const FUNCTION_CELLS: usize = 34;
+/// Terminal columns that the numbers in the table of functions take.
+const NUMBERS_WIDTH: usize = 34;
 
-/// Minimum number of columns for names beside places.
-const MIN_NAME_AND_PLACE: usize = 40;
+/// Minimum number of columns for names in a table that also shows source places.
+const MIN_NAME_BESIDE_PLACE: usize = 40;
 
 /// Minimum number of columns for names. Other columns are dropped to reach it.
 pub(super) const MIN_NAME: usize = 24;
@@ -93,10 +92,10 @@ pub fn write_groups(view: &View, layout: Layout, out: &mut dyn Write) -> io::Res
         let label = RowLabel::Note(name::clean(&group.name).into_owned());
         ReportRow { cells: report.weight(group.weight), indent: String::new(), label }
     };
-    let mut rows: Vec<_> = groups.iter().take(GROUPS).map(row).collect();
-    if groups.len() > GROUPS {
-        let weight = groups[GROUPS..].iter().fold(0_u64, |sum, group| sum.saturating_add(group.weight));
-        let label = RowLabel::Note(format!("{} others", format_number((groups.len() - GROUPS) as u64)));
+    let mut rows: Vec<_> = groups.iter().take(MAX_GROUPS).map(row).collect();
+    if groups.len() > MAX_GROUPS {
+        let weight = groups[MAX_GROUPS..].iter().fold(0_u64, |sum, group| sum.saturating_add(group.weight));
+        let label = RowLabel::Note(format!("{} others", format_number((groups.len() - MAX_GROUPS) as u64)));
         rows.push(ReportRow { cells: report.weight(weight), indent: String::new(), label });
     }
     if !rows.is_empty() {
@@ -130,10 +129,10 @@ struct ReportRow<'a> {
 enum RowLabel<'a> {
     /// A function, and the number of its consecutive recursive calls that this row combines.
     Function(&'a Function, usize),
-    /// A function, and where it begins.
+    /// The source place where a function begins, and the function.
     FunctionAt(String, &'a Function),
-    /// A line of the user's code, as place and calls.
-    Line(String, &'a OwnLine),
+    /// A source place, and the line of the user's code there.
+    Line(String, &'a UserCodeLine),
     /// A text that is not a function name, such as a heading.
     Note(String),
 }
@@ -157,18 +156,18 @@ impl TerminalReport<'_> {
         }
         let totals = self.totals();
         let mut text = String::new();
-        if !self.view.own_lines().is_empty() {
+        if !self.view.user_code_lines().is_empty() {
             text.push_str(&self.title("In your code", &totals));
-            text.push_str(&self.table(&self.own_code(), &[0]));
+            text.push_str(&self.table(&self.user_code_rows(), &[0]));
             text.push('\n');
         }
-        // The first heading shows the totals.
+        // Only the first heading shows the totals.
         text.push_str(&self.title("Hottest functions", if text.is_empty() { &totals } else { "" }));
-        text.push_str(&self.table(&self.functions(), &[0, 2]));
+        text.push_str(&self.table(&self.function_rows(), &[0, 2]));
         if !self.top.path.is_empty() {
             text.push('\n');
             text.push_str(&self.title("Hottest call path", ""));
-            text.push_str(&self.table(&self.path(), &[0]));
+            text.push_str(&self.table(&self.path_rows(), &[0]));
         }
         text
     }
@@ -195,7 +194,7 @@ impl TerminalReport<'_> {
         }
     }
 
-    /// Returns the heading of a part about a function: its name and place, and its weights.
+    /// Returns the heading of a section about a function: its name, its place and its weights.
     pub(super) fn function_heading(&self, id: FunctionId, self_weight: u64, cumulative: u64) -> String {
         let function = self.profile.function(id);
         let (display, file) = (self.profile.str(function.display), self.profile.str(function.file));
@@ -206,7 +205,7 @@ impl TerminalReport<'_> {
         format!("{title}{}\n", weights.join("\n"))
     }
 
-    fn functions(&self) -> Vec<ReportRow<'_>> {
+    fn function_rows(&self) -> Vec<ReportRow<'_>> {
         let mut functions: Vec<&FunctionRow> = self.top.functions.iter().collect();
         if self.sort == Sort::Cumulative {
             functions.sort_by_key(|row| Reverse(row.cumulative_weight));
@@ -219,14 +218,14 @@ impl TerminalReport<'_> {
         };
         let places: Vec<String> = functions.iter().map(place).collect();
         let column = columns::widest(&places).min(self.columns / 3);
-        let has_room = self.columns >= FUNCTION_CELLS + column + MIN_NAME_AND_PLACE;
-        let label = if has_room { columns::left("begins at", column) + GAP } else { String::new() } + "function";
+        let has_room = self.columns >= NUMBERS_WIDTH + column + MIN_NAME_BESIDE_PLACE;
+        let label = if has_room { columns::align_left("begins at", column) + GAP } else { String::new() } + "function";
         let mut rows = vec![ReportRow::heading(["", "self", "", "cum"], &label)];
         for (row, place) in functions.into_iter().zip(places) {
             let function = self.profile.function(row.function);
             let mut cells = self.weight(row.self_weight);
             cells.extend(self.weight(row.cumulative_weight));
-            let label = match columns::left(&columns::shorten(&place, column), column) {
+            let label = match columns::align_left(&columns::shorten(&place, column), column) {
                 place if has_room => RowLabel::FunctionAt(place, function),
                 _ => RowLabel::Function(function, 1),
             };
@@ -244,15 +243,15 @@ impl TerminalReport<'_> {
     }
 
     /// Returns rows like `1.84 s  90.0 %  textlib/text.go:8  textlib.CountWords → regexp.MustCompile`.
-    fn own_code(&self) -> Vec<ReportRow<'_>> {
-        let lines = self.view.own_lines();
+    fn user_code_rows(&self) -> Vec<ReportRow<'_>> {
+        let lines = self.view.user_code_lines();
         let lines = &lines[..lines.len().min(self.rows)];
-        let file = |line: &OwnLine| self.profile.str(self.profile.function(line.function).file);
+        let file = |line: &UserCodeLine| self.profile.str(self.profile.function(line.function).file);
         let places: Vec<_> = lines.iter().map(|line| name::place(file(line), line.line)).collect();
         let column = columns::widest(&places).min(self.columns / 3);
         let mut rows = vec![ReportRow::heading(["", ""], "last line of yours in each stack, and what it calls")];
         rows.extend(lines.iter().zip(places).map(|(line, place)| {
-            let place = columns::left(&columns::shorten(&place, column), column);
+            let place = columns::align_left(&columns::shorten(&place, column), column);
             ReportRow { cells: self.weight(line.weight), indent: String::new(), label: RowLabel::Line(place, line) }
         }));
         rows
@@ -262,7 +261,7 @@ impl TerminalReport<'_> {
         name::clean(self.profile.str(self.profile.function(function).display)).into_owned()
     }
 
-    /// Returns the name of a function, with the last element of its package's path alone.
+    /// Returns the name of a function with only the last element of its package's path.
     pub(super) fn short_name(&self, function: FunctionId) -> String {
         let display = self.profile.str(self.profile.function(function).display);
         let path = &display[..display.find(['[', '(', '{', ' ']).unwrap_or(display.len())];
@@ -270,7 +269,7 @@ impl TerminalReport<'_> {
         name::clean(&display[start..]).into_owned()
     }
 
-    fn path(&self) -> Vec<ReportRow<'_>> {
+    fn path_rows(&self) -> Vec<ReportRow<'_>> {
         // Consecutive calls of a function to itself are one row.
         let mut calls: Vec<(&Function, u64, usize)> = Vec::new();
         for row in &self.top.path {
@@ -296,7 +295,7 @@ impl TerminalReport<'_> {
         rows
     }
 
-    /// Returns the indentation of a call: at most one third of the line.
+    /// Returns the indentation of a call, which takes at most one third of the line.
     fn indent(&self, depth: usize) -> String {
         match depth {
             0 => String::new(),
@@ -309,13 +308,13 @@ impl TerminalReport<'_> {
         vec![self.amounts.format(weight), format_share(weight, self.top.total, self.samples)]
     }
 
-    /// Aligns rows. If names get too little room, columns in `spare` are dropped, the last one first.
-    fn table(&self, rows: &[ReportRow<'_>], spare: &[usize]) -> String {
+    /// Aligns rows. If names get too little room, the columns in `droppable` are dropped, the last one first.
+    fn table(&self, rows: &[ReportRow<'_>], droppable: &[usize]) -> String {
         let count = rows.first().map_or(0, |row| row.cells.len());
         let mut widths: Vec<usize> =
             (0..count).map(|at| columns::widest(rows.iter().map(|row| &row.cells[at]))).collect();
         let used = |widths: &[usize]| widths.iter().filter(|width| **width > 0).map(|width| width + GAP.len()).sum();
-        for at in spare.iter().rev() {
+        for at in droppable.iter().rev() {
             if self.columns.saturating_sub(used(&widths)) < MIN_NAME {
                 widths[*at] = 0;
             }
@@ -325,23 +324,23 @@ impl TerminalReport<'_> {
         for row in rows {
             let mut line = String::new();
             for (cell, width) in row.cells.iter().zip(&widths).filter(|(_, width)| **width > 0) {
-                line.extend([&columns::padding(cell, *width), &self.cell(row, cell), GAP]);
+                line.extend([&columns::padding(cell, *width), &self.styled_cell(row, cell), GAP]);
             }
-            line.push_str(&self.label(row, room));
+            line.push_str(&self.styled_label(row, room));
             text.push_str(line.trim_end());
             text.push('\n');
         }
         text
     }
 
-    fn cell(&self, row: &ReportRow<'_>, cell: &str) -> String {
+    fn styled_cell(&self, row: &ReportRow<'_>, cell: &str) -> String {
         match row.label {
             RowLabel::Function(..) | RowLabel::FunctionAt(..) | RowLabel::Line(..) => cell.to_owned(),
             RowLabel::Note(_) => self.styles.dim(cell),
         }
     }
 
-    fn label(&self, row: &ReportRow<'_>, room: usize) -> String {
+    fn styled_label(&self, row: &ReportRow<'_>, room: usize) -> String {
         let room = room.saturating_sub(columns::width(&row.indent));
         let indent = self.styles.dim(&row.indent);
         match &row.label {
@@ -351,7 +350,7 @@ impl TerminalReport<'_> {
                 let own = self.short_name(line.function);
                 let callee = line.callee.map(|callee| format!(" → {}", self.short_name(callee))).unwrap_or_default();
                 let names = columns::shorten(&format!("{own}{callee}"), room).into_owned();
-                // The callee has the style of its origin, and the own function is bold.
+                // Each name has the style of its origin.
                 let (own, callee) = names.split_at(names.find(" → ").unwrap_or(names.len()));
                 let styles = &self.styles;
                 let origin = |function: FunctionId| self.profile.function(function).origin;

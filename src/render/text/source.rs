@@ -9,14 +9,13 @@ use crate::render::name;
 use crate::render::source::{AnnotatedFunction, SourceText, wanted_lines};
 use crate::views::{LineWeights, View};
 
-/// Columns of a tab.
-const TAB: usize = 4;
+const TAB_WIDTH: usize = 4;
 
-/// Narrower terminals have shares in place of amounts.
+/// Narrower terminals show shares in place of amounts.
 const COLUMNS_WITH_AMOUNTS: usize = 70;
 
-/// A line with at least this part of the function's weight is marked: 1/5.
-const HOT: u64 = 5;
+/// A line with at least 1/5 of the function's cumulative weight is marked.
+const HOT_DIVISOR: u64 = 5;
 
 /// Writes functions with the self and cumulative weight of each line.
 pub fn write_source(
@@ -28,12 +27,12 @@ pub fn write_source(
     let report = TerminalReport::new(view, layout);
     for (at, one) in functions.iter().enumerate() {
         let separator = if at > 0 { "\n" } else { "" };
-        out.write_all(format!("{separator}{}", function(&report, one)).as_bytes())?;
+        out.write_all(format!("{separator}{}", function_section(&report, one)).as_bytes())?;
     }
     out.flush()
 }
 
-fn function(report: &TerminalReport<'_>, one: &AnnotatedFunction) -> String {
+fn function_section(report: &TerminalReport<'_>, one: &AnnotatedFunction) -> String {
     let weights = &one.weights;
     let mut text = report.function_heading(weights.function, weights.self_weight, weights.cumulative);
     let notes = match &one.source {
@@ -49,7 +48,7 @@ fn function(report: &TerminalReport<'_>, one: &AnnotatedFunction) -> String {
     let start = report.profile.function(weights.function).start_line;
     let wanted = match &one.source {
         SourceText::Found { .. } => wanted_lines(weights, start),
-        // Without the text, only lines with weight say something.
+        // Without the text, only lines with weight are of interest.
         SourceText::Absent { .. } => weights.lines.keys().copied().filter(|line| *line > 0).collect(),
     };
     let cell = |weight: u64| match weight {
@@ -63,11 +62,12 @@ fn function(report: &TerminalReport<'_>, one: &AnnotatedFunction) -> String {
     let width = columns::widest(cells).max("self".len());
     let digits = wanted.last().map_or(0, |line| line.to_string().len()).max("line".len());
     let row = |LineWeights { self_weight, cumulative }: LineWeights, number: &str, line: &str| {
-        let cells = [columns::right(&cell(self_weight), width), columns::right(&cell(cumulative), width)].join(GAP);
-        let head = format!("{cells}{GAP}{}{GAP}", columns::right(number, digits));
+        let cells =
+            [columns::align_right(&cell(self_weight), width), columns::align_right(&cell(cumulative), width)].join(GAP);
+        let head = format!("{cells}{GAP}{}{GAP}", columns::align_right(number, digits));
         let room = report.columns.saturating_sub(columns::width(&head));
-        let line = cut(&expand_tabs(line), room);
-        let is_hot = cumulative >= weights.cumulative.div_ceil(HOT) && cumulative > 0;
+        let line = cut_end(&expand_tabs(line), room);
+        let is_hot = cumulative >= weights.cumulative.div_ceil(HOT_DIVISOR) && cumulative > 0;
         let line = match cumulative {
             0 => report.styles.dim(&line),
             _ if is_hot => report.styles.bold(&line),
@@ -75,17 +75,18 @@ fn function(report: &TerminalReport<'_>, one: &AnnotatedFunction) -> String {
         };
         format!("{}\n", format!("{head}{line}").trim_end())
     };
-    let heading = [columns::right("self", width), columns::right("cum", width), columns::right("line", digits)];
+    let heading =
+        [columns::align_right("self", width), columns::align_right("cum", width), columns::align_right("line", digits)];
     text.push_str(&(report.styles.dim(&heading.join(GAP)) + "\n"));
     let has_text = matches!(one.source, SourceText::Found { .. });
     let mut last = None;
     for line in wanted {
         if has_text && last.is_some_and(|last| line > last + 1) {
-            text.push_str(&(report.styles.dim(&columns::right("…", 2 * width + digits + 2 * GAP.len())) + "\n"));
+            text.push_str(&(report.styles.dim(&columns::align_right("…", 2 * width + digits + 2 * GAP.len())) + "\n"));
         }
         last = Some(line);
         let content = one.source.line(line);
-        // The context of the last line may reach over the end of the file.
+        // The context of the last line can reach beyond the end of the file.
         if content.is_some() || of_line(line).cumulative > 0 {
             text.push_str(&row(of_line(line), &line.to_string(), content.unwrap_or_default()));
         }
@@ -100,15 +101,15 @@ fn expand_tabs(line: &str) -> String {
     let mut text = String::new();
     for c in line.trim_end().chars() {
         match c {
-            '\t' => text.push_str(&" ".repeat(TAB - columns::width(&text) % TAB)),
+            '\t' => text.push_str(&" ".repeat(TAB_WIDTH - columns::width(&text) % TAB_WIDTH)),
             c => text.push(c),
         }
     }
     name::sanitize(&text).into_owned()
 }
 
-/// Cuts the end of a line that is too long.
-fn cut(line: &str, limit: usize) -> String {
+/// Cuts the end of a line that is wider than `limit` columns.
+fn cut_end(line: &str, limit: usize) -> String {
     if columns::width(line) <= limit {
         return line.to_owned();
     }

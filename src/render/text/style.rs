@@ -15,17 +15,17 @@ impl Styles {
         Self { enabled }
     }
 
-    /// Style of headings.
+    /// Styles a heading.
     pub(in crate::render) fn bold(&self, text: &str) -> String {
         self.paint(Style::new().bold(), text)
     }
 
-    /// Style of less important text.
+    /// Styles less important text.
     pub(in crate::render) fn dim(&self, text: &str) -> String {
         self.paint(Style::new().dimmed(), text)
     }
 
-    /// Style of a function name, by origin. The main module is bold, the others have the hues of the flame graph.
+    /// Styles a function name by its origin. The main module is bold, the others have the hues of the flame graph.
     pub(in crate::render) fn function(&self, origin: Origin, text: &str) -> String {
         let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
         let style = match origin {
@@ -41,7 +41,7 @@ impl Styles {
         self.paint(style, text)
     }
 
-    /// Style of a function by what happened to it, with the hues of the flame graph of differences.
+    /// Styles a function by the verdict on its change, with the hues of the flame graph of differences.
     pub(in crate::render) fn verdict(&self, verdict: ChangeVerdict, text: &str) -> String {
         let colour = match verdict {
             ChangeVerdict::Grew => AnsiColor::Red,

@@ -1,19 +1,19 @@
 #![allow(clippy::unwrap_used)]
 
 use super::report::{MIN_COLUMNS, PATH_HEAD, PATH_TAIL};
-use super::{Layout, Links, ROWS, Sort, write};
+use super::{DEFAULT_ROWS, Layout, Links, Sort, write};
 use crate::profile::fixture::Fixture;
 use crate::render::columns;
 use crate::views::{By, View};
 
 fn report(fixture: &Fixture, columns: usize, color: bool) -> String {
-    let layout = Layout { columns, color, rows: ROWS, sort: Sort::SelfWeight };
+    let layout = Layout { columns, color, rows: DEFAULT_ROWS, sort: Sort::SelfWeight };
     let mut out = Vec::new();
     write(&View::new(fixture.profile.clone(), By::Process), layout, Links::default(), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
-fn busy() -> Fixture {
+fn busy_fixture() -> Fixture {
     let mut fixture = Fixture::new();
     fixture.add("app", "runtime.goexit|main.main|main.(*Matrix).Mul", 12_000);
     fixture.add("app", "runtime.goexit|main.main|github.com/acme/codec/internal/wire.(*Decoder).ReadVarint", 5_000);
@@ -27,7 +27,7 @@ fn busy() -> Fixture {
 #[test]
 fn report_has_a_table_of_functions_and_the_call_path() {
     assert_eq!(
-        report(&busy(), 80, false),
+        report(&busy_fixture(), 80, false),
         "\
 In your code                                18 001 samples, 18.06 s of cpu-clock
                  last line of yours in each stack, and what it calls
@@ -58,7 +58,7 @@ Hottest call path
 
 #[test]
 fn no_line_is_wider_than_the_terminal() {
-    let mut fixture = busy();
+    let mut fixture = busy_fixture();
     let deep: Vec<_> = (0..200).map(|at| format!("main.世界{at}")).collect();
     fixture.add("app", &deep.join("|"), 1_000_000);
     for columns in 0..130 {
@@ -70,7 +70,7 @@ fn no_line_is_wider_than_the_terminal() {
 
 #[test]
 fn narrow_terminals_keep_shares_and_names() {
-    let text = report(&busy(), 40, false);
+    let text = report(&busy_fixture(), 40, false);
     assert!(text.contains("\n  self     cum  function\n66.7 %  66.7 %  main.(*Matrix).Mul\n"), "{text}");
 }
 
@@ -93,16 +93,16 @@ fn recursion_is_one_row_and_long_paths_are_cut() {
 
 #[test]
 fn colour_adds_only_styles() {
-    let coloured = report(&busy(), 80, true);
+    let coloured = report(&busy_fixture(), 80, true);
     assert!(coloured.contains("\u{1b}["));
     let mut plain = String::new();
     for (at, part) in coloured.split("\u{1b}[").enumerate() {
         plain.push_str(if at == 0 { part } else { part.split_once('m').unwrap().1 });
     }
-    assert_eq!(plain, report(&busy(), 80, false));
+    assert_eq!(plain, report(&busy_fixture(), 80, false));
 }
 
 #[test]
-fn empty_profile_gives_a_line_that_says_so() {
+fn an_empty_profile_gives_the_line_no_samples() {
     assert_eq!(report(&Fixture::new(), 80, false), "no samples\n");
 }

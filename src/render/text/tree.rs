@@ -8,37 +8,35 @@ use crate::render::columns::{self, GAP};
 use crate::render::name;
 use crate::views::{HotPath, Outline, OutlineNode, OutlineRow, View};
 
-/// Stands between a call and the one that it makes.
+/// Separates a call from the call that it makes.
 const ARROW: &str = " → ";
 
-/// Columns of [`ARROW`].
 const ARROW_WIDTH: usize = 3;
 
-/// Columns of the longest bar.
-const BAR: usize = 8;
+/// Width of the longest bar in columns.
+const BAR_WIDTH: usize = 8;
 
-/// Narrower terminals have no bars.
+/// Narrower terminals show no bars.
 const COLUMNS_WITH_BARS: usize = 60;
 
-/// Narrower terminals have no column of self weight.
+/// Narrower terminals show no column of self weight.
 const COLUMNS_WITH_SELF: usize = 50;
 
-/// Eighths of a column.
+/// The ends of bars: 0 to 7 eighths of a column.
 const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
-/// Lines that the callers of a hot path may take.
-const CALLER_LINES: usize = 3;
+const MAX_CALLER_LINES: usize = 3;
 
 const NO_SAMPLES: &str = "no samples\n";
 
-/// Calls that one line shows: the first one, and those that it makes.
+/// The calls of one line. Each call makes the next one.
 struct Chain<'o> {
     rows: &'o [OutlineRow],
-    /// By level above the chain: whether no further call with the same caller follows.
-    ends: Vec<bool>,
+    /// By level of the tree, down to this chain: whether its call is the last one of its caller.
+    is_last_by_level: Vec<bool>,
 }
 
-/// Writes the call tree. Calls that make a single call, and nothing else, share its line.
+/// Writes the call tree. A call whose samples are all in a single callee shares the line of this callee.
 pub fn write_tree(
     view: &View,
     outline: &Outline,
@@ -56,12 +54,12 @@ pub fn write_tree(
     let width = columns::widest(shares).max(4);
     let (has_bar, has_self) = (report.columns >= COLUMNS_WITH_BARS, report.columns >= COLUMNS_WITH_SELF);
     let head = |cumulative: &str, bar: &str, own: &str| {
-        let mut cells = columns::right(cumulative, width) + GAP;
+        let mut cells = columns::align_right(cumulative, width) + GAP;
         if has_bar {
-            cells.push_str(&(columns::left(bar, BAR) + GAP));
+            cells.push_str(&(columns::align_left(bar, BAR_WIDTH) + GAP));
         }
         if has_self {
-            cells.push_str(&(columns::right(own, width) + GAP));
+            cells.push_str(&(columns::align_right(own, width) + GAP));
         }
         cells
     };
@@ -72,8 +70,8 @@ pub fn write_tree(
         let own = if last.self_weight > 0 { share(last.self_weight) } else { String::new() };
         let head = head(&share(first.cumulative), &bar(first.cumulative, report.top.total), &own);
         let room = report.columns.saturating_sub(columns::width(&head));
-        let guides = guides(&chain.ends, report.columns / 3);
-        let names = calls(&report, chain.rows, room.saturating_sub(columns::width(&guides)));
+        let guides = guides(&chain.is_last_by_level, report.columns / 3);
+        let names = join_calls(&report, chain.rows, room.saturating_sub(columns::width(&guides)));
         let line = format!("{head}{}{names}", report.styles.dim(&guides));
         text.extend([line.trim_end(), "\n"]);
     }
@@ -89,28 +87,30 @@ pub fn write_tree(
     out.flush()
 }
 
-/// Divides the rows into chains: a call whose samples are all those of a single callee goes on with it.
+/// Divides the rows into chains. A chain continues with a callee that has all samples of its caller.
 fn chains(rows: &[OutlineRow]) -> Vec<Chain<'_>> {
     let is_function = |row: &OutlineRow| matches!(row.node, OutlineNode::Function(_));
-    let goes_on = |caller: &OutlineRow, callee: &OutlineRow| {
+    let continues = |caller: &OutlineRow, callee: &OutlineRow| {
         callee.depth > caller.depth && callee.cumulative == caller.cumulative && is_function(caller)
     };
-    // The chains that are open: the depth of the last row, and whether the chain ends its siblings.
+    // The chains above the current one: the depth of the last row, and whether the chain is the last callee of its caller.
     let mut open: Vec<(usize, bool)> = Vec::new();
     let mut chains = Vec::new();
-    for rows in rows.chunk_by(goes_on) {
+    for rows in rows.chunk_by(continues) {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { continue };
         while open.pop_if(|(depth, _)| *depth >= first.depth).is_some() {}
         open.push((last.depth, first.is_last));
-        chains.push(Chain { rows, ends: open.iter().skip(1).map(|(_, is_last)| *is_last).collect() });
+        chains.push(Chain { rows, is_last_by_level: open.iter().skip(1).map(|(_, is_last)| *is_last).collect() });
     }
     chains
 }
 
-/// Returns the lines that lead to a call from its callers, in at most `limit` columns.
-fn guides(ends: &[bool], limit: usize) -> String {
-    let left_out = ends.len().saturating_sub((limit / 2).max(2));
-    let shown = ends.iter().enumerate().skip(left_out).map(|(at, is_last)| match (at + 1 == ends.len(), is_last) {
+/// Returns the lines of the tree in front of a call, in at most `limit` columns.
+fn guides(is_last_by_level: &[bool], limit: usize) -> String {
+    let levels = is_last_by_level.len();
+    let left_out = levels.saturating_sub((limit / 2).max(2));
+    let shown = is_last_by_level.iter().enumerate().skip(left_out);
+    let shown = shown.map(|(at, is_last)| match (at + 1 == levels, is_last) {
         (true, true) => "└ ",
         (true, false) => "├ ",
         _ if left_out > 0 && at == left_out => "… ",
@@ -121,24 +121,24 @@ fn guides(ends: &[bool], limit: usize) -> String {
 }
 
 fn bar(weight: u64, total: u64) -> String {
-    let eighths = (u128::from(weight) * 8 * BAR as u128).div_ceil(u128::from(total.max(1)));
-    let eighths = usize::try_from(eighths).unwrap_or(0).min(8 * BAR);
+    let eighths = (u128::from(weight) * 8 * BAR_WIDTH as u128).div_ceil(u128::from(total.max(1)));
+    let eighths = usize::try_from(eighths).unwrap_or(0).min(8 * BAR_WIDTH);
     "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
 }
 
-/// A name with its style, for texts that are cut before they are painted.
+/// A name and the origin that decides its style. The name is cut before it is styled.
 struct Word {
     text: String,
     origin: Option<Origin>,
 }
 
 /// Returns the names of a chain of calls with arrows between them. If there is too little room, the names lose the
-/// directories of their packages, then the middle of the chain is left out, then its beginning.
-fn calls(report: &TerminalReport<'_>, rows: &[OutlineRow], room: usize) -> String {
+/// directories of their packages. If that is not enough, the middle of the chain is left out, then its beginning.
+fn join_calls(report: &TerminalReport<'_>, rows: &[OutlineRow], room: usize) -> String {
     let chain: Vec<(OutlineNode, usize)> =
         rows.chunk_by(|one, other| one.node == other.node).map(|calls| (calls[0].node, calls.len())).collect();
     let words = |is_short| chain.iter().map(move |(node, times)| word(report, *node, *times, is_short));
-    // There is one arrow less than words.
+    // There is one arrow fewer than words.
     let fits = |words: &[Word]| {
         let width = words.iter().map(|word| columns::width(&word.text) + ARROW_WIDTH).sum::<usize>();
         width <= room + ARROW_WIDTH
@@ -167,7 +167,7 @@ fn calls(report: &TerminalReport<'_>, rows: &[OutlineRow], room: usize) -> Strin
     painted.collect::<Vec<_>>().join(&report.styles.dim(ARROW))
 }
 
-/// Returns the name of a node, and how many consecutive calls to itself it stands for.
+/// Returns the name of a node, with the number of consecutive calls to itself if there are several.
 fn word(report: &TerminalReport<'_>, node: OutlineNode, times: usize, is_short: bool) -> Word {
     let (name, origin) = match node {
         OutlineNode::Function(id) => {
@@ -183,7 +183,7 @@ fn word(report: &TerminalReport<'_>, node: OutlineNode, times: usize, is_short: 
     Word { text, origin }
 }
 
-/// Writes the hottest call paths: the leaf, and below it its callers.
+/// Writes the hottest call paths. Each begins with its leaf, and the callers are below it.
 pub fn write_paths(view: &View, paths: &[HotPath], layout: Layout, out: &mut dyn Write) -> io::Result<()> {
     let report = TerminalReport::new(view, layout);
     if report.top.total == 0 {
@@ -193,19 +193,24 @@ pub fn write_paths(view: &View, paths: &[HotPath], layout: Layout, out: &mut dyn
     let cells: Vec<Vec<String>> = paths.iter().map(|path| report.weight(path.weight)).collect();
     let widths = [0, 1].map(|at| columns::widest(cells.iter().map(|cells| &cells[at])));
     for (path, cells) in paths.iter().zip(&cells) {
-        let cells =
-            format!("{}{GAP}{}{GAP}", columns::right(&cells[0], widths[0]), columns::right(&cells[1], widths[1]));
+        let cells = format!(
+            "{}{GAP}{}{GAP}",
+            columns::align_right(&cells[0], widths[0]),
+            columns::align_right(&cells[1], widths[1])
+        );
         let indent = columns::width(&cells).min(report.columns / 4);
         let room = report.columns.saturating_sub(columns::width(&cells));
         let chain: Vec<(FunctionId, usize)> =
             path.functions.chunk_by(|one, other| one == other).map(|calls| (calls[0], calls.len())).rev().collect();
         let Some(((leaf, times), callers)) = chain.split_first() else { continue };
-        let leaf = fitting(&report, *leaf, *times, room);
+        let leaf = shortened_word(&report, *leaf, *times, room);
         let leaf = report.styles.function(leaf.origin.unwrap_or(Origin::Unknown), &leaf.text);
         text.extend([&cells, leaf.as_str(), "\n"]);
         let room = report.columns.saturating_sub(indent);
-        let callers: Vec<String> =
-            callers.iter().map(|(id, times)| fitting(&report, *id, *times, room.saturating_sub(2)).text).collect();
+        let callers: Vec<String> = callers
+            .iter()
+            .map(|(id, times)| shortened_word(&report, *id, *times, room.saturating_sub(2)).text)
+            .collect();
         for line in caller_lines(&callers, room) {
             text.extend([&" ".repeat(indent), report.styles.dim(&line).as_str(), "\n"]);
         }
@@ -214,9 +219,9 @@ pub fn write_paths(view: &View, paths: &[HotPath], layout: Layout, out: &mut dyn
     out.flush()
 }
 
-/// Returns the name of a function in at most `room` columns: first without the directories of its package, then without
-/// its middle.
-fn fitting(report: &TerminalReport<'_>, id: FunctionId, times: usize, room: usize) -> Word {
+/// Returns the name of a function in at most `room` columns. A long name loses the directories of its package, then its
+/// middle.
+fn shortened_word(report: &TerminalReport<'_>, id: FunctionId, times: usize, room: usize) -> Word {
     let names = [false, true].map(|is_short| word(report, OutlineNode::Function(id), times, is_short));
     let [full, short] = names;
     if columns::width(&full.text) <= room {
@@ -225,22 +230,23 @@ fn fitting(report: &TerminalReport<'_>, id: FunctionId, times: usize, room: usiz
     Word { text: columns::shorten(&short.text, room).into_owned(), ..short }
 }
 
-/// Breaks the callers of a path, the nearest first, into lines. The last one of too many lines says how many are missing.
+/// Breaks the callers of a path, the nearest first, into lines. If there are too many, the last line says how many are
+/// missing.
 fn caller_lines(callers: &[String], limit: usize) -> Vec<String> {
     let mut lines = fill_lines(callers.iter().map(|caller| format!("← {caller}")), limit);
-    if lines.len() > CALLER_LINES {
-        // As many callers as have room beside the note.
+    if lines.len() > MAX_CALLER_LINES {
+        // Shows as many callers as have room in front of the note.
         let shown = (0..callers.len()).rev().find_map(|shown| {
             let words = callers[..shown].iter().map(|caller| format!("← {caller}"));
             let rest = format!("← … {} more", callers.len() - shown);
-            Some(fill_lines(words.chain([rest]), limit)).filter(|lines| lines.len() <= CALLER_LINES)
+            Some(fill_lines(words.chain([rest]), limit)).filter(|lines| lines.len() <= MAX_CALLER_LINES)
         });
         lines = shown.unwrap_or_default();
     }
     lines
 }
 
-/// Joins words to lines that are not longer than `limit`.
+/// Joins words to lines of at most `limit` columns. A longer word has a line of its own.
 fn fill_lines(words: impl Iterator<Item = String>, limit: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words {

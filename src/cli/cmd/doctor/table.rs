@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Effects, Style};
 use super::fix::goflame;
 use crate::doctor::{Finding, RepairPlan, Status, count_statuses, summary_line};
 use crate::pipeline::Checkup;
-use crate::render::columns::{self, left, widest};
+use crate::render::columns::{self, align_left, widest};
 use crate::render::sanitize;
 
 /// Column of the ids, after the status.
@@ -65,7 +65,7 @@ pub(super) fn table(checkup: &Checkup, verdict: Verdict, detail: Detail, columns
             let style = paint(style);
             let mut found = wrapped(&finding.found, columns.saturating_sub(INDENT + ids + 2)).into_iter();
             let first = found.next().unwrap_or_default();
-            let _ = writeln!(text, "  {style}{word:<7}{style:#}  {}  {first}", left(finding.id, ids));
+            let _ = writeln!(text, "  {style}{word:<7}{style:#}  {}  {first}", align_left(finding.id, ids));
             for line in found {
                 let _ = writeln!(text, "{:indent$}{line}", "", indent = INDENT + ids + 2);
             }

@@ -72,7 +72,7 @@ fn lay_out(rows: Vec<([String; 10], Option<String>)>, limit: usize) -> String {
     for column in FIGURES {
         let width = columns::widest(cells.iter().map(|row| &row[column]));
         for row in &mut cells {
-            row[column] = columns::right(&row[column], width);
+            row[column] = columns::align_right(&row[column], width);
         }
     }
     let widths = (0..HEADING.len()).filter(|column| *column != FUNCTION);
@@ -86,7 +86,7 @@ fn lay_out(rows: Vec<([String; 10], Option<String>)>, limit: usize) -> String {
         }
     }
     let mut text = String::new();
-    for (lines, remark) in columns::flowing_table(&cells, limit).into_iter().zip(remarks) {
+    for (lines, remark) in columns::wrapped_table(&cells, limit).into_iter().zip(remarks) {
         text.push_str(&lines);
         let indent = columns::INDENT;
         for line in

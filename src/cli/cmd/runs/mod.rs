@@ -183,7 +183,7 @@ fn show(store: &Store, query: &str, as_json: bool) -> Result<String, archive::Er
         ("left out", manifest.left_out.iter().map(|left| left.file.as_str()).collect::<Vec<_>>().join(" ")),
     ];
     let rows = rows.into_iter().filter(|(_, value)| !value.is_empty());
-    let rows = rows.map(|(name, value)| [columns::right(name, 10), sanitize(&value).into_owned()]);
+    let rows = rows.map(|(name, value)| [columns::align_right(name, 10), sanitize(&value).into_owned()]);
     Ok(columns::table(&rows.collect::<Vec<_>>(), [0, 0]))
 }
 
