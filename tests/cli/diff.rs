@@ -54,7 +54,11 @@ fn the_name_of_the_output_tells_its_format() {
         ("x.json", "{\n  \"schema\": 1,", "\"measure\": \"share\""),
         ("x.txt", "no function changed", " change  function\n"),
     ] {
-        project.goflame(["diff", "latest", "latest", "-o", name]).run().code(0).stderr_has(&format!("       Wrote {name}"));
+        project
+            .goflame(["diff", "latest", "latest", "-o", name])
+            .run()
+            .code(0)
+            .stderr_has(&format!("       Wrote {name}"));
         let written = String::from_utf8(project.read(name)).unwrap();
         assert!(written.starts_with(start) && written.contains(part), "{name}: {written}");
     }

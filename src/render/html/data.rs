@@ -30,7 +30,7 @@ use serde::Serialize;
 
 use super::columns::{Columns, pack_columns, sanitized};
 use super::events::{EventEntry, page_events};
-use super::lines::{UserCodeLineEntry, SourceEntry, user_code_line_entries};
+use super::lines::{SourceEntry, UserCodeLineEntry, user_code_line_entries};
 use super::timeline::Timeline;
 use crate::goname;
 use crate::profile::{Assessment, Function, FunctionId, Grade, Interner, Origin, Profile, Unit, position};

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::columns::Columns;
-use super::lines::{UserCodeLineEntry, SourceEntry, user_code_line_entries};
+use super::lines::{SourceEntry, UserCodeLineEntry, user_code_line_entries};
 use crate::profile::{FunctionId, Profile, Unit};
 use crate::render::document::Document;
 use crate::views::{By, FunctionLines, LineWeights, View, function_lines};
