@@ -1,4 +1,4 @@
-# What needs a tool installs it first (tests/setup/need), never over one that is there.
+# Each target installs the tools that it needs (tests/setup/need). Installed tools stay unchanged.
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench bench-page lint fuzz campaign dist
 SHELL := /bin/sh
@@ -41,7 +41,7 @@ bench: ## measure speed and overhead
 	@$(need) rust gcc go perf
 	cargo bench --locked
 
-bench-page: ## measure report.html with a large profile, beside other pages of it
+bench-page: ## measure report.html with a large profile, and other pages of the same profile
 	@$(need) rust gcc npm chromium
 	cargo build --release --locked
 	cd tests/report && npm ci --silent
@@ -60,7 +60,7 @@ dist: ## make the static binary, .deb, tarball and container image
 	@$(need) rust gcc git musl dpkg-deb
 	packaging/dist
 
-campaign: ## run the attacks of the tests hundreds of times, and profile modules of others
+campaign: ## run the attacks of the tests hundreds of times, and profile public Go modules
 	@$(need) rust gcc go
 	cargo build --locked
 	tests/campaigns/two-configurations $(target)/debug/goflame
@@ -70,7 +70,7 @@ campaign: ## run the attacks of the tests hundreds of times, and profile modules
 	cargo build --release --locked
 	tests/campaigns/foreign-modules $(target)/release/goflame
 
-fuzz: ## feed the readers damaged input, FUZZ_SECONDS for each
+fuzz: ## feed damaged input to the readers, FUZZ_SECONDS for each reader
 	@$(need) rust g++ cargo-fuzz
 	@set -e; \
 	readers=$$(cargo +nightly fuzz list --fuzz-dir tests/fuzz); \

@@ -1,4 +1,4 @@
-//! Output of Go's benchmarks → their results. The format is that of `golang.org/design/14313-benchmark-format`.
+//! Output of Go's benchmarks → their results. The format is described in `golang.org/design/14313-benchmark-format`.
 //!
 //! Must not open files and must not know how the results are shown.
 
@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 /// Result of one benchmark.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BenchmarkResult {
-    /// Name with the names of sub-benchmarks and the number of CPUs, as Go prints it: `BenchmarkSort/size=10-8`.
+    /// Name as Go prints it, with sub-benchmarks and the number of CPUs: `BenchmarkSort/size=10-8`.
     pub name: String,
     /// Number of iterations.
     pub iterations: u64,
-    /// Measured values, in the order of the output: ns/op, B/op, allocs/op, and those of `b.ReportMetric`.
+    /// Measured values, in the order of the output: ns/op, B/op, allocs/op, and metrics of `b.ReportMetric`.
     pub metrics: Vec<Metric>,
 }
 
@@ -22,25 +22,25 @@ pub struct BenchmarkResult {
 pub struct Metric {
     /// Unit, such as `ns/op`.
     pub unit: String,
-    /// Value.
+    /// Value in this unit.
     pub value: f64,
 }
 
 /// Finds the results in the output of a test binary. Other lines are skipped.
 pub fn read_results(mut output: impl BufRead) -> io::Result<Vec<BenchmarkResult>> {
     let mut results = Vec::new();
-    // Go prints the name before the benchmark runs and the figures after it. Output of the program may come between.
-    let mut announced = None;
+    // Go prints the name before the benchmark runs and the figures afterwards. Output of the program can be between them.
+    let mut name_without_figures = None;
     let mut line = Vec::new();
     while output.read_until(b'\n', &mut line)? > 0 {
         let text = String::from_utf8_lossy(&line);
         let mut words = text.split_whitespace().peekable();
         if let Some(name) = words.next_if(|word| is_benchmark(word)) {
-            announced = Some(name.to_owned());
+            name_without_figures = Some(name.to_owned());
         }
-        if announced.is_some()
+        if name_without_figures.is_some()
             && let Some((iterations, metrics)) = parse_figures(words)
-            && let Some(name) = announced.take()
+            && let Some(name) = name_without_figures.take()
         {
             results.push(BenchmarkResult { name, iterations, metrics });
         }

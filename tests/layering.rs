@@ -1,5 +1,5 @@
-//! Keeps the graph of imports one-way: a module imports only modules that stand above it in the table below, and the
-//! files of a module form no circle. A file has a maximum length.
+//! Checks the imports of the crate. A module imports only modules above it in the table below. The files of a module do not
+//! import each other in a circle. No file is longer than [`MAX_LINES`].
 //!
 //! Reads the paths (`crate::x`, `super::x`, `child::x`) from the text of `src`, in `use` and elsewhere.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// In dependency order: a module, and what it may import.
+/// Modules in dependency order. Each with the modules that it is allowed to import.
 const LAYERS: &[(&str, &[&str])] = &[
     ("fsio", &[]),
     ("bytes", &[]),
@@ -96,37 +96,37 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Circles between files of one module that are allowed, each with its reason.
+/// Allowed circles of imports between files of one module, each with its reason.
 const ALLOWED_CIRCLES: &[(&[&str], &str)] = &[
     (
         &["gobin::function", "gobin::inline", "gobin::pclntab", "gobin::unwind"],
-        "the function table hands out functions, and a function reads its parts of the table",
+        "the function table returns functions, and a function reads its data from the table",
     ),
     (&["analyse::unwind", "analyse::unwind::walk"], "`walk` takes types of the step that uses it"),
 ];
 
-/// Maximum number of lines of a file outside of its tests.
+/// Maximum number of lines of a file, without its tests.
 const MAX_LINES: usize = 500;
 
 #[test]
 fn modules_import_only_from_layers_above() {
-    let mut found = Found::default();
-    found.visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), None);
-    for (at, (module, allowed)) in LAYERS.iter().enumerate() {
+    let mut check = LayerCheck::default();
+    check.visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), None);
+    for (index, (module, allowed)) in LAYERS.iter().enumerate() {
         for import in *allowed {
-            if !LAYERS[..at].iter().any(|(above, _)| above == import) {
-                found.wrong.push(format!("LAYERS: `{module}` lists `{import}`, which does not stand above it"));
+            if !LAYERS[..index].iter().any(|(above, _)| above == import) {
+                check.problems.push(format!("LAYERS: `{module}` lists `{import}`, which is not above it"));
             }
         }
-        if !found.modules.iter().any(|seen| seen == module) {
-            found.wrong.push(format!("LAYERS: `{module}` does not exist"));
+        if !check.modules.iter().any(|seen| seen == module) {
+            check.problems.push(format!("LAYERS: `{module}` does not exist"));
         }
     }
-    assert!(found.wrong.is_empty(), "the wrong way:\n  {}", found.wrong.join("\n  "));
+    assert!(check.problems.is_empty(), "forbidden imports:\n  {}", check.problems.join("\n  "));
 }
 
 #[test]
-fn files_of_a_module_form_no_circle() {
+fn files_of_a_module_do_not_import_each_other_in_a_circle() {
     let sources = Sources::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
     let circles = sources.circles();
     let mut wrong = Vec::new();
@@ -144,19 +144,18 @@ fn files_of_a_module_form_no_circle() {
 }
 
 #[test]
-fn wrong_imports_are_found_in_every_spelling() {
-    let of = |text| imports(text);
-    assert_eq!(of("use crate::cli::main;"), ["cli"]);
-    assert_eq!(of("use crate::{render, cli::{a, b}, profile};"), ["render", "cli", "cli", "profile"]);
-    assert_eq!(of("use crate::{\n    fsio,\n    bytes,\n};"), ["fsio", "bytes"]);
-    assert_eq!(of("let x = crate :: host::probe();"), ["host"]);
-    assert_eq!(of("// crate::cli is not used here"), [""; 0]);
-    assert_eq!(of("pub(in crate::cli) fn f() {}"), ["cli"]);
+fn imports_are_found_in_every_spelling() {
+    assert_eq!(imports("use crate::cli::main;"), ["cli"]);
+    assert_eq!(imports("use crate::{render, cli::{a, b}, profile};"), ["render", "cli", "cli", "profile"]);
+    assert_eq!(imports("use crate::{\n    fsio,\n    bytes,\n};"), ["fsio", "bytes"]);
+    assert_eq!(imports("let x = crate :: host::probe();"), ["host"]);
+    assert_eq!(imports("// crate::cli is not used here"), [""; 0]);
+    assert_eq!(imports("pub(in crate::cli) fn f() {}"), ["cli"]);
 }
 
 #[test]
-fn circles_are_seen_through_groups_and_re_exports() {
-    let circles = |files: &[(&str, &str)]| Sources::of(files).circles();
+fn circles_are_found_through_groups_and_re_exports() {
+    let circles = |files: &[(&str, &str)]| Sources::parse(files).circles();
     let direct = [("m", "mod a; mod b;"), ("m::a", "use super::b::B;"), ("m::b", "fn f() { super::a::f() }")];
     assert_eq!(circles(&direct), [["m::a", "m::b"]]);
     let module = [("m", ""), ("m::a", "use super::{b};\nfn f() { b::f() }"), ("m::b", "use super::a::A;")];
@@ -176,12 +175,12 @@ fn circles_are_seen_through_groups_and_re_exports() {
 }
 
 #[derive(Default)]
-struct Found {
+struct LayerCheck {
     modules: Vec<String>,
-    wrong: Vec<String>,
+    problems: Vec<String>,
 }
 
-impl Found {
+impl LayerCheck {
     fn visit(&mut self, dir: &Path, module: Option<&str>) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
@@ -200,43 +199,43 @@ impl Found {
         let is_test = path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("tests"));
         let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count();
         if lines > MAX_LINES && !is_test {
-            self.wrong.push(format!("{}: {lines} lines (at most {MAX_LINES})", path.display()));
+            self.problems.push(format!("{}: {lines} lines (at most {MAX_LINES})", path.display()));
         }
         self.modules.push(module.to_owned());
         let Some((_, allowed)) = LAYERS.iter().find(|(known, _)| *known == module) else {
-            self.wrong.push(format!("{}: module `{module}` is not in LAYERS", path.display()));
+            self.problems.push(format!("{}: module `{module}` is not in LAYERS", path.display()));
             return;
         };
         for import in imports(&text) {
             if import != module && !allowed.contains(&import.as_str()) {
-                self.wrong.push(format!("{}: `{module}` must not import `{import}`", path.display()));
+                self.problems.push(format!("{}: `{module}` must not import `{import}`", path.display()));
             }
         }
     }
 }
 
-/// The first path segment after every `crate::`.
+/// Lists the first path segment after every `crate::`.
 fn imports(text: &str) -> Vec<String> {
     let Code { imported, re_exported, words, .. } = Code::parse(text);
     let paths = imported.into_iter().chain(re_exported).map(|import| import.path).chain(words);
     paths.filter_map(|path| Some(path.strip_prefix("crate::")?.split("::").next()?.to_owned())).collect()
 }
 
-/// The parts of a file's text that tell what it imports.
+/// The paths and names in the code of a file.
 #[derive(Default)]
 struct Code {
     imported: Vec<Import>,
     /// The imports with `pub`.
     re_exported: Vec<Import>,
-    /// Names and paths outside of `use`.
+    /// Names and paths in statements other than `use`.
     words: Vec<String>,
-    /// Child modules that only tests have.
+    /// Child modules with `#[cfg(test)]`.
     test_modules: Vec<String>,
 }
 
 struct Import {
     path: String,
-    /// The name that the file knows it by.
+    /// The name by which the file uses the import.
     name: String,
 }
 
@@ -260,16 +259,16 @@ impl Code {
             if line.ends_with(';') {
                 let (visibility, tree) = statement.trim_end_matches(';').split_once("use ").unwrap();
                 let imports = if visibility.is_empty() { &mut code.imported } else { &mut code.re_exported };
-                expand(tree, "", imports);
+                expand_use(tree, "", imports);
                 statement.clear();
             }
         }
         code
     }
 
-    /// Like [`Code::parse`], without the tests at the end of the text.
-    fn parse_product(text: &str) -> Self {
-        let mut product = String::new();
+    /// Like [`Code::parse`], but without the tests at the end of the text.
+    fn parse_without_tests(text: &str) -> Self {
+        let mut kept = String::new();
         let mut test_modules = Vec::new();
         let mut in_test = false;
         for line in text.lines() {
@@ -283,14 +282,14 @@ impl Code {
             in_test = line == "#[cfg(test)]" || (in_test && line.starts_with("#["));
             // A path in `pub(in …)` imports nothing.
             let restricted = line.split_once("pub(in ").and_then(|(_, rest)| rest.split_once(") "));
-            product.push_str(restricted.map_or(line, |(_, item)| item));
-            product.push('\n');
+            kept.push_str(restricted.map_or(line, |(_, item)| item));
+            kept.push('\n');
         }
-        Self { test_modules, ..Self::parse(&product) }
+        Self { test_modules, ..Self::parse(&kept) }
     }
 
-    /// The paths that the code itself uses. A re-export is one of them only if the file uses its name, too.
-    fn used(&self) -> impl Iterator<Item = String> {
+    /// The paths that the code itself uses. A re-export counts only if the file uses its name, too.
+    fn used_paths(&self) -> impl Iterator<Item = String> {
         let names: BTreeSet<&str> = self.words.iter().filter_map(|word| word.split("::").next()).collect();
         let re_exported = self.re_exported.iter().filter(move |import| names.contains(&*import.name));
         let imported = self.imported.iter().chain(re_exported).map(|import| import.path.clone());
@@ -303,8 +302,8 @@ impl Code {
     }
 }
 
-/// Lists the paths of a tree of imports, such as `a::{b, c::{d, e as f}}`.
-fn expand(tree: &str, prefix: &str, imports: &mut Vec<Import>) {
+/// Adds the paths of a `use` tree, such as `a::{b, c::{d, e as f}}`, to `imports`.
+fn expand_use(tree: &str, prefix: &str, imports: &mut Vec<Import>) {
     let tree = tree.trim();
     if let Some((head, group)) = tree.split_once('{') {
         let (prefix, group) = (format!("{prefix}{head}"), group.rsplit_once('}').unwrap().0);
@@ -314,7 +313,7 @@ fn expand(tree: &str, prefix: &str, imports: &mut Vec<Import>) {
                 '{' => depth += 1,
                 '}' => depth -= 1,
                 ',' if depth == 0 => {
-                    expand(&group[start..at], &prefix, imports);
+                    expand_use(&group[start..at], &prefix, imports);
                     start = at + 1;
                 }
                 _ => {}
@@ -346,12 +345,12 @@ impl Sources {
             }
         }
         let files: Vec<_> = files.iter().map(|(module, text)| (&**module, &**text)).collect();
-        Self::of(&files)
+        Self::parse(&files)
     }
 
-    fn of(files: &[(&str, &str)]) -> Self {
+    fn parse(files: &[(&str, &str)]) -> Self {
         let mut files: BTreeMap<String, Code> =
-            files.iter().map(|(module, text)| ((*module).to_owned(), Code::parse_product(text))).collect();
+            files.iter().map(|(module, text)| ((*module).to_owned(), Code::parse_without_tests(text))).collect();
         let tests: Vec<String> = files
             .iter()
             .flat_map(|(module, code)| code.test_modules.iter().map(move |test| format!("{module}::{test}")))
@@ -360,7 +359,7 @@ impl Sources {
         Self(files)
     }
 
-    /// The file that a path in the file `from` leads to, through re-exports.
+    /// The file that defines the item of a path in the file `from`. Follows re-exports.
     fn resolve(&self, from: &str, path: &str) -> Option<String> {
         let mut segments = path.split("::").peekable();
         let mut module: Vec<&str> = from.split("::").collect();
@@ -381,7 +380,7 @@ impl Sources {
         }
         let file = module.join("::");
         let code = self.0.get(&file)?;
-        // A path that ends at a module imports nothing yet: the paths that begin with its name do.
+        // `use crate::m` alone imports nothing from the file of `m`. Paths such as `m::f` do.
         let item = segments.next()?;
         let mut imports = code.imported.iter().chain(&code.re_exported);
         match imports.find(|import| import.name == item && file != from) {
@@ -390,11 +389,11 @@ impl Sources {
         }
     }
 
-    /// For each file, the other files of the same module that it imports, and by which path.
+    /// For each file: the other files of the same module that it imports, with one path of the import.
     fn edges(&self) -> BTreeMap<&str, BTreeMap<String, String>> {
         let top = |module: &str| module.split("::").next().map(str::to_owned);
         let edges = self.0.iter().map(|(file, code)| {
-            let targets = code.used().filter_map(|path| Some((self.resolve(file, &path)?, path)));
+            let targets = code.used_paths().filter_map(|path| Some((self.resolve(file, &path)?, path)));
             (&**file, targets.filter(|(target, _)| target != file && top(target) == top(file)).collect())
         });
         edges.collect()

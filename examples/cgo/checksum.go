@@ -1,6 +1,6 @@
 package main
 
-// The preamble of a file that exports functions to C must not define functions, so this one is in another file.
+// The preamble of a file that exports functions to C must not define functions, so this C function is in another file.
 
 /*
 #include <stddef.h>

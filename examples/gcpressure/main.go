@@ -37,7 +37,7 @@ func (n *node) count() int {
 	return 1 + n.left.count() + n.right.count()
 }
 
-// cache is the live heap: each tree stays until a newer one replaces it.
+// cache is the live heap: each tree stays until a newer tree replaces it.
 type cache struct {
 	mu    sync.Mutex
 	trees map[int]*node
@@ -49,7 +49,7 @@ func (c *cache) replace(key int, tree *node) {
 	c.trees[key] = tree
 }
 
-// churn builds trees until the given time. It keeps one in sixteen in the cache and drops the others.
+// churn builds trees until the given time. It stores every sixteenth tree in the cache and drops the other trees.
 func churn(worker int, until time.Time, keep *cache) (nodes int) {
 	for i := 0; time.Now().Before(until); i++ {
 		tree := plant(10)

@@ -38,7 +38,7 @@ func (t *tally) add(n uint64) {
 	t.sum += n
 }
 
-// repeat calls a function value; the compiler cannot see which.
+// repeat calls a function value. The compiler does not know the called function.
 //
 //go:noinline
 func repeat(times int, call func(uint64)) {

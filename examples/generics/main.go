@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// stop is a function to call, with a description.
-type stop struct {
+// task is a function to call, with a description.
+type task struct {
 	name string
 	run  func(seed uint64) uint64
 }
@@ -29,7 +29,7 @@ func main() {
 		os.Exit(2)
 	}
 
-	stops := []stop{
+	tasks := []task{
 		{"folds over two element types", folds},
 		{"a heap of a generic type", heapSort},
 		{"closures that keep state", closures},
@@ -40,21 +40,21 @@ func main() {
 	}
 	until := time.Now().Add(*duration)
 	results := make(chan uint64)
-	go round(stops, 1, until, results)
-	go round(stops, 2, until, results)
+	go round(tasks, 1, until, results)
+	go round(tasks, 2, until, results)
 	sum := <-results + <-results
 
-	for _, s := range stops {
+	for _, s := range tasks {
 		fmt.Println(s.name)
 	}
 	fmt.Printf("sum %016x\n", sum)
 }
 
-// round calls all stops in turn until the given time, and sends a checksum of their results.
-func round(stops []stop, seed uint64, until time.Time, results chan<- uint64) {
+// round calls all tasks in turn until the given time, and sends a checksum of their results.
+func round(tasks []task, seed uint64, until time.Time, results chan<- uint64) {
 	sum := seed
 	for time.Now().Before(until) {
-		for _, s := range stops {
+		for _, s := range tasks {
 			sum = mix(sum) + s.run(sum|1)
 		}
 	}

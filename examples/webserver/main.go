@@ -1,5 +1,5 @@
-// Webserver is an HTTP service with JSON messages. Like a real service, it spends most of its time in code that
-// is not its own: net/http, encoding/json, the kernel's sockets.
+// Webserver is an HTTP service with JSON messages. Like a real service, it spends most of its time in libraries and
+// in the kernel: net/http, encoding/json, sockets.
 //
 // It has two modes:
 //

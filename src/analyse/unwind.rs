@@ -25,7 +25,7 @@ use foldhash::fast::RandomState;
 
 use super::address_space::AddressSpace;
 use super::files::Binaries;
-use crate::gobin::Special;
+use crate::gobin::SpecialFunction;
 use crate::perfdata::UserRegs;
 use walk::{MAX_FRAME_BYTES, MAX_FRAMES, ReturnAddress, StackCopy, StackWalker, WalkEnd, is_root};
 
@@ -266,8 +266,8 @@ impl<'b, 'f> Unwinder<'b, 'f> {
     pub(super) fn find_root(&mut self, addresses: [u64; 2], space: &AddressSpace) -> StackRoot {
         let [root, callee] = addresses;
         match self.walker.go_info(space, root).and_then(|go| go.special) {
-            Some(Special::Goexit) => StackRoot::Goroutine { entry: self.function_start(callee, space) },
-            Some(Special::Morestack) => StackRoot::StackGrowth,
+            Some(SpecialFunction::Goexit) => StackRoot::Goroutine { entry: self.function_start(callee, space) },
+            Some(SpecialFunction::Morestack) => StackRoot::StackGrowth,
             _ => StackRoot::Other,
         }
     }
@@ -338,11 +338,11 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         for (at, ReturnAddress { slot, address: caller }) in callers.iter().copied().enumerate() {
             match self.walker.go_info(space, address).and_then(|go| go.special) {
                 // copystack saves its first argument, the goroutine, above its return address (abi-internal.md).
-                Some(Special::Copystack) if at > 0 => {
+                Some(SpecialFunction::Copystack) if at > 0 => {
                     words.extend(slot.checked_add(8).and_then(|saved| copy.word(saved)));
                     break;
                 }
-                Some(Special::Newstack) => {
+                Some(SpecialFunction::Newstack) => {
                     words.extend((low..slot).step_by(8).map_while(|slot| copy.word(slot)));
                     break;
                 }

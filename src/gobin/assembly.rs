@@ -1,12 +1,12 @@
-//! The hand-written assembly of a Go program that may use the frame pointer register for other values.
+//! The hand-written assembly of a Go program that can use the frame pointer register for other values.
 
 use std::ops::Range;
 
 use super::function::Function;
 use super::pclntab::Pclntab;
 
-/// Hand-written assembly whose callers the kernel may not find: while a function has another value in the frame pointer
-/// register, the callers can be read from the stack only.
+/// Hand-written assembly that can use the frame pointer register for other values. While the register has such a value,
+/// the kernel does not find the function's callers; only a stack copy shows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assembly {
     /// Addresses of all functions in Go's function table.
@@ -17,9 +17,9 @@ pub struct Assembly {
     pub largest_frame: u32,
 }
 
-/// Packages whose assembly keeps the frame pointer: the runtime and the packages that it is made of. The runtime itself
-/// unwinds by frame pointers (`src/runtime/tracestack.go`).
-const KEEPING: [&str; 8] = [
+/// Packages whose assembly does not change the frame pointer register: the runtime and the packages that it imports. The
+/// runtime itself unwinds by frame pointers (`src/runtime/tracestack.go`).
+const FRAME_POINTER_PACKAGES: [&str; 8] = [
     "internal/bytealg",
     "internal/chacha8rand",
     "internal/cpu",
@@ -48,10 +48,12 @@ impl Assembly {
     }
 }
 
-/// Whether a function's source is in one of [`KEEPING`]. Without `-trimpath`, the standard library is below `src`.
+/// Whether a function's source is in one of [`FRAME_POINTER_PACKAGES`]. Without `-trimpath`, the standard library is below `src`.
 fn keeps_frame_pointer(function: &Function<'_, '_>) -> bool {
     let file = function.first_file().and_then(|file| std::str::from_utf8(file).ok()).unwrap_or_default();
     let file = file.rsplit_once("/src/").map_or(file, |(_, file)| file);
     let package = file.rsplit_once('/').map_or("", |(package, _)| package);
-    KEEPING.contains(&package) || package.starts_with("runtime/") || package.starts_with("internal/runtime/")
+    FRAME_POINTER_PACKAGES.contains(&package)
+        || package.starts_with("runtime/")
+        || package.starts_with("internal/runtime/")
 }

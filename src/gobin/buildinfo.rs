@@ -7,7 +7,7 @@ use super::error::BuildInfoAbsence;
 use crate::bytes::Cursor;
 
 const MAGIC: &[u8] = b"\xff Go buildinf:";
-/// The strings follow the header (since Go 1.18). Before, the header has pointers to them.
+/// Flag: the strings follow the header (since Go 1.18). Older headers have pointers to the strings.
 const FLAG_INLINE: u8 = 2;
 const FLAGS_OFFSET: usize = 15;
 const POINTERS_OFFSET: usize = 16;
@@ -18,13 +18,13 @@ const MARKER_SIZE: usize = 16;
 /// The build info.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BuildInfo {
-    /// The same as `runtime.Version()`, for example `go1.26.8` or `go1.25.1 X:nogreenteagc`.
+    /// The value of `runtime.Version()`, for example `go1.26.8` or `go1.25.1 X:nogreenteagc`.
     pub go_version: String,
     /// Import path of the main package. Empty if the program was not built by the go command.
     pub path: String,
     /// The module of the main package.
     pub module: Option<Module>,
-    /// The modules of the other packages, after replacements.
+    /// The modules that the program depends on, after replacements (`replace` in go.mod).
     pub deps: Vec<Module>,
     /// Build settings (key and value) in the order of the file: `-gcflags`, `CGO_ENABLED`, `GOARCH`, `vcs.revision`, ...
     pub settings: Vec<(String, String)>,
@@ -35,7 +35,7 @@ pub struct BuildInfo {
 pub struct Module {
     /// Path by which packages import the module.
     pub import_path: String,
-    /// The same, or the path of the module or directory that replaces it (`replace` in go.mod).
+    /// Path of the module or directory that replaces the module (`replace` in go.mod), else the import path.
     pub path: String,
     /// `v1.2.3`, `(devel)`, or empty.
     pub version: String,
@@ -52,7 +52,7 @@ impl Module {
 
 impl BuildInfo {
     /// Import paths of the modules whose code the user writes: the main module and all local ones.
-    pub fn own_modules(&self) -> impl Iterator<Item = &str> {
+    pub fn user_modules(&self) -> impl Iterator<Item = &str> {
         let local = self.deps.iter().filter(|module| module.is_local());
         self.module.iter().chain(local).map(|module| module.import_path.as_str())
     }
@@ -67,7 +67,7 @@ impl BuildInfo {
             return Self::read(elf, section.bytes);
         }
         let candidates = elf
-            .data_places(|word| MAGIC.starts_with(word))
+            .find_in_data(|word| MAGIC.starts_with(word))
             .filter(|(address, bytes)| address.is_multiple_of(16) && bytes.starts_with(MAGIC));
         let mut absence = BuildInfoAbsence::NotFound;
         for (_, bytes) in candidates.take(16) {
@@ -102,7 +102,7 @@ impl BuildInfo {
         Some(info)
     }
 
-    /// Reads a line of the module text. Ignores unknown lines, which newer Go releases may add.
+    /// Reads a line of the module text. Ignores unknown lines, which newer Go releases can add.
     fn read_line(&mut self, line: &str) {
         let (kind, rest) = line.split_once('\t').unwrap_or((line, ""));
         let module = || {
@@ -143,14 +143,14 @@ fn pointed_strings<'a>(elf: &Elf<'a>, bytes: &[u8]) -> Option<[&'a [u8]; 2]> {
     let mut cursor = Cursor::from_offset(bytes, POINTERS_OFFSET)?;
     let mut text = || {
         let [address, length] = elf.words(format.word(&mut cursor)?)?;
-        elf.at(address)?.get(..usize::try_from(length).ok()?)
+        elf.bytes_from(address)?.get(..usize::try_from(length).ok()?)
     };
     let version = text()?;
     // Without modules, the second string is a variable without bytes in the file.
     Some([version, text().unwrap_or_default()])
 }
 
-/// Parses `key=value`; each of the two may be a quoted Go string.
+/// Parses `key=value`. Key and value can be quoted Go strings.
 fn setting(text: &str) -> Option<(String, String)> {
     let (key, rest) = if text.starts_with(['"', '`']) { unquote(text)? } else { unquoted(text, '=') };
     let value = rest.strip_prefix('=')?;
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(info.module.as_ref().unwrap().version, "(devel)");
         let deps: Vec<_> = info.deps.iter().map(|dep| (dep.path.as_str(), dep.version.as_str())).collect();
         assert_eq!(deps, [("a.b/c", "v1.2.3"), ("../local", "")]);
-        assert_eq!(info.own_modules().collect::<Vec<_>>(), ["example.com/app", "d.e/f"]);
+        assert_eq!(info.user_modules().collect::<Vec<_>>(), ["example.com/app", "d.e/f"]);
         assert_eq!(info.setting("-gcflags"), Some("all=-N -l"));
         assert_eq!(info.setting("odd key"), Some("raw \\n"));
         assert_eq!(info.settings.len(), 3);

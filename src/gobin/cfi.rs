@@ -1,8 +1,8 @@
-//! Call frame information for unwinding C code. `.eh_frame`, which compilers write for exceptions, holds for every
-//! instruction the locations of the caller's registers (Linux Standard Base, Core, 10.6; DWARF 5, 6.4).
+//! Call frame information for unwinding C code. Compilers write `.eh_frame` for exceptions. For every instruction, the
+//! section says where the caller's registers are saved (Linux Standard Base, Core, 10.6; DWARF 5, 6.4).
 //!
 //! gimli parses the section. No guesses: an entry that is not fully understood has no result. Expressions are not
-//! evaluated, because they may loop; only the few forms that compilers and linkers write are recognised.
+//! evaluated, because they can loop; only the few forms that compilers and linkers write are recognised.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -25,24 +25,24 @@ pub enum NativeUnwind {
         /// The canonical frame address: the stack pointer after the function has returned.
         cfa: Cfa,
         /// The caller's frame pointer, `rbp`.
-        frame_pointer: Saved,
+        frame_pointer: SavedRegister,
         /// The caller's `r14`, which holds the running goroutine in Go code (abi-internal.md).
-        goroutine: Saved,
+        goroutine: SavedRegister,
     },
 }
 
-/// Rule for a canonical frame address: `base + offset`, or `*(base + offset) + loaded`.
+/// Rule for a canonical frame address: `base + offset`, or `*(base + offset) + after_load`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cfa {
-    /// The register.
+    /// The register to which `offset` is added.
     pub base: CfaBase,
-    /// Bytes that are added to the register.
+    /// Bytes that are added to the value of `base`.
     pub offset: i32,
-    /// If present, the word at `base + offset` is loaded, and these bytes are added to it.
-    pub loaded: Option<i32>,
+    /// If present, the address is the word in memory at `base + offset`, plus these bytes.
+    pub after_load: Option<i32>,
 }
 
-/// The register that a canonical frame address is computed from.
+/// The register from which a canonical frame address is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CfaBase {
     /// `rsp`.
@@ -53,45 +53,44 @@ pub enum CfaBase {
 
 /// The location of the caller's value of a register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Saved {
+pub enum SavedRegister {
     /// The register still holds the value.
     Same,
     /// In memory, at this (negative) offset in bytes from the canonical frame address.
     AtCfa(i32),
     /// In memory, at this offset in bytes from the function's own frame pointer.
     AtFramePointer(i32),
-    /// Unknown.
+    /// The caller's value is unknown.
     Lost,
 }
 
-/// Maximum bytes of a frame description entry (FDE). The largest in gcc itself has 20 KB.
-const MAX_FDE_SIZE: usize = 1 << 16;
+/// Maximum size of a frame description entry (FDE). The largest FDE in gcc has 20 KB.
+const MAX_FDE_BYTES: usize = 1 << 16;
 
-/// Maximum bytes of a common information entry (CIE). Usual sizes are 20 to 40.
-const MAX_CIE_SIZE: usize = 1 << 8;
+/// Maximum size of a common information entry (CIE). The usual size is 20 to 40 bytes.
+const MAX_CIE_BYTES: usize = 1 << 8;
 
-/// Maximum bytes of entries that are read for all addresses of a file. A function has about 50 bytes; only a hostile file
-/// needs more.
-const READ_BUDGET: usize = 1 << 26;
+/// Maximum number of bytes of entries that are read for all addresses of a file together. The entry of a function has
+/// about 50 bytes. Only a hostile file exceeds the limit.
+const READ_BUDGET_BYTES: usize = 1 << 26;
 
-/// Maximum operations of an expression. The longest known expression has 9.
+/// Maximum number of operations of an expression. The longest known expression has 9.
 const MAX_OPERATIONS: usize = 9;
 
 type Bytes<'a> = EndianSlice<'a, LittleEndian>;
 
-/// The call frame information of a file.
 #[derive(Debug)]
 pub(super) struct CallFrames<'a> {
     section: EhFrame<Bytes<'a>>,
     bases: BaseAddresses,
-    /// First address of each function, and the offset of its FDE.
+    /// First address of each function, and the offset of its FDE in the section.
     functions: Vec<(u64, usize)>,
-    /// The unused part of [`READ_BUDGET`].
+    /// Bytes of [`READ_BUDGET_BYTES`] that are still allowed.
     budget: AtomicUsize,
 }
 
 impl<'a> CallFrames<'a> {
-    /// Reads the section. `None` if the file has no `.eh_frame`, or is for a machine other than x86-64.
+    /// Reads `.eh_frame`. `None` if the file has no such section, or is for a machine other than x86-64.
     pub(super) fn read(elf: &Elf<'a>) -> Option<Self> {
         let format = elf.format();
         if elf.machine() != elf::EM_X86_64 || format.big_endian || format.pointer_size != 8 {
@@ -102,8 +101,8 @@ impl<'a> CallFrames<'a> {
         section.set_address_size(8);
         let text = elf.section(b".text").map_or(0, |text| text.address);
         let bases = BaseAddresses::default().set_eh_frame(found.address).set_text(text);
-        let mut frames = Self { section, bases, functions: Vec::new(), budget: AtomicUsize::new(READ_BUDGET) };
-        // `.eh_frame_hdr` has the same list, but it would have to be checked.
+        let mut frames = Self { section, bases, functions: Vec::new(), budget: AtomicUsize::new(READ_BUDGET_BYTES) };
+        // `.eh_frame_hdr` has the same list, but goflame would have to check the list against `.eh_frame`.
         frames.functions = frames.list_functions();
         Some(frames)
     }
@@ -122,7 +121,7 @@ impl<'a> CallFrames<'a> {
                     Ok(cie)
                 }
             });
-            // Linkers keep the FDEs of functions that they dropped; their length is 0.
+            // Linkers keep the FDEs of removed functions. The length of such an FDE is 0.
             if let Ok(fde) = fde
                 && fde.len() > 0
             {
@@ -136,23 +135,23 @@ impl<'a> CallFrames<'a> {
     fn read_cie(&self, offset: EhFrameOffset) -> gimli::Result<CommonInformationEntry<Bytes<'a>>> {
         let length = self.section.reader().slice().get(offset.0..).and_then(|rest| rest.first_chunk());
         match length.map(|length| usize::try_from(u32::from_le_bytes(*length))) {
-            Some(Ok(length)) if length <= MAX_CIE_SIZE => self.section.cie_from_offset(&self.bases, offset),
+            Some(Ok(length)) if length <= MAX_CIE_BYTES => self.section.cie_from_offset(&self.bases, offset),
             _ => Err(gimli::Error::NoUnwindInfoForAddress),
         }
     }
 
     /// The unwind rule for the frame of the function at an address.
-    pub(super) fn at(&self, address: u64) -> Option<NativeUnwind> {
+    pub(super) fn rule_at(&self, address: u64) -> Option<NativeUnwind> {
         let last = self.functions.partition_point(|(start, _)| *start <= address).checked_sub(1)?;
         let offset = EhFrameOffset(self.functions.get(last)?.1);
         let fde = self.section.fde_from_offset(&self.bases, offset, |_, _, offset| self.read_cie(offset)).ok()?;
         let cie = fde.cie();
-        // No result for a signal trampoline: the frame above it was interrupted at any instruction, even the first of a
-        // function, so its address must not be treated as a return address.
+        // No result for a signal trampoline: its caller was interrupted at any instruction, even the first of a function, so
+        // the caller's address must not be treated as a return address.
         if !fde.contains(address)
             || fde.is_signal_trampoline()
             || cie.return_address_register() != X86_64::RA
-            || fde.entry_len() > MAX_FDE_SIZE
+            || fde.entry_len() > MAX_FDE_BYTES
         {
             return None;
         }
@@ -168,22 +167,22 @@ impl<'a> CallFrames<'a> {
         let encoding = cie.encoding();
         let cfa = match row.cfa() {
             CfaRule::RegisterAndOffset { register, offset } => {
-                Cfa { base: CfaBase::from_register(*register)?, offset: i32::try_from(*offset).ok()?, loaded: None }
+                Cfa { base: CfaBase::from_register(*register)?, offset: i32::try_from(*offset).ok()?, after_load: None }
             }
             CfaRule::Expression(expression) => recognise_cfa(&self.operations(*expression, encoding)?, address)?,
         };
-        let saved = |register| self.saved(row, register, encoding).unwrap_or(Saved::Lost);
+        let saved = |register| self.saved(row, register, encoding).unwrap_or(SavedRegister::Lost);
         Some(NativeUnwind::Frame { cfa, frame_pointer: saved(X86_64::RBP), goroutine: saved(X86_64::R14) })
     }
 
-    /// The location of a callee-saved register.
-    fn saved(&self, row: &UnwindTableRow<usize>, register: Register, encoding: Encoding) -> Option<Saved> {
+    /// The location of a callee-saved register's old value.
+    fn saved(&self, row: &UnwindTableRow<usize>, register: Register, encoding: Encoding) -> Option<SavedRegister> {
         match row.register(register) {
-            None | Some(RegisterRule::SameValue) => Some(Saved::Same),
-            Some(RegisterRule::Offset(offset)) => i32::try_from(offset).ok().map(Saved::AtCfa),
+            None | Some(RegisterRule::SameValue) => Some(SavedRegister::Same),
+            Some(RegisterRule::Offset(offset)) => i32::try_from(offset).ok().map(SavedRegister::AtCfa),
             Some(RegisterRule::Expression(expression)) => match self.operations(expression, encoding)?[..] {
                 [Operation::RegisterOffset { register: X86_64::RBP, offset, .. }] => {
-                    i32::try_from(offset).ok().map(Saved::AtFramePointer)
+                    i32::try_from(offset).ok().map(SavedRegister::AtFramePointer)
                 }
                 _ => None,
             },
@@ -235,15 +234,17 @@ fn recognise_cfa(operations: &[Operation<Bytes<'_>>], address: u64) -> Option<Cf
         ] => {
             let pushed_bytes = if address & 15 >= pushed { 8 } else { 0 };
             let offset = i32::try_from(offset.checked_add(pushed_bytes)?).ok()?;
-            Some(Cfa { base: CfaBase::StackPointer, offset, loaded: None })
+            Some(Cfa { base: CfaBase::StackPointer, offset, after_load: None })
         }
         // Written by compilers for functions that align their stack, and in assembly that saves the old stack pointer.
-        [RegisterOffset { register, offset, .. }, Deref { space: false, size: 8, .. }] => {
-            Some(Cfa { base: CfaBase::from_register(register)?, offset: i32::try_from(offset).ok()?, loaded: Some(0) })
-        }
+        [RegisterOffset { register, offset, .. }, Deref { space: false, size: 8, .. }] => Some(Cfa {
+            base: CfaBase::from_register(register)?,
+            offset: i32::try_from(offset).ok()?,
+            after_load: Some(0),
+        }),
         [RegisterOffset { register, offset, .. }, Deref { space: false, size: 8, .. }, PlusConstant { value }] => {
-            let loaded = Some(i32::try_from(value).ok()?);
-            Some(Cfa { base: CfaBase::from_register(register)?, offset: i32::try_from(offset).ok()?, loaded })
+            let after_load = Some(i32::try_from(value).ok()?);
+            Some(Cfa { base: CfaBase::from_register(register)?, offset: i32::try_from(offset).ok()?, after_load })
         }
         _ => None,
     }

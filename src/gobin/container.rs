@@ -21,12 +21,12 @@ use super::format::NumberFormat;
 /// Linux loads at most 64 KiB of program headers (`load_elf_phdrs` in `fs/binfmt_elf.c`). The limit keeps searches short.
 const MAX_PROGRAM_HEADERS: usize = 0x1_0000 / size_of::<elf::ProgramHeader64<Endianness>>();
 
-/// Maximum number of symbols of a table, and of relocations. The largest programs have about 5 million; a sparse file
+/// Maximum number of symbols of a table, and of relocations. The largest programs have about 5 million. A sparse file
 /// can claim any number.
 const MAX_SYMBOLS: usize = 1 << 23;
 
-/// Maximum length of a symbol's name in bytes: names may overlap, and each could be as long as the file.
-const MAX_NAME_LENGTH: usize = 1 << 14;
+/// Maximum length of a symbol's name. In a hostile file, names can overlap, and each can be as long as the file.
+const MAX_NAME_BYTES: usize = 1 << 14;
 
 /// Maximum number of notes. Real files have fewer than 20.
 const MAX_NOTES: usize = 1 << 10;
@@ -42,18 +42,18 @@ pub struct Segment {
     pub address: u64,
     /// File offset of the first byte.
     pub offset: u64,
-    /// Bytes in the file. Memory after them is zero-filled.
+    /// Number of bytes in the file. The rest of the segment in memory is zero-filled.
     pub file_size: u64,
-    /// Mapped executable.
+    /// Whether the segment is mapped executable.
     pub executable: bool,
-    /// Mapped writable.
+    /// Whether the segment is mapped writable.
     pub writable: bool,
 }
 
 impl Segment {
-    /// Whether the file holds the byte at this address.
+    /// Whether the file contains the byte at this address.
     pub fn contains(&self, address: u64) -> bool {
-        address.checked_sub(self.address).is_some_and(|into| into < self.file_size)
+        address.checked_sub(self.address).is_some_and(|offset| offset < self.file_size)
     }
 }
 
@@ -65,7 +65,13 @@ pub(super) struct ElfSection<'a> {
     pub(super) compressed: bool,
 }
 
-/// An ELF symbol.
+/// A relocation that sets a word to the load address plus `addend`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RelativeRelocation {
+    pub(super) word_address: u64,
+    pub(super) addend: u64,
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Symbol {
     pub(super) address: u64,
@@ -92,32 +98,32 @@ impl<'a> SymbolList<'a> {
     }
 }
 
-/// The name at an offset of a string table, which ends with a zero byte. Empty when it does not end in the table.
+/// The zero-terminated name at an offset of a string table. Empty if the zero byte is missing.
 fn name_at(names: &[u8], offset: u32) -> &[u8] {
     let rest = usize::try_from(offset).ok().and_then(|offset| names.get(offset..)).unwrap_or_default();
-    match rest.get(..MAX_NAME_LENGTH) {
+    match rest.get(..MAX_NAME_BYTES) {
         Some(beginning) => CStr::from_bytes_until_nul(beginning).map_or(beginning, CStr::to_bytes),
         None => CStr::from_bytes_until_nul(rest).map(CStr::to_bytes).unwrap_or_default(),
     }
 }
 
-/// An ELF file of either class.
+/// An ELF file of 32 or 64 bits.
 #[derive(Debug)]
 pub(super) enum Container<'a> {
-    Bits32(Typed<'a, FileHeader32<Endianness>>),
-    Bits64(Typed<'a, FileHeader64<Endianness>>),
+    Bits32(ElfOfClass<'a, FileHeader32<Endianness>>),
+    Bits64(ElfOfClass<'a, FileHeader64<Endianness>>),
 }
 
-/// Evaluates the same expression for either class.
-macro_rules! ask {
-    ($container:expr, $typed:ident => $answer:expr) => {
+/// Evaluates the same expression for a 32-bit or a 64-bit file.
+macro_rules! match_class {
+    ($container:expr, $typed:ident => $value:expr) => {
         match $container {
-            Container::Bits32($typed) => $answer,
-            Container::Bits64($typed) => $answer,
+            Container::Bits32($typed) => $value,
+            Container::Bits64($typed) => $value,
         }
     };
 }
-pub(super) use ask;
+pub(super) use match_class;
 
 impl<'a> Container<'a> {
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
@@ -128,22 +134,22 @@ impl<'a> Container<'a> {
             return Err(Error::NotElf);
         }
         match bytes.get(4) {
-            Some(1) => Typed::parse(bytes).map(Self::Bits32),
-            Some(2) => Typed::parse(bytes).map(Self::Bits64),
+            Some(1) => ElfOfClass::parse(bytes).map(Self::Bits32),
+            Some(2) => ElfOfClass::parse(bytes).map(Self::Bits64),
             Some(_) => Err(Error::Unsupported("an ELF file of an unknown class")),
             None => Err(Error::Truncated("file header")),
         }
     }
 
     pub(super) fn format(&self) -> NumberFormat {
-        let big_endian = ask!(self, typed => typed.endian == Endianness::Big);
+        let big_endian = match_class!(self, typed => typed.endian == Endianness::Big);
         NumberFormat { big_endian, pointer_size: if matches!(self, Self::Bits32(_)) { 4 } else { 8 } }
     }
 }
 
-/// An ELF file of one class, `H`.
+/// An ELF file of the class (32 or 64 bits) that `H` selects.
 #[derive(Debug)]
-pub(super) struct Typed<'a, H: FileHeader<Endian = Endianness>> {
+pub(super) struct ElfOfClass<'a, H: FileHeader<Endian = Endianness>> {
     bytes: &'a [u8],
     endian: Endianness,
     header: &'a H,
@@ -152,7 +158,7 @@ pub(super) struct Typed<'a, H: FileHeader<Endian = Endianness>> {
     section_names: &'a [u8],
 }
 
-impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
+impl<'a, H: FileHeader<Endian = Endianness>> ElfOfClass<'a, H> {
     fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         let header = H::parse(bytes).map_err(|_| Error::Truncated("file header"))?;
         let endian = header.endian().map_err(|_| Error::Truncated("file header"))?;
@@ -194,7 +200,7 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
 
     /// See [`Elf::is_pie`](super::elf::Elf::is_pie).
     pub(super) fn is_pie(&self) -> bool {
-        let flagged = || {
+        let has_pie_flag = || {
             let dynamic =
                 self.program_headers.iter().find_map(|header| header.dynamic(self.endian, self.bytes).ok()?);
             let entries = dynamic.into_iter().flatten();
@@ -203,8 +209,8 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
                 entry.d_tag(self.endian) == elf::DT_FLAGS_1 && value & elf::DF_1_PIE.0 != 0
             })
         };
-        let interpreted = || self.program_headers.iter().any(|header| header.p_type(self.endian) == elf::PT_INTERP);
-        self.header.e_type(self.endian) == elf::ET_DYN && (interpreted() || flagged())
+        let has_interpreter = || self.program_headers.iter().any(|header| header.p_type(self.endian) == elf::PT_INTERP);
+        self.header.e_type(self.endian) == elf::ET_DYN && (has_interpreter() || has_pie_flag())
     }
 
     /// The GNU build id in hexadecimal, from the section or from note segments.
@@ -213,7 +219,7 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
         let of_section = section.and_then(|header| header.notes(self.endian, self.bytes).ok()?);
         let of_segments =
             self.program_headers.iter().filter_map(|header| header.notes(self.endian, self.bytes).ok()?);
-        // Real files have two or three note areas. The limits bound the time that many overlapping ones would take.
+        // Real files have two or three note areas. The limits bound the time for a hostile file with many overlapping areas.
         let notes = of_section.into_iter().chain(of_segments).take(8).flatten().flatten().take(MAX_NOTES);
         let mut ids =
             notes.filter(|note| note.name() == elf::ELF_NOTE_GNU && note.n_type(self.endian) == elf::NT_GNU_BUILD_ID);
@@ -222,12 +228,12 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
     }
 
     /// The first section header with this name. The comparison stops at the first different byte, because a hostile
-    /// file may have many sections with names as long as the file.
+    /// file can have many sections with names as long as the file.
     fn header_named(&self, name: &[u8]) -> Option<&'a H::SectionHeader> {
         let is_named = |header: &&H::SectionHeader| {
             let start = usize::try_from(header.sh_name(self.endian)).ok();
-            let own = start.and_then(|start| self.section_names.get(start..)?.strip_prefix(name));
-            own.is_some_and(|rest| rest.first() == Some(&0))
+            let rest = start.and_then(|start| self.section_names.get(start..)?.strip_prefix(name));
+            rest.is_some_and(|rest| rest.first() == Some(&0))
         };
         self.sections.iter().find(is_named)
     }
@@ -256,13 +262,11 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
         decompress(format, stream, compression.ch_size(self.endian).into(), max_size)
     }
 
-    /// Whether the file has a symbol table of this kind that is not empty.
     pub(super) fn has_symbols(&self, kind: elf::SectionType) -> bool {
         self.sections.symbols(self.endian, self.bytes, kind).is_ok_and(|table| !table.is_empty())
     }
 
-    /// The symbols of the first table of this kind for which `wanted` is true. `wanted` gets the symbol and its name.
-    /// Empty if the table is missing or damaged.
+    /// See [`Elf::symbols`](super::elf::Elf::symbols).
     pub(super) fn symbols(
         &self,
         kind: elf::SectionType,
@@ -291,7 +295,7 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
     }
 
     /// See [`Elf::relative_relocations`](super::elf::Elf::relative_relocations).
-    pub(super) fn relocations(&self, kind: elf::RelocationType) -> impl Iterator<Item = (u64, u64)> {
+    pub(super) fn relocations(&self, kind: elf::RelocationType) -> impl Iterator<Item = RelativeRelocation> {
         // External linkers write `.rela.dyn`, Go's linker writes `.rela`. The look-up is by name, so that hostile
         // headers cannot list one table many times.
         let tables = [&b".rela.dyn"[..], b".rela"]
@@ -300,15 +304,18 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
         tables.flat_map(|(entries, _)| entries).take(MAX_SYMBOLS).filter_map(move |entry| {
             let addend: i64 = entry.r_addend(self.endian).into();
             let is_relative = entry.r_type(self.endian, false) == kind;
-            is_relative.then(|| (entry.r_offset(self.endian).into(), addend.cast_unsigned()))
+            is_relative.then(|| RelativeRelocation {
+                word_address: entry.r_offset(self.endian).into(),
+                addend: addend.cast_unsigned(),
+            })
         })
     }
 }
 
 /// Decompresses `stream` to `size` bytes. `None` if `size` is more than `max_size`.
 fn decompress(format: CompressionFormat, stream: &[u8], size: u64, max_size: u64) -> Option<Cow<'_, [u8]>> {
-    let most = u64::try_from(stream.len()).ok()?.saturating_mul(MAX_COMPRESSION_RATIO);
-    if size > most.min(max_size) {
+    let plausible = u64::try_from(stream.len()).ok()?.saturating_mul(MAX_COMPRESSION_RATIO);
+    if size > plausible.min(max_size) {
         return None;
     }
     CompressedData { format, data: stream, uncompressed_size: size }.decompress().ok()

@@ -26,28 +26,26 @@ const SECTIONS: [SectionId; 10] = [
     SectionId::DebugStrOffsets,
 ];
 
-/// Maximum number of compilation units in a file. addr2line keeps about 700 bytes for each unit, but a unit may take
-/// only 13 bytes of the file. The largest programs have about 50,000 units.
+/// Maximum number of compilation units in a file. addr2line needs about 700 bytes of memory for each unit, but a unit can
+/// be as small as 13 bytes in the file. The largest programs have about 50,000 units.
 const MAX_UNITS: usize = 1 << 17;
 
-/// The debug information of a file.
 pub(super) struct DebugInfo<'a> {
-    /// addr2line's parser. It caches what it parses and cannot be shared by threads, so a mutex serves one look-up at a
-    /// time.
+    /// addr2line's parser, with a cache. Not thread-safe, so the mutex allows one look-up at a time.
     context: Mutex<Context<'a>>,
 }
 
 enum Context<'a> {
     /// No section is compressed: all are borrowed from the file.
     InPlace(addr2line::Context<EndianSlice<'a, RunTimeEndian>>),
-    /// At least one section is compressed: all are owned.
+    /// At least one section is compressed: all are copied to memory.
     Unpacked(addr2line::Context<EndianArcSlice<RunTimeEndian>>),
 }
 
-/// A function at an address, or an inlined call of one.
+/// A function at an address, or a function that is inlined there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct DebugFrame {
-    /// The linker's name, or the name in the source if there is no linker's name. `None` if only the line is known.
+    /// The linker's name, else the name in the source. `None` if only the line is known.
     pub(super) name: Option<String>,
     pub(super) file: Option<String>,
     /// The line number, from 1. 0 if unknown.
@@ -65,15 +63,15 @@ impl<'a> DebugInfo<'a> {
         let endian = if elf.format().big_endian { RunTimeEndian::Big } else { RunTimeEndian::Little };
         let mut contents = elf.debug_contents(SECTIONS.map(SectionId::name));
         let in_place = contents.iter().all(|section| matches!(section, Cow::Borrowed(_)));
-        let mut of = |id: SectionId| {
-            let at = SECTIONS.iter().position(|wanted| *wanted == id);
-            at.and_then(|at| contents.get_mut(at)).map(mem::take).unwrap_or_default()
+        let mut take_section = |id: SectionId| {
+            let index = SECTIONS.iter().position(|wanted| *wanted == id);
+            index.and_then(|index| contents.get_mut(index)).map(mem::take).unwrap_or_default()
         };
         let context = if in_place {
             let borrowed = |bytes: Cow<'a, [u8]>| if let Cow::Borrowed(bytes) = bytes { bytes } else { &[] };
-            Context::InPlace(context(|id| EndianSlice::new(borrowed(of(id)), endian))?)
+            Context::InPlace(parse_context(|id| EndianSlice::new(borrowed(take_section(id)), endian))?)
         } else {
-            Context::Unpacked(context(|id| EndianArcSlice::new(Arc::from(of(id)), endian))?)
+            Context::Unpacked(parse_context(|id| EndianArcSlice::new(Arc::from(take_section(id)), endian))?)
         };
         Some(Self { context: Mutex::new(context) })
     }
@@ -91,14 +89,14 @@ impl<'a> DebugInfo<'a> {
     }
 }
 
-fn context<R: Reader>(mut section: impl FnMut(SectionId) -> R) -> Option<addr2line::Context<R>> {
+fn parse_context<R: Reader>(mut section: impl FnMut(SectionId) -> R) -> Option<addr2line::Context<R>> {
     let mut dwarf = gimli::Dwarf::load(|id| Ok::<_, gimli::Error>(section(id))).ok()?;
     let mut units = dwarf.units();
     let mut count = 0..MAX_UNITS;
     while units.next().ok()?.is_some() {
         count.next()?;
     }
-    // Parses abbreviations that several units share only once.
+    // Abbreviations that several units share are parsed only once.
     dwarf.populate_abbreviations_cache(AbbreviationsCacheStrategy::Duplicates);
     addr2line::Context::from_dwarf(dwarf).ok()
 }
@@ -110,12 +108,12 @@ fn frames<R: Reader>(context: &addr2line::Context<R>, address: u64) -> Vec<Debug
         if frames.len() == MAX_FRAMES {
             return Vec::new();
         }
-        let place = frame.location;
+        let location = frame.location;
         let name = frame.function.as_ref().and_then(|function| function.raw_name().ok()).map(demangle);
         frames.push(DebugFrame {
             name: name.map(Cow::into_owned).filter(|name| !name.is_empty()),
-            file: place.as_ref().and_then(|place| place.file).map(str::to_owned),
-            line: place.as_ref().and_then(|place| place.line).unwrap_or_default(),
+            file: location.as_ref().and_then(|location| location.file).map(str::to_owned),
+            line: location.as_ref().and_then(|location| location.line).unwrap_or_default(),
             is_go: frame.function.is_some_and(|function| function.language == Some(gimli::DW_LANG_Go)),
         });
     }
@@ -130,6 +128,6 @@ impl std::fmt::Debug for DebugInfo<'_> {
 
 /// Demangles a linker's name of C++ or Rust. Returns any other name unchanged.
 pub(super) fn demangle(name: Cow<'_, str>) -> Cow<'_, str> {
-    // A name without this prefix may still be a mangled C++ type: `f` is `float`.
+    // Without this check, the C function `f` would be shown as the C++ type `float`.
     if name.starts_with("_Z") || name.starts_with("_R") { addr2line::demangle_auto(name, None) } else { name }
 }

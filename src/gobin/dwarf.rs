@@ -36,8 +36,8 @@ impl DwarfFacts {
     }
 }
 
-/// Bytes of a unit up to its version: 12 bytes of length in the 64-bit form, 2 bytes of version.
-const UNIT_START: usize = 14;
+/// Size in bytes of the beginning of a unit in 64-bit DWARF: its length (12 bytes) and its version (2 bytes).
+const UNIT_START_SIZE: usize = 14;
 
 /// The version in the header of the unit at the start of `bytes`.
 fn version(format: NumberFormat, bytes: impl AsRef<[u8]>) -> Option<u16> {
@@ -49,16 +49,15 @@ fn version(format: NumberFormat, bytes: impl AsRef<[u8]>) -> Option<u16> {
 }
 
 /// The first decompressed bytes of a `SHF_COMPRESSED` section (`Elf64_Chdr` or `Elf32_Chdr`, then a zlib stream).
-fn inflate_elf(format: NumberFormat, bytes: &[u8]) -> Option<[u8; UNIT_START]> {
+fn inflate_elf(format: NumberFormat, bytes: &[u8]) -> Option<[u8; UNIT_START_SIZE]> {
     let mut cursor = Cursor::new(bytes);
     let kind = format.u32(&mut cursor)?;
     cursor.skip(if format.pointer_size == 8 { 20 } else { 8 })?;
     if kind == elf::ELFCOMPRESS_ZLIB.0 { inflate(cursor.unread()) } else { None }
 }
 
-/// The first decompressed bytes of a zlib stream.
-fn inflate(stream: &[u8]) -> Option<[u8; UNIT_START]> {
-    let mut start = [0; UNIT_START];
+fn inflate(stream: &[u8]) -> Option<[u8; UNIT_START_SIZE]> {
+    let mut start = [0; UNIT_START_SIZE];
     flate2::read::ZlibDecoder::new(stream).read_exact(&mut start).ok()?;
     Some(start)
 }
@@ -68,7 +67,7 @@ mod tests {
     use super::{NumberFormat, version};
 
     #[test]
-    fn the_version_follows_either_form_of_the_length() {
+    fn the_version_is_read_after_a_32_bit_or_64_bit_length() {
         let little = NumberFormat { big_endian: false, pointer_size: 8 };
         let big = NumberFormat { big_endian: true, pointer_size: 4 };
         assert_eq!(version(little, [9, 0, 0, 0, 5, 0]), Some(5));

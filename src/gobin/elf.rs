@@ -4,24 +4,26 @@ use std::borrow::Cow;
 
 use object::elf;
 
-use super::container::{Container, ElfSection, Segment, Symbol, SymbolList, ask, decompress_old};
+use super::container::{
+    Container, ElfSection, RelativeRelocation, Segment, Symbol, SymbolList, decompress_old, match_class,
+};
 use super::error::Error;
 use super::format::NumberFormat;
 use crate::bytes::Cursor;
 
-/// Maximum number of bytes of the data segments that are searched for structures without a section of their own. In Go
-/// programs, these structures are in the first 100 MB. A sparse file may have terabytes.
-const MAX_SEARCHED: usize = 256 << 20;
+/// Maximum number of bytes of the data segments that are searched for structures that have no section. In Go programs,
+/// these structures are in the first 100 MB. A sparse file can have terabytes.
+const MAX_SEARCHED_BYTES: usize = 256 << 20;
 
-/// Total size in bytes that the debug sections of any file may unpack to.
-const ALWAYS_UNPACKED: u64 = 64 << 20;
+/// Total size in bytes to which the debug sections of any file are allowed to unpack, even of a tiny file.
+const MIN_UNPACKED_LIMIT: u64 = 64 << 20;
 
-/// Number of unpacked bytes that are allowed for each byte of the file, in addition to [`ALWAYS_UNPACKED`]. The debug
+/// Number of unpacked bytes that are allowed for each byte of the file, in addition to [`MIN_UNPACKED_LIMIT`]. The debug
 /// information of compilers unpacks to 2 to 5 times its size, and the file has other bytes too.
-const MAX_COMPRESSION: u64 = 16;
+const UNPACKED_PER_FILE_BYTE: u64 = 16;
 
-/// Maximum total size in bytes that debug sections may unpack to. Those of the largest programs have a few GiB.
-const MAX_UNPACKED: u64 = 4 << 30;
+/// Maximum total size in bytes of unpacked debug sections. In the largest programs, they have a few GiB.
+const MAX_UNPACKED_LIMIT: u64 = 4 << 30;
 
 /// A program or shared object, of 32 or 64 bits and either byte order.
 #[derive(Debug)]
@@ -34,7 +36,7 @@ pub(super) struct Elf<'a> {
 impl<'a> Elf<'a> {
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         let container = Container::parse(bytes)?;
-        let segments = ask!(&container, typed => typed.segments())?;
+        let segments = match_class!(&container, typed => typed.segments())?;
         Ok(Self { bytes, container, segments })
     }
 
@@ -47,7 +49,7 @@ impl<'a> Elf<'a> {
     }
 
     pub(super) fn machine(&self) -> elf::Machine {
-        ask!(&self.container, typed => typed.machine())
+        match_class!(&self.container, typed => typed.machine())
     }
 
     /// The GOARCH name of the machine, or `ELF machine N`.
@@ -75,81 +77,81 @@ impl<'a> Elf<'a> {
     /// Whether the file is a position-independent program. A shared library is `ET_DYN` too, but has no interpreter and
     /// no `DF_1_PIE` flag. libc.so.6 has an interpreter and counts as a program.
     pub(super) fn is_pie(&self) -> bool {
-        ask!(&self.container, typed => typed.is_pie())
+        match_class!(&self.container, typed => typed.is_pie())
     }
 
     /// The GNU build id in hexadecimal.
     pub(super) fn build_id(&self) -> Option<String> {
-        ask!(&self.container, typed => typed.build_id())
+        match_class!(&self.container, typed => typed.build_id())
     }
 
-    /// The first section with this name.
     pub(super) fn section(&self, name: &[u8]) -> Option<ElfSection<'a>> {
-        ask!(&self.container, typed => typed.section(name))
+        match_class!(&self.container, typed => typed.section(name))
     }
 
     /// The decompressed contents of a section.
     pub(super) fn contents(&self, name: &[u8]) -> Option<Cow<'a, [u8]>> {
-        ask!(&self.container, typed => typed.contents(name, self.max_unpacked()))
+        match_class!(&self.container, typed => typed.contents(name, self.max_unpacked()))
     }
 
     /// The decompressed contents of the `.debug_` sections with these names, or of their old compressed form
-    /// (`.zdebug_`). Empty for a section that is missing, damaged, or too large. The limit applies to all sections
-    /// together, because several section headers can point at the same compressed bytes.
+    /// (`.zdebug_`). Empty for a section that is missing, damaged, or too large. All sections share one size limit, because
+    /// several section headers can point at the same compressed bytes.
     pub(super) fn debug_contents<const N: usize>(&self, names: [&str; N]) -> [Cow<'a, [u8]>; N] {
-        let mut left = self.max_unpacked();
+        let mut budget = self.max_unpacked();
         names.map(|name| {
-            let contents = ask!(&self.container, typed => typed.contents(name.as_bytes(), left)).or_else(|| {
-                let old = name.replacen(".debug_", ".zdebug_", 1);
-                decompress_old(self.section(old.as_bytes())?.bytes, left)
-            });
+            let contents =
+                match_class!(&self.container, typed => typed.contents(name.as_bytes(), budget)).or_else(|| {
+                    let old = name.replacen(".debug_", ".zdebug_", 1);
+                    decompress_old(self.section(old.as_bytes())?.bytes, budget)
+                });
             if let Some(Cow::Owned(unpacked)) = &contents {
-                left = left.saturating_sub(u64::try_from(unpacked.len()).unwrap_or(u64::MAX));
+                budget = budget.saturating_sub(u64::try_from(unpacked.len()).unwrap_or(u64::MAX));
             }
             contents.unwrap_or_default()
         })
     }
 
-    /// Maximum total size in bytes that the sections of this file may unpack to.
+    /// Maximum total size in bytes of the unpacked sections of this file.
     fn max_unpacked(&self) -> u64 {
         let size = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
-        ALWAYS_UNPACKED.saturating_add(size.saturating_mul(MAX_COMPRESSION)).min(MAX_UNPACKED)
+        MIN_UNPACKED_LIMIT.saturating_add(size.saturating_mul(UNPACKED_PER_FILE_BYTE)).min(MAX_UNPACKED_LIMIT)
     }
 
     /// Whether the file has a symbol table of this kind that is not empty.
     pub(super) fn has_symbols(&self, kind: elf::SectionType) -> bool {
-        ask!(&self.container, typed => typed.has_symbols(kind))
+        match_class!(&self.container, typed => typed.has_symbols(kind))
     }
 
     /// The symbols of the first table of this kind for which `wanted` is true. `wanted` gets the symbol and its name.
     /// Empty if the table is missing or damaged.
     pub(super) fn symbols(&self, kind: elf::SectionType, wanted: impl FnMut(&Symbol, &[u8]) -> bool) -> SymbolList<'a> {
-        ask!(&self.container, typed => typed.symbols(kind, wanted))
+        match_class!(&self.container, typed => typed.symbols(kind, wanted))
     }
 
     /// The address of the first symbol with one of these names.
     pub(super) fn symbol_address(&self, names: &[&[u8]]) -> Option<u64> {
-        self.symbol_range(names).map(|(address, _)| address)
+        self.symbol(names).map(|symbol| symbol.address)
     }
 
-    /// The address and the size of the first symbol with one of these names.
-    pub(super) fn symbol_range(&self, names: &[&[u8]]) -> Option<(u64, u64)> {
+    /// The first symbol with one of these names.
+    pub(super) fn symbol(&self, names: &[&[u8]]) -> Option<Symbol> {
         let found = self.symbols(elf::SHT_SYMTAB, |_, name| names.contains(&name));
-        found.symbols.first().map(|symbol| (symbol.address, symbol.size))
+        found.symbols.first().copied()
     }
 
     /// The file's bytes from `address` to the end of its segment.
-    pub(super) fn at(&self, address: u64) -> Option<&'a [u8]> {
+    pub(super) fn bytes_from(&self, address: u64) -> Option<&'a [u8]> {
         let segment = self.segments.iter().find(|segment| segment.contains(address))?;
         let start = segment.offset.checked_add(address.checked_sub(segment.address)?)?;
         let end = segment.offset.checked_add(segment.file_size)?;
         self.bytes.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
     }
 
-    /// The segment that contains the address: its start address, and its bytes in the file.
+    /// The start address and the bytes of the segment that contains `address`.
     pub(super) fn segment_around(&self, address: u64) -> Option<(u64, &'a [u8])> {
         let segment = self.segments.iter().find(|segment| segment.contains(address))?;
-        Some((segment.address, self.at(segment.address)?))
+        Some((segment.address, self.bytes_from(segment.address)?))
     }
 
     /// Whether one executable segment contains `start..end`.
@@ -161,36 +163,39 @@ impl<'a> Elf<'a> {
         })
     }
 
-    /// Searches the data segments for a structure. Returns each pointer-aligned address whose word `begins` accepts as
-    /// the structure's first, with the bytes from there to the end of the segment. Writable segments come first.
-    pub(super) fn data_places(&self, begins: impl Fn(&[u8]) -> bool + Copy) -> impl Iterator<Item = (u64, &'a [u8])> {
+    /// Searches the data segments for a structure. Returns each pointer-aligned address at which `is_first_word` accepts
+    /// the word, with the bytes from there to the end of the segment. Searches writable segments first.
+    pub(super) fn find_in_data(
+        &self,
+        is_first_word: impl Fn(&[u8]) -> bool + Copy,
+    ) -> impl Iterator<Item = (u64, &'a [u8])> {
         // The segments of a valid file do not overlap. In a hostile file, thousands of segments could contain the same
         // bytes; the budget bounds the search.
-        let mut budget = self.bytes.len().min(MAX_SEARCHED);
+        let mut budget = self.bytes.len().min(MAX_SEARCHED_BYTES);
         let size = self.format().word_size();
-        let of_kind = |writable| self.segments.iter().filter(move |segment| segment.writable == writable);
-        let data = of_kind(true).chain(of_kind(false)).filter(|segment| !segment.executable);
+        let segments = |writable| self.segments.iter().filter(move |segment| segment.writable == writable);
+        let data = segments(true).chain(segments(false)).filter(|segment| !segment.executable);
         let data = data.filter_map(move |segment| {
             let start = segment.address.checked_next_multiple_of(u64::try_from(size).ok()?)?;
-            let bytes = self.at(start)?;
+            let bytes = self.bytes_from(start)?;
             let searched = bytes.get(..budget).unwrap_or(bytes);
             budget = budget.checked_sub(searched.len())?;
             Some((start, bytes, searched))
         });
         data.flat_map(move |(start, bytes, searched)| {
-            let words = searched.chunks_exact(size).enumerate().filter(move |(_, word)| begins(word));
-            words.filter_map(move |(at, _)| {
-                let into = at.checked_mul(size)?;
-                Some((start.checked_add(u64::try_from(into).ok()?)?, bytes.get(into..)?))
+            let words = searched.chunks_exact(size).enumerate().filter(move |(_, word)| is_first_word(word));
+            words.filter_map(move |(index, _)| {
+                let offset = index.checked_mul(size)?;
+                Some((start.checked_add(u64::try_from(offset).ok()?)?, bytes.get(offset..)?))
             })
         })
     }
 
-    /// Relocations of the kind "load address + addend", as (address of the word, addend).
+    /// Relocations that set a word to "load address + addend".
     ///
     /// Go's linker and GNU ld also store the addend in the word itself; lld stores zero there. On the machines that are
     /// not listed here, the addend is only in the word, so no relocations are returned.
-    pub(super) fn relative_relocations(&self) -> Box<dyn Iterator<Item = (u64, u64)> + '_> {
+    pub(super) fn relative_relocations(&self) -> Box<dyn Iterator<Item = RelativeRelocation> + '_> {
         let kind = match self.machine() {
             elf::EM_X86_64 => elf::R_X86_64_RELATIVE,
             elf::EM_AARCH64 => elf::R_AARCH64_RELATIVE,
@@ -206,19 +211,19 @@ impl<'a> Elf<'a> {
         }
     }
 
-    /// `N` words at `address`, with relocations applied for the link-time addresses.
+    /// Reads `N` words at `address`. Applies relocations as if the file were loaded at its link-time addresses.
     pub(super) fn words<const N: usize>(&self, address: u64) -> Option<[u64; N]> {
         let format = self.format();
-        let mut cursor = Cursor::new(self.at(address)?);
+        let mut cursor = Cursor::new(self.bytes_from(address)?);
         let mut words = [0; N];
         for word in &mut words {
             *word = format.word(&mut cursor)?;
         }
         if words.contains(&0) {
             let size = u64::from(format.pointer_size);
-            for (place, addend) in self.relative_relocations() {
-                let into = place.checked_sub(address).filter(|into| into.is_multiple_of(size));
-                let index = into.and_then(|into| usize::try_from(into.checked_div(size)?).ok());
+            for RelativeRelocation { word_address, addend } in self.relative_relocations() {
+                let offset = word_address.checked_sub(address).filter(|offset| offset.is_multiple_of(size));
+                let index = offset.and_then(|offset| usize::try_from(offset.checked_div(size)?).ok());
                 if let Some(word) = index.and_then(|index| words.get_mut(index)).filter(|word| **word == 0) {
                     *word = addend;
                 }

@@ -11,7 +11,7 @@ pub enum Error {
     /// The four magic bytes are missing: a script, a text file, an archive, ...
     #[error("not an ELF file")]
     NotElf,
-    /// An ELF file of a kind that is not read.
+    /// An ELF file of a kind that goflame does not read.
     #[error("{0} is not supported")]
     Unsupported(&'static str),
     /// A header points past the end of the file.
@@ -22,13 +22,13 @@ pub enum Error {
 /// Why there is no usable pclntab.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum PclntabAbsence {
-    /// No table and no sign of one; most likely not a Go program.
+    /// The file has no function table: most likely it is not a Go program.
     #[error("no Go function table in the file")]
     NotGo,
-    /// The section has the table's name, but not its magic.
+    /// The section has the name of a function table, but an unknown magic.
     #[error("the function table has the unknown magic {0:#010x}")]
     UnknownMagic(u32),
-    /// A machine that Go for Linux does not run on.
+    /// The file is for a machine that Go for Linux does not support.
     #[error("the function table is for an unknown machine ({0})")]
     Machine(String),
     /// The runtime's moduledata, which holds the address of the text, was not found.
@@ -42,17 +42,17 @@ pub enum PclntabAbsence {
 /// Why there is no build info.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum BuildInfoAbsence {
-    /// No `.go.buildinfo` and no magic in the data.
+    /// The file has no `.go.buildinfo` section, and its data segments do not contain the magic.
     #[error("no Go build info in the file")]
     NotFound,
-    /// The strings are not where the section says, or are not UTF-8.
+    /// The strings are cut off or not UTF-8.
     #[error("the build info is damaged")]
     Damaged,
 }
 
 /// Why an address has no name.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
-pub enum Reason {
+pub enum NameAbsence {
     /// The address is in no executable segment of the file.
     #[error("not in the file's code")]
     NotCode,

@@ -15,7 +15,7 @@ use super::pclntab::Pclntab;
 pub struct BinaryFacts {
     /// The GOARCH name of the machine (`amd64`, `mips64le`), or `ELF machine N`.
     pub machine: String,
-    /// Position independent: the kernel chooses the load address.
+    /// Whether the code is position-independent, so that the kernel chooses the load address.
     pub pie: bool,
     /// The GNU build id in hexadecimal.
     pub build_id: Option<String>,
@@ -25,11 +25,11 @@ pub struct BinaryFacts {
     pub symtab: bool,
     /// Layout of pclntab, or the reason why there is none.
     pub pclntab: Result<Layout, PclntabAbsence>,
-    /// Debug information.
+    /// Facts about the debug information.
     pub dwarf: DwarfFacts,
-    /// Whether `-N -l` was really applied.
+    /// Whether the Go code was compiled with optimisations, judged from the code and the build info.
     pub optimisation: Optimisation,
-    /// Counts of inlining from pclntab. `None` without pclntab.
+    /// Counts of functions with inlined calls. `None` without pclntab.
     pub inlining: Option<InliningEvidence>,
     /// Whether `runtime/cgo` is linked in, so that stacks can hold C code.
     pub cgo: bool,

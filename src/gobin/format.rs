@@ -31,7 +31,7 @@ impl NumberFormat {
         if self.pointer_size == 8 { self.u64(cursor) } else { self.u32(cursor).map(u64::from) }
     }
 
-    /// Bytes of a word.
+    /// Size of a pointer in bytes.
     pub(super) fn word_size(self) -> usize {
         usize::from(self.pointer_size)
     }

@@ -4,7 +4,7 @@ use super::error::{NoSpDelta, PclntabAbsence};
 use super::header::Layout;
 use super::pclntab::Pclntab;
 use super::pcvalue;
-use super::unwind::Special;
+use super::unwind::SpecialFunction;
 use crate::bytes::Cursor;
 
 /// `FuncFlagTopFrame`, `FuncFlagSPWrite`, `FuncFlagAsm` of Go's src/internal/abi/symtab.go. Before Go 1.17 there are no flags.
@@ -18,7 +18,7 @@ pub struct Function<'t, 'a> {
     table: &'t Pclntab<'a>,
     entry: u64,
     end: u64,
-    /// The entry in the record: an offset from the text, or an address before Go 1.18.
+    /// The function's start as the record stores it: an offset from the text, or an address before Go 1.18.
     raw_entry: u64,
     name: u32,
     pc_sp: u32,
@@ -30,7 +30,7 @@ pub struct Function<'t, 'a> {
     flags: u8,
     pcdata_count: u32,
     funcdata_count: u8,
-    /// `pcdata_count` words, then `funcdata_count` words.
+    /// The bytes of the record's two arrays: `pcdata_count` values, then `funcdata_count` values.
     arrays: Cursor<'a>,
 }
 
@@ -72,20 +72,20 @@ impl<'t, 'a> Function<'t, 'a> {
         })
     }
 
-    /// Whether the last four bytes of the record can be a little-endian number that counts funcdata, as before Go 1.12.
-    /// Since then the count is the last byte, where a big-endian number has it too.
-    pub(super) fn has_wide_funcdata_count(&self) -> bool {
+    /// Whether the last four bytes of the record can be a 32-bit count of funcdata, as before Go 1.12. Since Go 1.12 the
+    /// count is the last byte. False for big-endian files, where the last byte is right for both forms.
+    pub(super) fn can_have_wide_funcdata_count(&self) -> bool {
         !self.table.format.big_endian && self.funcdata_count == 0 && self.flags == 0
     }
 
-    /// Checks the record: it repeats the functab's entry, its name starts at the start of a name, and it ends where the next
-    /// record starts, which would fail with a wrong layout.
+    /// Checks the record against the functab and the names, to detect a wrong layout. The record must repeat the functab's
+    /// entry, refer to the start of a name, and end where the next record starts.
     pub(super) fn check(&self, raw_entry: u64, next_record: Option<u64>) -> Result<(), PclntabAbsence> {
         if self.raw_entry != raw_entry {
-            return Err(PclntabAbsence::Damaged("a function's record is of another address"));
+            return Err(PclntabAbsence::Damaged("a function's record is for another address"));
         }
         if !self.table.is_name(self.name) {
-            return Err(PclntabAbsence::Damaged("a function's name is not one of the names"));
+            return Err(PclntabAbsence::Damaged("a function's record does not refer to the start of a name"));
         }
         let end = self.record_end().ok_or(PclntabAbsence::Damaged("a function's record is cut off"))?;
         if next_record.is_some_and(|next| next != end) {
@@ -105,12 +105,12 @@ impl<'t, 'a> Function<'t, 'a> {
         u64::try_from(end.checked_next_multiple_of(self.table.format.word_size())?).ok()
     }
 
-    /// The first address.
+    /// The function's first address.
     pub fn entry(&self) -> u64 {
         self.entry
     }
 
-    /// The end address, padding included.
+    /// The function's end address, padding included.
     pub fn end(&self) -> u64 {
         self.end
     }
@@ -125,8 +125,8 @@ impl<'t, 'a> Function<'t, 'a> {
         self.start_line
     }
 
-    /// Whether this is Go code. The table also names C code that Go's internal linker adds (for `net` and `os/user`), but
-    /// has no lines for it.
+    /// Whether this is Go code. The table also contains C functions that Go's internal linker adds (for `net` and `os/user`),
+    /// without line tables.
     pub fn is_go(&self) -> bool {
         self.pc_line != 0
     }
@@ -148,10 +148,10 @@ impl<'t, 'a> Function<'t, 'a> {
 
     /// `FuncFlagTopFrame`: the function is the root of its stack.
     pub fn is_top_frame(&self) -> bool {
-        // Before Go 1.17 there are function ids instead of the flag (`topofstack` of src/runtime/traceback.go).
+        // Before Go 1.17, function ids are used instead of the flag (`topofstack` of src/runtime/traceback.go).
         let by_name = || {
-            let special = self.name().and_then(Special::from_name);
-            matches!(special, Some(Special::Goexit | Special::ThreadStart))
+            let special = self.name().and_then(SpecialFunction::from_name);
+            matches!(special, Some(SpecialFunction::Goexit | SpecialFunction::ThreadStart))
         };
         self.flags & FLAG_TOP_FRAME != 0 || (self.table.layout.has_addresses() && by_name())
     }
@@ -168,7 +168,7 @@ impl<'t, 'a> Function<'t, 'a> {
 
     /// The source file with this index (a value of the table [`files`](Self::files)).
     pub(super) fn file(&self, file: i32) -> Option<&'a [u8]> {
-        // Before Go 1.16 the first index holds the number of indices.
+        // Before Go 1.16, the word at index 0 is the number of indices.
         let file = u32::try_from(file).ok().filter(|file| *file > 0 || self.table.layout > Layout::Go12)?;
         let position = to_usize(self.unit.checked_add(file)?).checked_mul(4)?;
         let offset = self
@@ -208,8 +208,8 @@ impl<'t, 'a> Function<'t, 'a> {
         if self.table.layout.has_addresses() { self.table.format.word_size() } else { 4 }
     }
 
-    /// Padding that aligns the pointers of Go before 1.18. A word and 4-byte fields precede the arrays: eight before Go 1.16,
-    /// then nine.
+    /// Bytes of padding before the funcdata pointers of Go before 1.18, which are aligned to 8 bytes. A record starts with a
+    /// word and 4-byte fields: eight such fields before Go 1.16, nine since.
     fn funcdata_padding(&self) -> usize {
         let pointers = self.table.layout.has_addresses() && self.table.format.pointer_size == 8;
         let is_aligned = self.pcdata_count.is_multiple_of(2) == (self.table.layout == Layout::Go12);
@@ -237,7 +237,7 @@ impl<'t, 'a> Function<'t, 'a> {
 
     /// The largest SP delta of the function: the size of its frame. 0 without a table.
     pub(super) fn largest_sp_delta(&self) -> u32 {
-        let largest = self.pc_values(self.pc_sp).and_then(|table| pcvalue::largest(table, self.table.quantum));
+        let largest = self.pc_values(self.pc_sp).and_then(|table| pcvalue::largest_value(table, self.table.quantum));
         largest.and_then(|delta| u32::try_from(delta).ok()).unwrap_or(0)
     }
 
@@ -246,7 +246,7 @@ impl<'t, 'a> Function<'t, 'a> {
         self.file(self.value_at(self.pc_file, self.entry)?)
     }
 
-    /// The pc-value table at an offset; `None` for the offset 0, which stands for no table.
+    /// The pc-value table at an offset. `None` for the offset 0, which means "no table".
     pub(super) fn pc_values(&self, offset: u32) -> Option<Cursor<'a>> {
         if offset == 0 { None } else { Cursor::from_offset(self.table.pc_values, to_usize(offset)) }
     }
@@ -262,7 +262,7 @@ impl<'t, 'a> Function<'t, 'a> {
     }
 }
 
-/// A 32-bit offset or count; `usize::MAX`, which is past the end of every slice, if it does not fit.
+/// Converts an offset or a count. If `usize` is too small, returns `usize::MAX`, which is past the end of every slice.
 fn to_usize(value: u32) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }

@@ -32,12 +32,12 @@ pub struct GLayout {
     pub m_gsignal: usize,
     /// `m.curg`: the goroutine that the thread runs.
     pub m_curg: usize,
-    /// `g.labels`, which points to the profiler labels of the goroutine, and how these lie in memory. `None` if the Go
-    /// version is unknown.
+    /// `g.labels`, the pointer to the goroutine's profiler labels, and the form of these labels. `None` if the Go version is
+    /// unknown.
     pub labels: Option<(usize, LabelForm)>,
 }
 
-/// How a set of profiler labels (`labelMap` in src/runtime/pprof/label.go) lies in memory.
+/// Form in memory of a set of profiler labels (`labelMap` in src/runtime/pprof/label.go).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LabelForm {
     /// A `map[string]string`, up to Go 1.23.
@@ -66,7 +66,7 @@ struct Release {
     m_curg: usize,
 }
 
-/// From the DWARF of programs that these releases built; amd64 and arm64 have the same offsets.
+/// Offsets from the DWARF of programs that these releases built. amd64 and arm64 have the same offsets.
 const RELEASES: [Release; 10] = [
     Release { go: "1.18", goid: 152, parent_goid: None, gopc: 288, startpc: 304, m_gsignal: 80, m_curg: 192 },
     Release { go: "1.19", goid: 152, parent_goid: None, gopc: 296, startpc: 312, m_gsignal: 80, m_curg: 192 },
@@ -84,7 +84,7 @@ const RELEASES: [Release; 10] = [
 const MAX_OFFSET: u64 = 4096;
 
 impl GLayout {
-    /// From the program's DWARF, else from its Go version.
+    /// Reads the offsets from the program's DWARF, else looks them up by the program's Go version.
     pub(super) fn find(elf: &Elf<'_>) -> Result<(Self, GLayoutSource), GLayoutAbsence> {
         if elf.format().pointer_size != 8 {
             return Err(GLayoutAbsence::PointerSize);
@@ -134,23 +134,23 @@ impl GLayout {
             m_g0: m_g0?,
             m_gsignal: m_gsignal?,
             m_curg: m_curg?,
-            labels: labels.zip(BuildInfo::find(elf).ok().and_then(|info| LabelForm::of_version(&info.go_version))),
+            labels: labels.zip(BuildInfo::find(elf).ok().and_then(|info| LabelForm::from_version(&info.go_version))),
         })
     }
 
     fn from_version(version: &str) -> Option<Self> {
         let release = RELEASES.iter().find(|release| is_release(version, release.go))?;
         let Release { goid, parent_goid, gopc, startpc, m_gsignal, m_curg, .. } = *release;
-        // All these releases have the same fields between the two.
-        let labels = startpc.checked_add(48).zip(LabelForm::of_version(version));
+        // In all these releases, `g.labels` is 48 bytes after `g.startpc`.
+        let labels = startpc.checked_add(48).zip(LabelForm::from_version(version));
         let (stack_low, stack_high, m, m_g0) = (0, 8, 48, 0);
         Some(Self { stack_low, stack_high, m, goid, parent_goid, gopc, startpc, m_g0, m_gsignal, m_curg, labels })
     }
 }
 
 impl LabelForm {
-    /// The form in programs of a version: `go1.26.8`, `devel go1.28-2f3a`.
-    fn of_version(version: &str) -> Option<Self> {
+    /// The form in programs of a Go version, such as `go1.26.8` or `devel go1.28-2f3a`.
+    fn from_version(version: &str) -> Option<Self> {
         let (_, minor) = version.split_once("go1.")?;
         let digits = minor.split(|c: char| !c.is_ascii_digit()).next()?;
         Some(if digits.parse::<u32>().ok()? < 24 { Self::Map } else { Self::List })
@@ -183,9 +183,9 @@ mod tests {
 
     #[test]
     fn labels_are_a_list_since_go_1_24() {
-        let of = |version| LabelForm::of_version(version);
-        assert_eq!(["go1.18", "go1.23.12"].map(of), [Some(LabelForm::Map); 2]);
-        assert_eq!(["go1.24rc1", "go1.27.3 X:x", "devel go1.28-2f3a"].map(of), [Some(LabelForm::List); 3]);
-        assert_eq!(["", "go2.1", "go1.x"].map(of), [None; 3]);
+        let form = |version| LabelForm::from_version(version);
+        assert_eq!(["go1.18", "go1.23.12"].map(form), [Some(LabelForm::Map); 2]);
+        assert_eq!(["go1.24rc1", "go1.27.3 X:x", "devel go1.28-2f3a"].map(form), [Some(LabelForm::List); 3]);
+        assert_eq!(["", "go2.1", "go1.x"].map(form), [None; 3]);
     }
 }

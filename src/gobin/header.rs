@@ -6,7 +6,7 @@ use super::error::PclntabAbsence;
 use super::format::NumberFormat;
 use crate::bytes::Cursor;
 
-/// Layout of the table.
+/// Layout of a pclntab, named after the first Go release that has the layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layout {
     /// Magic 0xfffffffb: addresses are absolute, and all offsets count from the start of the table.
@@ -35,7 +35,7 @@ impl Layout {
         self <= Self::Go116
     }
 
-    /// Bytes of each of the two words of a functab entry.
+    /// Size in bytes of one of the two words of a functab entry.
     pub(super) fn functab_word_size(self, format: NumberFormat) -> usize {
         if self.has_addresses() { format.word_size() } else { 4 }
     }
@@ -61,12 +61,12 @@ pub(super) struct Header {
     /// Unit of address steps in pc-value tables, in bytes: the machine's smallest instruction size.
     pub(super) quantum: u32,
     pub(super) function_count: u64,
-    /// Start of the text. 0 in Go 1.16 and 1.17, since Go 1.26, and before relocation.
+    /// Address of the text's start. 0 in Go 1.16 and 1.17, since Go 1.26, and before relocation.
     pub(super) text: u64,
-    /// Offsets from the header: function names, file indices, file names, pc-value tables, functions. Before Go 1.16
-    /// all of them are 0 except the file indices: one part holds everything.
+    /// Offsets from the header: function names, file indices, file names, pc-value tables, functions. Before Go 1.16 only
+    /// the file indices have an offset; the others are 0, because one part contains everything.
     pub(super) offsets: [u64; 5],
-    /// Offset of the functab from the functions.
+    /// Offset in bytes of the functab from the start of the functions.
     pub(super) functab: usize,
 }
 
@@ -81,7 +81,7 @@ impl Header {
         let quantum = cursor.u8().ok_or(CUT)?;
         let pointer_size = cursor.u8().ok_or(CUT)?;
         if pointer_size != format.pointer_size {
-            return Err(PclntabAbsence::Damaged("the pointer size is not the file's"));
+            return Err(PclntabAbsence::Damaged("the pointer size does not fit the file"));
         }
         let mut word = || format.word(&mut cursor).ok_or(CUT);
         let function_count = word()?;
@@ -106,7 +106,7 @@ impl Header {
     }
 }
 
-/// Offset of the file indices in a table of Go 1.2 to 1.15. It follows the functab.
+/// Reads the offset of the file indices in a table of Go 1.2 to 1.15. The offset is stored after the functab.
 fn file_indices(format: NumberFormat, function_count: u64, functab: usize, bytes: &[u8]) -> Option<u64> {
     let words = usize::try_from(function_count).ok()?.checked_mul(2)?.checked_add(1)?;
     let offset = words.checked_mul(format.word_size())?.checked_add(functab)?;

@@ -1,9 +1,9 @@
 //! Inlined calls: the inline trees of the Go functions.
 //!
 //! `FUNCDATA_InlTree` of a function is an array of inlined calls. `PCDATA_InlTreeIndex` maps an address to the index of its
-//! innermost call. A call holds the name of the callee and the position of the call in the physical function
-//! (src/runtime/symtabinl.go). The arrays are in `go:func.*`. The moduledata's pointer to it has moved several times, so
-//! [`InlineTrees::check`] verifies the candidate.
+//! innermost call. An inlined call has the name of the callee and the position of the call in the physical function
+//! (src/runtime/symtabinl.go). The arrays are in `go:func.*`. The moduledata's pointer to `go:func.*` has moved several
+//! times, so [`InlineTrees::check`] verifies each candidate.
 
 use super::elf::Elf;
 use super::function::Function;
@@ -12,22 +12,23 @@ use super::pclntab::Pclntab;
 use super::pcvalue::values;
 use crate::bytes::Cursor;
 
-/// Indices of the two tables, from Go's src/internal/abi/symtab.go, before that src/runtime/funcdata.h.
+/// Indices of the pcdata and the funcdata that describe inlined calls (Go's src/internal/abi/symtab.go, formerly
+/// src/runtime/funcdata.h).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct InlinePlaces {
+pub(super) struct InlineIndices {
     /// `PCDATA_InlTreeIndex`.
     pub(super) pcdata: u32,
     /// `FUNCDATA_InlTree`.
     pub(super) funcdata: usize,
 }
 
-impl InlinePlaces {
+impl InlineIndices {
     pub(super) const GO_1_16: Self = Self { pcdata: 2, funcdata: 3 };
     const GO_1_13: Self = Self { pcdata: 2, funcdata: 4 };
     const GO_1_12: Self = Self { pcdata: 1, funcdata: 2 };
 }
 
-/// Maximum number of functions whose trees are checked.
+/// Maximum number of functions whose inline trees are checked.
 const MAX_CHECKED: usize = 64;
 
 /// The memory that holds the inline trees.
@@ -37,9 +38,9 @@ pub(super) struct InlineTrees<'a> {
     pub(super) base: u64,
     /// Address of the first byte of `bytes`.
     pub(super) start: u64,
-    /// The segment that holds the trees.
+    /// The bytes of the segment that contains the trees.
     pub(super) bytes: &'a [u8],
-    pub(super) places: InlinePlaces,
+    pub(super) indices: InlineIndices,
 }
 
 /// `inlinedCall` of Go's src/runtime/symtabinl.go.
@@ -55,19 +56,19 @@ pub(super) struct InlinedCall {
 }
 
 impl<'a> InlineTrees<'a> {
-    /// The trees of a table of Go 1.12 to 1.15. `None` for older ones, whose calls do not hold the position of the call.
-    pub(super) fn of_go12(elf: &Elf<'a>, table: &Pclntab<'a>) -> Option<Self> {
-        [InlinePlaces::GO_1_13, InlinePlaces::GO_1_12].into_iter().find_map(|places| {
-            let first = table.functions().find_map(|function| function.funcdata(places.funcdata))?;
+    /// Finds the trees of a table of Go 1.12 to 1.15. `None` for older tables, which do not store positions of calls.
+    pub(super) fn find_in_go12(elf: &Elf<'a>, table: &Pclntab<'a>) -> Option<Self> {
+        [InlineIndices::GO_1_13, InlineIndices::GO_1_12].into_iter().find_map(|indices| {
+            let first = table.functions().find_map(|function| function.funcdata(indices.funcdata))?;
             let (start, bytes) = elf.segment_around(first)?;
-            let trees = Self { base: 0, start, bytes, places };
+            let trees = Self { base: 0, start, bytes, indices };
             trees.check(table).then_some(trees)
         })
     }
 
-    /// Whether the first functions with a tree have a plausible one in these bytes.
+    /// Whether the trees of the first [`MAX_CHECKED`] functions with inlined calls are plausible.
     pub(super) fn check(&self, table: &Pclntab<'_>) -> bool {
-        let mut with_tree = table.functions().filter(|function| function.funcdata(self.places.funcdata).is_some());
+        let mut with_tree = table.functions().filter(|function| function.funcdata(self.indices.funcdata).is_some());
         with_tree.by_ref().take(MAX_CHECKED).all(|function| {
             let size = function.end().saturating_sub(function.entry());
             self.call(&function, 0).is_some_and(|call| {
@@ -80,7 +81,7 @@ impl<'a> InlineTrees<'a> {
     fn call(&self, function: &Function<'_, '_>, index: u32) -> Option<InlinedCall> {
         let layout = function.table().layout;
         let format = function.table().format;
-        let tree = self.base.checked_add(function.funcdata(self.places.funcdata)?)?.checked_sub(self.start)?;
+        let tree = self.base.checked_add(function.funcdata(self.indices.funcdata)?)?.checked_sub(self.start)?;
         let size = if layout == Layout::Go120 { 16 } else { 20 };
         let position = tree.checked_add(u64::from(index).checked_mul(size)?)?;
         let mut cursor = Cursor::from_offset(self.bytes, usize::try_from(position).ok()?)?;
@@ -90,9 +91,9 @@ impl<'a> InlineTrees<'a> {
             let (name, parent) = (format.u32(&mut cursor)?, format.u32(&mut cursor)?);
             return Some(InlinedCall { func_id, name, parent, start_line: format.u32(&mut cursor)? });
         }
-        cursor.skip(2)?; // index of the enclosing call; `parent` leads there too
+        cursor.skip(2)?; // index of the enclosing call, which `parent` shows too
         let func_id = cursor.u8()?;
-        cursor.skip(9)?; // padding, file and line of the call; `parent` leads there too
+        cursor.skip(9)?; // padding, then file and line of the call, which `parent` shows too
         let (name, parent) = (format.u32(&mut cursor)?, format.u32(&mut cursor)?);
         Some(InlinedCall { func_id, name, parent, start_line: 0 })
     }
@@ -102,16 +103,16 @@ impl<'a> Function<'_, 'a> {
     /// The pc-value table of indices of the innermost inlined call. `None` if the function has no inlined calls, or if the
     /// address of the inline trees is unknown.
     pub(super) fn calls(&self) -> Option<Cursor<'a>> {
-        let places = self.table().inline_trees?.places;
-        self.funcdata(places.funcdata)?;
-        self.pc_values(self.pcdata(places.pcdata)?)
+        let indices = self.table().inline_trees?.indices;
+        self.funcdata(indices.funcdata)?;
+        self.pc_values(self.pcdata(indices.pcdata)?)
     }
 
     /// Whether an address inside the function belongs to an inlined call.
     pub(super) fn inlines_at(&self, address: u64) -> bool {
         let index = || {
             self.calls()?;
-            self.value_at(self.pcdata(self.table().inline_trees?.places.pcdata)?, address)
+            self.value_at(self.pcdata(self.table().inline_trees?.indices.pcdata)?, address)
         };
         index().is_some_and(|index| index >= 0)
     }
@@ -121,17 +122,18 @@ impl<'a> Function<'_, 'a> {
         self.table().inline_trees?.call(self, u32::try_from(index).ok()?)
     }
 
-    /// The linker's names of the functions that are inlined into this one. A name comes as often as it has ranges of addresses.
+    /// The linker's names of the functions that are inlined into this function. A name occurs once for each of its address
+    /// ranges.
     pub fn inlined_names(&self) -> impl Iterator<Item = &'a [u8]> {
         let indexes = self.calls().map(|calls| values(calls, self.table().quantum));
         indexes.into_iter().flatten().filter_map(|index| self.table().name_at(self.call(index)?.name))
     }
 
-    /// Whether other functions are inlined into this one.
+    /// Whether other functions are inlined into this function.
     pub fn has_inline_tree(&self) -> bool {
-        let known = self.table().inline_trees.map(|trees| trees.places);
-        // Trees that were not found count too. Before Go 1.16 their index is unknown then.
-        let assumed = (self.table().layout > Layout::Go12).then_some(InlinePlaces::GO_1_16);
-        known.or(assumed).is_some_and(|places| self.funcdata(places.funcdata).is_some())
+        let known = self.table().inline_trees.map(|trees| trees.indices);
+        // Since Go 1.16 the index is known even if the trees were not found.
+        let assumed = (self.table().layout > Layout::Go12).then_some(InlineIndices::GO_1_16);
+        known.or(assumed).is_some_and(|indices| self.funcdata(indices.funcdata).is_some())
     }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::binary::Binary;
-use super::error::Reason;
+use super::error::NameAbsence;
 use super::function::Function;
 use super::pcvalue::DecodedTable;
 use super::source_frame::SourceFrame;
@@ -19,7 +19,7 @@ const MAX_INLINE_DEPTH: usize = 200;
 #[derive(Debug)]
 pub struct Locator<'b, 'a> {
     binary: &'b Binary<'a>,
-    /// The Go function that was found last; `files`, `lines` and `calls` are its tables.
+    /// The Go function of the last look-up. `files`, `lines` and `calls` are its tables.
     function: Option<Function<'b, 'a>>,
     files: DecodedTable<'a>,
     lines: DecodedTable<'a>,
@@ -37,8 +37,8 @@ impl<'b, 'a> Locator<'b, 'a> {
     }
 
     /// The functions at a link-time virtual address, innermost first. For a return address, pass the address of the
-    /// byte before it. The last frame is the physical function, the others are calls inlined into it. Never empty.
-    pub fn locate(&mut self, address: u64) -> Result<&[SourceFrame<'a>], Reason> {
+    /// byte before it. The last frame is the physical function; the others are functions inlined into it. Never empty.
+    pub fn locate(&mut self, address: u64) -> Result<&[SourceFrame<'a>], NameAbsence> {
         if self.same_frames.contains(&address) {
             return Ok(&self.frames);
         }
@@ -83,7 +83,7 @@ impl<'b, 'a> Locator<'b, 'a> {
         }
     }
 
-    /// Makes the function at an address the current one.
+    /// Makes the function at an address the current function.
     fn select_function(&mut self, address: u64) -> Option<()> {
         let is_current = |function: &Function<'_, '_>| (function.entry()..function.end()).contains(&address);
         if self.function.as_ref().is_some_and(is_current) {

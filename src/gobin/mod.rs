@@ -1,5 +1,5 @@
 //! Reads an ELF file from its bytes: functions, lines, inlined calls, unwind tables, build info and facts about the build.
-//! For each of them that is missing, the reason.
+//! Gives the reason for each part that is missing.
 //!
 //! Go code gets its names, lines and inlined calls from pclntab (Go's function table, `.gopclntab`). The Go runtime
 //! needs this table for its stack traces, so `strip` and `-ldflags=-s` keep it. Other code gets its names from the ELF
@@ -46,10 +46,10 @@ mod wrapper;
 pub use assembly::Assembly;
 pub use binary::Binary;
 pub use buildinfo::{BuildInfo, Module};
-pub use cfi::{Cfa, CfaBase, NativeUnwind, Saved};
+pub use cfi::{Cfa, CfaBase, NativeUnwind, SavedRegister};
 pub use container::Segment;
 pub use dwarf::DwarfFacts;
-pub use error::{BuildInfoAbsence, Error, GLayoutAbsence, NoSpDelta, PclntabAbsence, Reason};
+pub use error::{BuildInfoAbsence, Error, GLayoutAbsence, NameAbsence, NoSpDelta, PclntabAbsence};
 pub use facts::BinaryFacts;
 pub use function::Function;
 pub use g_layout::{GLayout, GLayoutSource, LabelForm};
@@ -58,4 +58,4 @@ pub use locator::Locator;
 pub use optimisation::{InliningEvidence, Optimisation};
 pub use pclntab::Pclntab;
 pub use source_frame::SourceFrame;
-pub use unwind::{GoUnwind, Special};
+pub use unwind::{GoUnwind, SpecialFunction};

@@ -8,7 +8,6 @@ use super::elf::Elf;
 use super::header::Header;
 use crate::bytes::Cursor;
 
-/// The fields of the moduledata that describe the code.
 pub(super) struct Moduledata {
     /// `runtime.text`: function offsets count from here. Not the start of `.text` if C code is linked in.
     pub(super) text: u64,
@@ -18,13 +17,12 @@ pub(super) struct Moduledata {
     pub(super) min_pc: u64,
     /// End of the last function.
     pub(super) max_pc: u64,
-    /// Candidates for `gofunc`: offsets of inline trees count from this address.
+    /// Candidates for `gofunc`, the address from which offsets of inline trees count.
     pub(super) gofunc_candidates: [u64; 3],
     /// Candidates for `textsectmap`, the slice of text sections.
     pub(super) textsectmap_candidates: [GoSlice; 4],
 }
 
-/// Address and length of a Go slice.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct GoSlice {
     pub(super) address: u64,
@@ -37,20 +35,19 @@ const GOFUNC_WORDS: [usize; 3] = [43, 40, 38];
 /// Word index of `textsectmap`: in Go 1.27, in 1.26, in 1.20 to 1.25, in 1.18 and 1.19.
 const TEXTSECTMAP_WORDS: [usize; 4] = [45, 42, 41, 39];
 
-/// Finds the moduledata that belongs to this pclntab.
 pub(super) fn find(elf: &Elf<'_>, header: &Header) -> Option<Moduledata> {
     let format = elf.format();
     // Since Go 1.26 the moduledata has its own section.
     let section = elf.section(b".go.module").map(|section| section.address);
     // In older releases, it is found by its first word: a pointer to pclntab, stored in place or by a relocation.
     let points_to_table = |bytes: &[u8]| format.word(&mut Cursor::new(bytes)) == Some(header.address);
-    let in_place = elf.data_places(points_to_table).map(|(address, _)| address);
+    let in_place = elf.find_in_data(points_to_table).map(|(address, _)| address);
     let relocated =
-        elf.relative_relocations().filter(|(_, addend)| *addend == header.address).map(|(address, _)| address);
+        elf.relative_relocations().filter(|found| found.addend == header.address).map(|found| found.word_address);
     section.into_iter().chain(in_place).chain(relocated).take(32).find_map(|address| read(elf, header, address))
 }
 
-/// Reads the moduledata at `address`; `None` unless all its pointers into pclntab agree with the header.
+/// Reads the moduledata at `address`. `None` if a pointer into pclntab disagrees with the header.
 fn read(elf: &Elf<'_>, header: &Header, address: u64) -> Option<Moduledata> {
     // The pointer pcHeader; the slices (pointer, length, capacity) funcnametab, cutab, filetab, pctab, pclntable and
     // ftab; then addresses.

@@ -4,14 +4,18 @@ use std::borrow::Cow;
 
 use super::debuginfo::{DebugFrame, demangle};
 use super::source_frame::SourceFrame;
-use super::symbols::Covering;
+use super::symbols::CoveringSymbol;
 
 /// The frames at an address, innermost first. Inlined calls and lines come from debug information. The name and the
 /// entry of the physical function come from the symbol. Empty if neither has a name.
-pub(super) fn frames<'a>(symbol: Option<Covering<'a>>, debug: Vec<DebugFrame>, address: u64) -> Vec<SourceFrame<'a>> {
+pub(super) fn frames<'a>(
+    symbol: Option<CoveringSymbol<'a>>,
+    debug: Vec<DebugFrame>,
+    address: u64,
+) -> Vec<SourceFrame<'a>> {
     let entry = symbol.as_ref().map_or(address, |symbol| symbol.entry);
     let symbol_is_go = symbol.as_ref().is_some_and(|symbol| symbol.is_go);
-    // perf shows the symbol's name too (`work.part.0` for a part of `work`).
+    // Like perf, prefer the symbol's name to that of the debug information: `work.part.0` for a part of `work`.
     let mut symbol_name = symbol.map(|symbol| if symbol.is_go { symbol.name } else { demangle(symbol.name) });
     let frame = |name: Cow<'a, str>, debug: DebugFrame| SourceFrame {
         name,
@@ -45,8 +49,8 @@ mod tests {
 
     use super::*;
 
-    fn symbol(name: &str) -> Covering<'_> {
-        Covering { name: name.into(), entry: 16, end: 32, is_go: false }
+    fn symbol(name: &str) -> CoveringSymbol<'_> {
+        CoveringSymbol { name: name.into(), entry: 16, end: 32, is_go: false }
     }
 
     fn debug(names: &[Option<&str>]) -> Vec<DebugFrame> {
@@ -55,7 +59,7 @@ mod tests {
     }
 
     /// Name, line and `inlined` of each frame.
-    fn shown(symbol: Option<Covering<'_>>, names: &[Option<&str>]) -> Vec<(String, u32, bool)> {
+    fn shown(symbol: Option<CoveringSymbol<'_>>, names: &[Option<&str>]) -> Vec<(String, u32, bool)> {
         let frames = frames(symbol, debug(names), 20);
         frames.into_iter().map(|frame| (frame.name.into_owned(), frame.line, frame.inlined)).collect()
     }

@@ -53,12 +53,12 @@ pub enum Optimisation {
     Debug,
     /// At least a part of the program is optimised.
     Optimised {
-        /// The evidence.
+        /// The evidence, as text for the user.
         why: String,
     },
-    /// The file does not show it.
+    /// The file does not show how the code was compiled.
     Unknown {
-        /// The missing or contradictory evidence.
+        /// The missing or contradictory evidence, as text for the user.
         why: String,
     },
 }
@@ -84,7 +84,7 @@ impl Optimisation {
         }
         match (info, recorded) {
             (Err(absence), _) => Self::Unknown {
-                why: format!("no function holds inlined calls, but -N cannot be told from -l alone: {absence}"),
+                why: format!("no function holds inlined calls, but this shows only -l, not -N: {absence}"),
             },
             (Ok(_), Some(text)) if flags.no_optimisation && flags.all => {
                 // Without -l, the runtime always has functions with inlined calls.
@@ -117,8 +117,8 @@ impl fmt::Display for Optimisation {
     }
 }
 
-/// A parsed `-gcflags` value: `[pattern=]flags`. Without a pattern it applies to the packages on the command line. Build
-/// info records only the last `-gcflags` of a command.
+/// A parsed `-gcflags` value: `[pattern=]flags`. Without a pattern, the flags apply to the packages on the command line.
+/// Build info records only the last `-gcflags` of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct CompilerFlags {
     all: bool,
@@ -134,7 +134,7 @@ impl CompilerFlags {
             _ => ("", value),
         };
         let has = |name: &str| {
-            // The last occurrence counts. `-l=4` asks for more inlining.
+            // Of several equal flags, the compiler uses the last. `-l=4` means more inlining.
             let last = flags.split_whitespace().rfind(|flag| flag.split('=').next() == Some(name));
             last.is_some_and(|flag| {
                 let value = flag.split_once('=').map(|(_, value)| value);
@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    fn judge(with_inline_tree: usize, gcflags: Option<&str>) -> Optimisation {
+    fn judge_counts(with_inline_tree: usize, gcflags: Option<&str>) -> Optimisation {
         let evidence = InliningEvidence { functions: 1000, with_inline_tree, ..InliningEvidence::default() };
         let settings = gcflags.map(|value| ("-gcflags".to_owned(), value.to_owned())).into_iter().collect();
         Optimisation::judge(Some(&evidence), Ok(&BuildInfo { settings, ..BuildInfo::default() }))
@@ -163,10 +163,10 @@ mod tests {
 
     #[test]
     fn debug_needs_both_the_flags_and_code_without_inlined_calls() {
-        assert_eq!(judge(0, Some("all=-N -l")), Optimisation::Debug);
-        assert_eq!(judge(0, Some("all=-l -N -dwarf=true")), Optimisation::Debug);
+        assert_eq!(judge_counts(0, Some("all=-N -l")), Optimisation::Debug);
+        assert_eq!(judge_counts(0, Some("all=-l -N -dwarf=true")), Optimisation::Debug);
         assert_eq!(
-            judge(3, Some("all=-N -l")),
+            judge_counts(3, Some("all=-N -l")),
             optimised("-gcflags=all=-N -l is recorded, but 3 of 1000 functions hold inlined calls")
         );
     }
@@ -174,17 +174,17 @@ mod tests {
     #[test]
     fn flags_without_all_do_not_reach_every_package() {
         assert_eq!(
-            judge(900, Some("-N -l")),
+            judge_counts(900, Some("-N -l")),
             optimised("-gcflags=-N -l did not reach every package: 900 of 1000 functions hold inlined calls")
         );
-        assert_eq!(judge(580, None), optimised("580 of 1000 functions hold inlined calls"));
-        assert_eq!(judge(580, Some("all=-d=x")), optimised("580 of 1000 functions hold inlined calls"));
+        assert_eq!(judge_counts(580, None), optimised("580 of 1000 functions hold inlined calls"));
+        assert_eq!(judge_counts(580, Some("all=-d=x")), optimised("580 of 1000 functions hold inlined calls"));
     }
 
     #[test]
     fn code_without_inlining_alone_is_still_optimised() {
         assert_eq!(
-            judge(0, Some("all=-l")),
+            judge_counts(0, Some("all=-l")),
             optimised("-gcflags=all=-l turns off inlining, and no other optimisation")
         );
     }
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn missing_or_contradictory_evidence_is_unknown() {
         for flags in [None, Some("-N -l"), Some("all=-N"), Some("all=-l=4"), Some("")] {
-            assert!(matches!(judge(0, flags), Optimisation::Unknown { .. }), "{flags:?}");
+            assert!(matches!(judge_counts(0, flags), Optimisation::Unknown { .. }), "{flags:?}");
         }
         let nothing = Optimisation::judge(None, Err(&BuildInfoAbsence::NotFound));
         assert!(matches!(nothing, Optimisation::Unknown { .. }));

@@ -13,7 +13,7 @@ use super::error::PclntabAbsence;
 use super::format::NumberFormat;
 use super::function::Function;
 use super::header::{Header, Layout};
-use super::inline::{InlinePlaces, InlineTrees};
+use super::inline::{InlineIndices, InlineTrees};
 use super::moduledata::{self, Moduledata};
 use super::textmap::TextMap;
 use crate::bytes::Cursor;
@@ -41,20 +41,20 @@ pub struct Pclntab<'a> {
     pub(super) files: &'a [u8],
     /// Varint tables from address to file, line, ...
     pub(super) pc_values: &'a [u8],
-    /// The functab: an entry for each function and one for the end of the last; then the functions' records.
+    /// The functab (an entry for each function, and a last entry for the end of the code), then the function records.
     pub(super) functions: &'a [u8],
     /// Offset of the functab in `functions`.
     functab: usize,
     function_count: usize,
-    /// Whether function records end with a count of 32 bits. Since Go 1.12 it has 8 bits, after the function's id.
+    /// Whether function records end with a 32-bit count of funcdata, as before Go 1.12. Since then the count has 8 bits.
     pub(super) wide_funcdata_count: bool,
-    /// Addresses of the Go code. The last function ends at its end.
+    /// Addresses of the Go code, up to the end of the last function.
     text: Range<u64>,
-    /// Maps functab offsets to addresses. The identity before Go 1.18.
+    /// Maps functab offsets to addresses. Before Go 1.18 these are equal.
     text_map: TextMap,
     /// `None` if no function has inlined calls, or if the address of the inline trees is unknown.
     pub(super) inline_trees: Option<InlineTrees<'a>>,
-    /// Function id of generated code (`FuncIDWrapper`): the highest id in every release.
+    /// Function id of generated code (`FuncIDWrapper`), which is the highest id in every release.
     wrapper_id: u8,
 }
 
@@ -69,11 +69,11 @@ impl<'a> Pclntab<'a> {
         // stripped. Then only the first eight bytes identify the table.
         let mut refused = PclntabAbsence::NotGo;
         let format = elf.format();
-        let candidates = elf.data_places(|word| has_magic(format, word)).filter(|(_, bytes)| is_header(format, bytes));
+        let candidates = elf.find_in_data(|word| has_magic(format, word)).filter(|(_, bytes)| is_header(format, bytes));
         for (address, bytes) in candidates.take(16) {
             match Self::read(elf, address, bytes) {
                 Ok(table) => return Ok(table),
-                // Other data can hold the magic by chance.
+                // Other data can contain the magic by chance.
                 Err(PclntabAbsence::Damaged(_)) => {}
                 Err(absence) => refused = absence,
             }
@@ -81,7 +81,7 @@ impl<'a> Pclntab<'a> {
         Err(refused)
     }
 
-    /// Reads and checks the table at the start of `bytes`, which may be longer than the table.
+    /// Reads and checks the table at the start of `bytes`, which can be longer than the table.
     fn read(elf: &Elf<'a>, address: u64, bytes: &'a [u8]) -> Result<Self, PclntabAbsence> {
         let format = elf.format();
         let header = Header::read(format, address, bytes)?;
@@ -90,7 +90,7 @@ impl<'a> Pclntab<'a> {
             return Err(PclntabAbsence::Machine(elf.machine_name()));
         }
         if !quanta.contains(&header.quantum) {
-            return Err(PclntabAbsence::Damaged("the instruction size is not the machine's"));
+            return Err(PclntabAbsence::Damaged("the instruction size does not fit the machine"));
         }
         let parts = if header.layout == Layout::Go12 {
             go12_parts(format, bytes, header.offsets)
@@ -141,8 +141,7 @@ impl<'a> Pclntab<'a> {
         Ok(table)
     }
 
-    /// Checks the rest of a table of Go 1.2 to 1.15. Its functab holds addresses that the records repeat, so that it needs
-    /// no moduledata.
+    /// Completes and checks a table of Go 1.2 to 1.15. No moduledata is needed, because the functab contains addresses.
     fn finish_go12(mut self, elf: &Elf<'a>) -> Result<Self, PclntabAbsence> {
         let entry = |index| self.functab_entry(index).map(|entry| entry.entry);
         let (first, last) = (entry(0).unwrap_or_default(), entry(self.function_count).unwrap_or_default());
@@ -150,11 +149,11 @@ impl<'a> Pclntab<'a> {
             return Err(PclntabAbsence::Damaged("its functions are not in executable memory"));
         }
         self.text = first..last;
-        let is_wide = self.functions().all(|function| function.has_wide_funcdata_count());
+        let is_wide = self.functions().all(|function| function.can_have_wide_funcdata_count());
         self.wide_funcdata_count = is_wide;
         self.check_functions()?;
         self.wrapper_id = self.find_wrapper_id();
-        self.inline_trees = InlineTrees::of_go12(elf, &self);
+        self.inline_trees = InlineTrees::find_in_go12(elf, &self);
         Ok(self)
     }
 
@@ -194,7 +193,7 @@ impl<'a> Pclntab<'a> {
                 return Err(PclntabAbsence::Damaged("the functions are not in the order of their addresses"));
             }
             previous = entry;
-            // Before Go 1.16, names and pc-value tables lie between the records.
+            // Before Go 1.16, names and pc-value tables are between the records.
             let next = index.checked_add(1).filter(|next| *next < self.function_count && self.layout > Layout::Go12);
             let next_record = next.and_then(|next| self.functab_entry(next)).map(|next| next.record);
             self.function(index).ok_or(CUT)?.check(entry, next_record)?;
@@ -211,7 +210,7 @@ impl<'a> Pclntab<'a> {
         self.layout
     }
 
-    /// The addresses that the table covers: all Go code, and C code that Go's internal linker put between Go functions.
+    /// The addresses that the table covers: Go code, and C code that Go's internal linker put between Go functions.
     pub fn text(&self) -> Range<u64> {
         self.text.clone()
     }
@@ -247,7 +246,7 @@ impl<'a> Pclntab<'a> {
         Function::read(self, start, end, current.record)
     }
 
-    /// A functab entry. The entry after the last function holds the end of that function, and has no record.
+    /// A functab entry. The entry after the last function is the end of that function, and has no record.
     fn functab_entry(&self, index: usize) -> Option<FunctabEntry> {
         let word = self.layout.functab_word_size(self.format);
         let offset = index.checked_mul(word)?.checked_mul(2)?.checked_add(self.functab)?;
@@ -260,12 +259,12 @@ impl<'a> Pclntab<'a> {
         Some(FunctabEntry { entry, record: self.format.u32(&mut cursor).unwrap_or_default().into() })
     }
 
-    /// Finds the inline trees with the moduledata's candidates, else with the linker's symbol.
+    /// Finds the inline trees at an address that the moduledata suggests, else at the linker's symbol `go:func.*`.
     fn find_inline_trees(&self, elf: &Elf<'a>, module: &Moduledata) -> Option<InlineTrees<'a>> {
-        let first = self.functions().find_map(|function| function.funcdata(InlinePlaces::GO_1_16.funcdata))?;
+        let first = self.functions().find_map(|function| function.funcdata(InlineIndices::GO_1_16.funcdata))?;
         let trees_at = |base: u64| {
             let (start, bytes) = elf.segment_around(base.checked_add(first)?)?;
-            let trees = InlineTrees { base, start, bytes, places: InlinePlaces::GO_1_16 };
+            let trees = InlineTrees { base, start, bytes, indices: InlineIndices::GO_1_16 };
             trees.check(self).then_some(trees)
         };
         if self.layout.has_addresses() {
@@ -310,13 +309,13 @@ fn instruction_sizes(machine: raw::Machine) -> &'static [u32] {
     }
 }
 
-/// Whether a word begins with a magic.
+/// Whether a word begins with the magic of a pclntab.
 fn has_magic(format: NumberFormat, word: &[u8]) -> bool {
     let magic = format.u32(&mut Cursor::new(word));
     magic.is_some_and(|magic| matches!(magic, 0xffff_fff0 | 0xffff_fff1 | 0xffff_fffa | 0xffff_fffb))
 }
 
-/// Whether the bytes after the magic are a header's: two zeros, instruction size, pointer size.
+/// Whether the bytes after the magic are valid in a header: two zeros, instruction size, pointer size.
 fn is_header(format: NumberFormat, bytes: &[u8]) -> bool {
     let mut cursor = Cursor::new(bytes);
     cursor.skip(4).is_some()
@@ -325,8 +324,8 @@ fn is_header(format: NumberFormat, bytes: &[u8]) -> bool {
         && cursor.u8() == Some(format.pointer_size)
 }
 
-/// The parts of a table of Go 1.2 to 1.15. Each part is the whole table, except the file indices: these begin with
-/// their count, which includes the count itself.
+/// The parts of a table of Go 1.2 to 1.15. Each part is the whole table, except the file indices. The file indices begin
+/// with their number of words, this word included.
 fn go12_parts(format: NumberFormat, bytes: &[u8], offsets: [u64; 5]) -> Option<[&[u8]; 5]> {
     let [_, start, ..] = offsets;
     let units = bytes.get(usize::try_from(start).ok()?..)?;
@@ -334,7 +333,7 @@ fn go12_parts(format: NumberFormat, bytes: &[u8], offsets: [u64; 5]) -> Option<[
     Some([bytes, units.get(..count.checked_mul(4)?)?, bytes, bytes, bytes])
 }
 
-/// Splits `bytes` at the offsets, which must ascend; the last part ends at the end of `bytes`.
+/// Splits `bytes` at ascending offsets. The last part ends at the end of `bytes`.
 fn split(bytes: &[u8], offsets: [u64; 5]) -> Option<[&[u8]; 5]> {
     let mut parts = [bytes; 5];
     let ends = offsets.iter().skip(1).copied().chain([u64::try_from(bytes.len()).ok()?]);

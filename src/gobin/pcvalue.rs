@@ -5,10 +5,10 @@
 
 use crate::bytes::Cursor;
 
-/// A value and the range of addresses that have it. The range starts at the end of the span before.
+/// A value and the range of addresses that have the value. The range starts at the end of the previous span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Span {
-    /// Bytes from the function's entry.
+    /// End of the range, in bytes from the function's entry.
     end: u32,
     value: i32,
 }
@@ -64,39 +64,37 @@ pub(super) fn values(table: Cursor<'_>, quantum: u32) -> impl Iterator<Item = i3
     Spans::new(table, quantum).map(|span| span.value)
 }
 
-/// The value at an offset in bytes from the function's entry; `None` after the table's end. `table` starts at the table's
-/// first varint and may continue after its end.
+/// The value at an offset in bytes from the function's entry. `None` after the table's end. Other bytes can follow the
+/// table.
 pub(super) fn value_at(table: Cursor<'_>, quantum: u32, offset: u32) -> Option<i32> {
     Spans::new(table, quantum).find(|span| offset < span.end).map(|span| span.value)
 }
 
-/// The largest value of a table.
-pub(super) fn largest(table: Cursor<'_>, quantum: u32) -> Option<i32> {
+pub(super) fn largest_value(table: Cursor<'_>, quantum: u32) -> Option<i32> {
     Spans::new(table, quantum).map(|span| span.value).max()
 }
 
-/// A table for many look-ups: keeps the spans that are already decoded.
+/// A pc-value table for many look-ups. Stores the spans that are already decoded.
 #[derive(Debug)]
 pub(super) struct DecodedTable<'a> {
-    /// The part that is not decoded yet.
+    /// The part of the table that is not decoded yet.
     rest: Spans<'a>,
-    /// Decoded spans of at least one byte.
+    /// Decoded spans. Empty spans are left out.
     spans: Vec<Span>,
 }
 
 impl<'a> DecodedTable<'a> {
-    /// An empty table.
     pub(super) fn new() -> Self {
         Self { rest: Spans::new(Cursor::new(&[]), 1), spans: Vec::new() }
     }
 
-    /// Replaces the table. The new one is decoded on demand; `None` is an empty table.
+    /// Replaces the table. Spans are decoded on demand. `None` means an empty table.
     pub(super) fn replace(&mut self, table: Option<Cursor<'a>>, quantum: u32) {
         self.rest = Spans::new(table.unwrap_or(Cursor::new(&[])), quantum);
         self.spans.clear();
     }
 
-    /// The same value as [`value_at`].
+    /// Like the function [`value_at`], but decodes only the part of the table that is not decoded yet.
     #[inline]
     pub(super) fn value_at(&mut self, offset: u32) -> Option<i32> {
         if self.spans.last().is_some_and(|last| offset < last.end) {
@@ -122,8 +120,8 @@ mod tests {
     use super::{DecodedTable, value_at};
     use crate::bytes::Cursor;
 
-    /// The value of both look-ups, which must agree.
-    fn both(decoded: &mut DecodedTable<'_>, table: &[u8], quantum: u32, offset: u32) -> Option<i32> {
+    /// Looks up an offset with and without [`DecodedTable`]. The two results must be equal.
+    fn look_up_twice(decoded: &mut DecodedTable<'_>, table: &[u8], quantum: u32, offset: u32) -> Option<i32> {
         let value = value_at(Cursor::new(table), quantum, offset);
         assert_eq!(decoded.value_at(offset), value, "{offset}");
         value
@@ -138,7 +136,7 @@ mod tests {
         let mut decoded = DecodedTable::new();
         decoded.replace(Some(Cursor::new(&table)), 4);
         for (offset, value) in expected.iter().chain(expected.iter().rev()).chain(&expected) {
-            assert_eq!(both(&mut decoded, &table, 4, *offset), *value, "{offset}");
+            assert_eq!(look_up_twice(&mut decoded, &table, 4, *offset), *value, "{offset}");
         }
     }
 
@@ -147,7 +145,7 @@ mod tests {
         let value = |table: &[u8], offset| {
             let mut decoded = DecodedTable::new();
             decoded.replace(Some(Cursor::new(table)), 1);
-            both(&mut decoded, table, 1, offset)
+            look_up_twice(&mut decoded, table, 1, offset)
         };
         assert_eq!(value(&[], 0), None);
         assert_eq!(value(&[2], 0), None);

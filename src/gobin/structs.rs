@@ -1,7 +1,7 @@
 //! Field offsets of Go runtime structures, from the program's DWARF.
 //!
-//! Go's linker puts all types into units of package runtime, which also has one unit for each of its assembly files
-//! (`movetomodule` in src/cmd/link/internal/ld/dwarf.go). In units of other packages only the first entry is read.
+//! Go's linker puts all types into units of package runtime (`movetomodule` in src/cmd/link/internal/ld/dwarf.go). Package
+//! runtime also has one unit for each of its assembly files. In units of other packages only the first entry is read.
 
 use gimli::{
     Abbreviations, AbbreviationsCache, AbbreviationsCacheStrategy, AttributeValue, DebugAbbrev, DebugInfo,
@@ -12,9 +12,9 @@ use super::elf::Elf;
 
 type Reader<'s> = EndianSlice<'s, RunTimeEndian>;
 
-/// Maximum of the number of visited units times the size of `.debug_abbrev` in bytes, because each unit may parse the
-/// whole section. In real programs, package runtime is among the first hundred units; without the limit a hostile
-/// program could take hours.
+/// Maximum of the product: number of visited units × size of `.debug_abbrev` in bytes. Each unit can cause a parse of the
+/// whole section, so a hostile program could take hours. In real programs, package runtime is among the first hundred
+/// units.
 const ABBREVIATION_BUDGET: usize = 1 << 29;
 
 /// A field of a structure, such as `goid` of `runtime.g`.
@@ -24,7 +24,7 @@ pub(super) struct Field {
     pub(super) name: &'static str,
 }
 
-/// Offsets in the order of the requested fields; `None` for a field that the structure does not have.
+/// Offsets in bytes, in the order of the requested fields. `None` for a field that the structure does not have.
 pub(super) type FieldOffsets<const N: usize> = [Option<u64>; N];
 
 /// The offsets of fields in bytes from the start of their structure. `None` if the file has no readable DWARF of package
@@ -55,7 +55,6 @@ pub(super) fn field_offsets<const N: usize>(elf: &Elf<'_>, fields: &[Field; N]) 
     search.is_complete().then_some(search.offsets)
 }
 
-/// The sections that hold names.
 struct StringSections<'s> {
     debug_str: DebugStr<Reader<'s>>,
     debug_line_str: DebugLineStr<Reader<'s>>,

@@ -9,20 +9,18 @@ use object::elf;
 use super::container::{Symbol, SymbolList};
 use super::elf::Elf;
 
-/// Function symbols by address.
 #[derive(Debug)]
 pub(super) struct Symbols<'a> {
     /// One symbol for each address, in ascending order of addresses.
     table: SymbolList<'a>,
-    /// From `runtime.text` to `runtime.etext`: Go's linker puts all Go code there. Empty if the two are missing.
+    /// From `runtime.text` to `runtime.etext`: Go's linker puts all Go code there. Empty if both symbols are missing.
     go_text: Range<u64>,
 }
 
-/// A symbol that covers an address.
-pub(super) struct Covering<'a> {
+pub(super) struct CoveringSymbol<'a> {
     pub(super) name: Cow<'a, str>,
     pub(super) entry: u64,
-    /// End of the symbol, or start of the next symbol if that is lower.
+    /// End address of the symbol, but at most the start of the next symbol.
     pub(super) end: u64,
     /// Whether the symbol is in Go's text.
     pub(super) is_go: bool,
@@ -30,11 +28,11 @@ pub(super) struct Covering<'a> {
 
 impl<'a> Symbols<'a> {
     pub(super) fn read(elf: &Elf<'a>) -> Self {
-        let full = Self::of_table(elf, elf::SHT_SYMTAB);
-        if full.is_empty() { Self::of_table(elf, elf::SHT_DYNSYM) } else { full }
+        let full = Self::from_table(elf, elf::SHT_SYMTAB);
+        if full.is_empty() { Self::from_table(elf, elf::SHT_DYNSYM) } else { full }
     }
 
-    fn of_table(elf: &Elf<'a>, kind: elf::SectionType) -> Self {
+    fn from_table(elf: &Elf<'a>, kind: elf::SectionType) -> Self {
         let mut go_text = 0..0;
         let mut table = elf.symbols(kind, |symbol, name| {
             let kind = symbol.kind;
@@ -62,7 +60,7 @@ impl<'a> Symbols<'a> {
             }
             same
         });
-        // A label inside a function must not split the function.
+        // A symbol without a size inside a function is a label, which must not split the function.
         let mut covered = 0_u64;
         symbols.retain(|symbol| {
             covered = covered.max(symbol.address.saturating_add(symbol.size));
@@ -78,7 +76,7 @@ impl<'a> Symbols<'a> {
 
     /// The last symbol that starts at or before the address, if it covers the address. A symbol without a size ends at the
     /// next symbol or at the end of its section.
-    pub(super) fn covering(&self, address: u64) -> Option<Covering<'a>> {
+    pub(super) fn covering(&self, address: u64) -> Option<CoveringSymbol<'a>> {
         let symbols = &self.table.symbols;
         let next = symbols.partition_point(|symbol| symbol.address <= address);
         let symbol = symbols.get(next.checked_sub(1)?)?;
@@ -92,7 +90,7 @@ impl<'a> Symbols<'a> {
         if address >= end {
             return None;
         }
-        Some(Covering {
+        Some(CoveringSymbol {
             name: String::from_utf8_lossy(plain_name(self.table.name(symbol))),
             entry: symbol.address,
             end: symbols.get(next).map_or(end, |next| end.min(next.address)),
@@ -110,8 +108,8 @@ fn preference<'a>(table: &SymbolList<'a>, symbol: &Symbol) -> impl Ord + use<'a>
     (symbol.size > 0, !is_weak, symbol.bind == elf::STB_GLOBAL, Reverse(underscores), name.len(), name)
 }
 
-/// The name without linker suffixes: Go's `.abi0` (assembly; pclntab has the name without it), and `@VERSION` or
-/// `@@VERSION` of symbols in shared libraries.
+/// The name without linker suffixes: Go's `.abi0` for assembly, which names in pclntab do not have, and `@VERSION` or
+/// `@@VERSION` for symbols in shared libraries.
 fn plain_name(name: &[u8]) -> &[u8] {
     let name = name.strip_suffix(b".abi0").unwrap_or(name);
     match name.iter().position(|byte| matches!(byte, b'@' | b'[')) {

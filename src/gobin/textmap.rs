@@ -1,19 +1,19 @@
 //! Converts between addresses and the text offsets of pclntab.
 //!
-//! Offsets count from the start of the text. A very large text on 32-bit ARM and PowerPC, where a call has a limited range,
-//! is split by the linker into sections. Other code may then lie between two of them, so the runtime has a map
-//! (`textsectmap` of src/runtime/symtab.go, since Go 1.18).
+//! Offsets count from the start of the text. On 32-bit ARM and PowerPC, where a call has a limited range, the linker splits
+//! a very large text into sections. Other code can be between two sections, so the runtime has a map (`textsectmap` of
+//! src/runtime/symtab.go, since Go 1.18).
 
 use std::ops::Range;
 
 use super::elf::Elf;
 use super::moduledata::GoSlice;
 
-/// Maximum number of sections. Each but the last has about 28 MB (the linker's `TrampLimit`).
+/// Maximum number of sections. Each section except the last has about 28 MB (the linker's `TrampLimit`).
 const MAX_SECTIONS: u64 = 64;
 
 /// Maximum difference in bytes between the end of the last section and `runtime.etext`, in either direction.
-const MAX_PADDING: u64 = 64;
+const MAX_PADDING_BYTES: u64 = 64;
 
 /// The sections of a text, in ascending order of offsets and addresses.
 #[derive(Debug)]
@@ -33,12 +33,11 @@ struct TextSection {
 }
 
 impl TextMap {
-    /// A map with a single section that starts at an address.
-    pub(super) fn single(address: u64) -> Self {
-        Self { sections: vec![TextSection { start: 0, end: u64::MAX, address }] }
+    pub(super) fn single(text_start: u64) -> Self {
+        Self { sections: vec![TextSection { start: 0, end: u64::MAX, address: text_start }] }
     }
 
-    /// Reads a map. `None` unless it has several sections in ascending order, from the start of `text` to its end.
+    /// Reads a map. `None` if the map has fewer than two sections, or if its sections do not cover `text` in ascending order.
     pub(super) fn read(elf: &Elf<'_>, text: &Range<u64>, map: GoSlice) -> Option<Self> {
         if !(2..=MAX_SECTIONS).contains(&map.length) {
             return None;
@@ -53,7 +52,7 @@ impl TextMap {
     }
 
     fn covers(&self, text: &Range<u64>) -> bool {
-        // Offset and address of the end of the section before.
+        // Offset and address of the end of the previous section.
         let mut previous_end = Some((0, text.start));
         for TextSection { start, end, address } in self.sections.iter().copied() {
             let is_next = |(offset, end_address)| offset <= start && end_address <= address && start < end;
@@ -63,7 +62,7 @@ impl TextMap {
             previous_end = end.checked_sub(start).and_then(|size| Some((end, address.checked_add(size)?)));
         }
         let starts = self.sections.first().is_some_and(|first| first.start == 0 && first.address == text.start);
-        starts && previous_end.is_some_and(|(_, address)| address.abs_diff(text.end) <= MAX_PADDING)
+        starts && previous_end.is_some_and(|(_, address)| address.abs_diff(text.end) <= MAX_PADDING_BYTES)
     }
 
     /// The address of an offset. The end of the last section is a valid offset.
@@ -77,8 +76,8 @@ impl TextMap {
         }
     }
 
-    /// The addresses of a function, from its own offset and the offset of the next function. A function ends with its
-    /// section.
+    /// The addresses of a function that starts at the offset `start`. `next` is the offset of the next function. A function
+    /// never extends beyond its section.
     pub(super) fn function_range(&self, start: u64, next: u64) -> Option<Range<u64>> {
         let entry = self.address(start)?;
         let section = self.sections.partition_point(|section| section.start <= start).checked_sub(1)?;
@@ -86,7 +85,7 @@ impl TextMap {
         Some(entry..entry.checked_add(end.saturating_sub(start))?)
     }
 
-    /// The offset of an address; `None` between two sections.
+    /// The offset of an address. `None` between two sections.
     pub(super) fn offset(&self, address: u64) -> Option<u64> {
         let next = self.sections.partition_point(|section| section.address <= address);
         let section = *self.sections.get(next.checked_sub(1)?)?;

@@ -14,39 +14,39 @@ pub struct GoUnwind {
     /// The function's end address, padding included.
     pub end: u64,
     /// Bytes that the function has on its stack before the instruction at the address runs. On amd64 and 386 the return
-    /// address is above these bytes. On other machines it is in the link register if the delta is 0, else at the stack
-    /// pointer.
+    /// address is above these bytes. On other machines the return address is in the link register if the delta is 0, else
+    /// at the stack pointer.
     pub sp_delta: Result<u32, NoSpDelta>,
     /// Go's `FuncFlagSPWrite`: the function writes arbitrary values to the stack pointer, so `sp_delta` does not lead to
     /// the return address.
     pub sp_write: bool,
     /// Go's `FuncFlagTopFrame`: this is the root of the stack.
     pub top_frame: bool,
-    /// Go's `FuncFlagAsm`: written in assembly, so the function may use the frame pointer register for other values. Always
-    /// false before Go 1.18, which has no such flag.
+    /// Go's `FuncFlagAsm`: written in assembly, so the function can use the frame pointer register for other values. Always
+    /// false before Go 1.18, because older tables do not have the flag.
     pub assembly: bool,
     /// Set for runtime functions that need special unwinding.
-    pub special: Option<Special>,
+    pub special: Option<SpecialFunction>,
 }
 
 /// Runtime functions that need special unwinding, because their stack is not a plain sequence of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Special {
+pub enum SpecialFunction {
     /// `mcall`: leaves the goroutine's stack and does not return to it. Before Go 1.25 the frame pointer leads to stale
     /// frames.
     Mcall,
-    /// `morestack`: like `mcall`; called by a function whose stack is too small or that has to yield.
+    /// `morestack`: like `mcall`. Called by a function that needs a larger stack or has to yield.
     Morestack,
     /// `newstack`, which `morestack` calls on the thread's own stack. Its frame holds the descriptor of the goroutine whose
     /// stack grows.
     Newstack,
-    /// `copystack`, which `newstack` calls. Its first argument is the same descriptor.
+    /// `copystack`, which `newstack` calls. Its first argument is the descriptor of the goroutine whose stack grows.
     Copystack,
     /// `asmcgocall`: runs a C function on the thread's own stack and returns.
     Asmcgocall,
-    /// `cgocallback` and `crosscall2`: C calls Go, which switches back to the goroutine's stack.
+    /// `cgocallback` and `crosscall2`, through which C calls Go. They switch back to the goroutine's stack.
     Cgocallback,
-    /// `nanotime1`, `walltime`, `time.now`: call the vdso on the thread's own stack.
+    /// `nanotime1`, `walltime` and `time.now`, which call the vdso on the thread's own stack.
     VdsoCaller,
     /// `goexit`: the root of a goroutine.
     Goexit,
@@ -54,8 +54,8 @@ pub enum Special {
     ThreadStart,
 }
 
-impl Special {
-    /// Uses the name, because the function ids differ between Go releases.
+impl SpecialFunction {
+    /// Identifies the function by its name, because function ids differ between Go releases.
     pub(super) fn from_name(name: &[u8]) -> Option<Self> {
         let name = match name.strip_prefix(b"runtime.") {
             Some(name) => name,
@@ -91,30 +91,30 @@ impl GoUnwind {
             sp_write: function.writes_sp(),
             top_frame: function.is_top_frame(),
             assembly: function.is_assembly(),
-            special: function.name().and_then(Special::from_name),
+            special: function.name().and_then(SpecialFunction::from_name),
         })
     }
 
-    /// Whether this is the call in `crosscall2` on amd64, and the assembler has set up a frame around the one that
-    /// `PUSH_REGS_HOST_TO_ABI0` sets up (`src/runtime/cgo/abi_amd64.h`): 48 bytes of registers, 24 of arguments, and the
-    /// frame pointer once more.
+    /// Whether this is the call in `crosscall2` on amd64, and the stack has two frames there. The assembler adds a frame with
+    /// the frame pointer (8 bytes) to the frame of `PUSH_REGS_HOST_TO_ABI0` (`src/runtime/cgo/abi_amd64.h`): 48 bytes of
+    /// registers and 24 bytes of arguments.
     pub fn has_two_frames(&self) -> bool {
-        self.special == Some(Special::Cgocallback) && !self.sp_write && self.sp_delta == Ok(48 + 24 + 8)
+        self.special == Some(SpecialFunction::Cgocallback) && !self.sp_write && self.sp_delta == Ok(48 + 24 + 8)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Special;
+    use super::SpecialFunction;
 
     #[test]
     fn only_runtime_functions_are_special() {
-        assert_eq!(Special::from_name(b"runtime.mcall"), Some(Special::Mcall));
-        assert_eq!(Special::from_name(b"runtime.morestack"), Some(Special::Morestack));
-        assert_eq!(Special::from_name(b"time.now"), Some(Special::VdsoCaller));
-        assert_eq!(Special::from_name(b"crosscall2"), Some(Special::Cgocallback));
+        assert_eq!(SpecialFunction::from_name(b"runtime.mcall"), Some(SpecialFunction::Mcall));
+        assert_eq!(SpecialFunction::from_name(b"runtime.morestack"), Some(SpecialFunction::Morestack));
+        assert_eq!(SpecialFunction::from_name(b"time.now"), Some(SpecialFunction::VdsoCaller));
+        assert_eq!(SpecialFunction::from_name(b"crosscall2"), Some(SpecialFunction::Cgocallback));
         for other in [&b"main.mcall"[..], b"mcall", b"runtime.mcall.func1", b"runtime.", b"time.Now", b""] {
-            assert_eq!(Special::from_name(other), None);
+            assert_eq!(SpecialFunction::from_name(other), None);
         }
     }
 }

@@ -3,37 +3,38 @@
 use std::borrow::Cow;
 
 /// Prefixes of names that the compiler generates and that have no package (`gosym.Sym.PackageName`).
-const NO_PACKAGE: [&str; 4] = ["go:", "type:", "go.", "type."];
+const PREFIXES_WITHOUT_PACKAGE: [&str; 4] = ["go:", "type:", "go.", "type."];
 
 /// The name as Go's own tracebacks show it: `[...]` instead of type arguments, and dots instead of the linker's
 /// `%2e` in import paths. The import path is not shortened.
 ///
 /// Names of generated equality and hash functions do not change, because their brackets belong to array types.
-pub fn display(full: &str) -> Cow<'_, str> {
-    let shortened = match full.find('[') {
-        Some(first) if !full.starts_with("type:") && !full.starts_with("type..") => elide_type_arguments(full, first),
-        _ => Cow::Borrowed(full),
+pub fn display(linker_name: &str) -> Cow<'_, str> {
+    let is_type = linker_name.starts_with("type:") || linker_name.starts_with("type..");
+    let shortened = match linker_name.find('[') {
+        Some(first) if !is_type => elide_type_arguments(linker_name, first),
+        _ => Cow::Borrowed(linker_name),
     };
     if shortened.contains('%') { Cow::Owned(unescape(&shortened)) } else { shortened }
 }
 
 /// The import path of a Go function's package, in the linker's spelling (`gopkg.in/yaml%2ev3`). Empty for functions
 /// that the compiler generates (`type:.eq.main.T`) and for functions of other languages (`memcpy`).
-pub fn package(full: &str) -> &str {
-    if NO_PACKAGE.iter().any(|prefix| full.starts_with(prefix)) {
+pub fn package(linker_name: &str) -> &str {
+    if PREFIXES_WITHOUT_PACKAGE.iter().any(|prefix| linker_name.starts_with(prefix)) {
         return "";
     }
     // Type arguments, receivers and types can contain slashes and dots too.
-    let path_end = full.find(['[', '(', '{', ' ']).unwrap_or(full.len());
-    let path = full.get(..path_end).unwrap_or(full);
-    let element = path.rfind('/').unwrap_or(0);
-    let dot = path.get(element..).and_then(|last| last.find('.'));
-    dot.and_then(|dot| path.get(..element.checked_add(dot)?)).unwrap_or("")
+    let path_end = linker_name.find(['[', '(', '{', ' ']).unwrap_or(linker_name.len());
+    let path = linker_name.get(..path_end).unwrap_or(linker_name);
+    let last_slash = path.rfind('/').unwrap_or(0);
+    let dot = path.get(last_slash..).and_then(|last| last.find('.'));
+    dot.and_then(|dot| path.get(..last_slash.checked_add(dot)?)).unwrap_or("")
 }
 
-/// Replaces the content of each outermost pair of brackets by `...`. `first` is the position of the first bracket.
-fn elide_type_arguments(full: &str, first: usize) -> Cow<'_, str> {
-    let (head, tail) = full.split_at_checked(first).unwrap_or((full, ""));
+/// Replaces the content of each outermost pair of brackets by `...`.
+fn elide_type_arguments(full: &str, first_bracket: usize) -> Cow<'_, str> {
+    let (head, tail) = full.split_at_checked(first_bracket).unwrap_or((full, ""));
     let mut short = head.to_owned();
     let mut depth = 0_usize;
     let mut chars = tail.chars();
@@ -46,7 +47,7 @@ fn elide_type_arguments(full: &str, first: usize) -> Cow<'_, str> {
                 depth = depth.saturating_add(1);
             }
             ']' if depth > 0 => depth = depth.saturating_sub(1),
-            // A struct tag, which can contain brackets.
+            // A quote begins a struct tag, which can contain brackets.
             '"' if depth > 0 => {
                 while let Some(quoted) = chars.next().filter(|char| *char != '"') {
                     if quoted == '\\' {
@@ -79,7 +80,7 @@ fn unescape(name: &str) -> String {
 mod tests {
     use super::{display, package};
 
-    /// (linker name, shown name, package), in all forms that were seen in binaries of Go 1.19 to 1.27.
+    /// (linker name, shown name, package). All forms that occur in binaries of Go 1.19 to 1.27.
     const NAMES: &[(&str, &str, &str)] = &[
         ("main.f.func1.2", "main.f.func1.2", "main"),
         ("main.glob..func1", "main.glob..func1", "main"),

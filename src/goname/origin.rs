@@ -3,32 +3,32 @@
 use super::name;
 use crate::profile::Origin;
 
-/// Classifies the Go functions of one binary.
+/// Finds the origin of the Go functions of one binary.
 #[derive(Debug, Clone, Default)]
-pub struct Origins {
+pub struct OriginClassifier {
     /// Import paths of the modules whose code the user writes.
-    own_modules: Vec<String>,
+    user_modules: Vec<String>,
 }
 
-impl Origins {
-    /// A classifier for a binary that was built from these modules of the user: the main module, and others of its
-    /// workspace.
-    pub fn new<'m>(own_modules: impl IntoIterator<Item = &'m str>) -> Self {
-        Self { own_modules: own_modules.into_iter().filter(|path| !path.is_empty()).map(str::to_owned).collect() }
+impl OriginClassifier {
+    /// A classifier for a binary. `user_modules` are the import paths of the modules whose code the user writes: the main
+    /// module, and other modules of its workspace.
+    pub fn new<'m>(user_modules: impl IntoIterator<Item = &'m str>) -> Self {
+        Self { user_modules: user_modules.into_iter().filter(|path| !path.is_empty()).map(str::to_owned).collect() }
     }
 
     /// The origin of the function with this linker name.
     pub fn origin_of(&self, linker_name: &str) -> Origin {
         // The linker writes the dots of an import path's last element as `%2e`.
         let package = &*name::package(linker_name).replace("%2e", ".");
-        if is_within(package, "main") || self.own_modules.iter().any(|module| is_within(package, module)) {
+        if is_within(package, "main") || self.user_modules.iter().any(|module| is_within(package, module)) {
             return Origin::Main;
         }
         if is_runtime(package, linker_name) {
             return Origin::Runtime;
         }
         // Import paths whose first element has no dot belong to the standard library (go help importpath). Packages
-        // that are vendored into it have the prefix `vendor/`.
+        // that are vendored into the standard library have the prefix `vendor/`.
         let first = package.split('/').next().unwrap_or(package);
         if first.contains('.') { Origin::Module } else { Origin::Std }
     }
@@ -50,12 +50,12 @@ fn is_runtime(package: &str, linker_name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Origins;
+    use super::OriginClassifier;
     use crate::profile::Origin;
 
     #[test]
     fn functions_are_classified_by_their_names() {
-        let origins = Origins::new(["example.com/shop"]);
+        let origins = OriginClassifier::new(["example.com/shop"]);
         for (name, origin) in [
             ("main.main", Origin::Main),
             ("main.(*Server).Handle.func1", Origin::Main),
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_main_module_without_a_dot_is_not_the_standard_library() {
-        let origins = Origins::new(["hotspots"]);
+        let origins = OriginClassifier::new(["hotspots"]);
         assert_eq!(origins.origin_of("hotspots/work.Do"), Origin::Main);
         assert_eq!(origins.origin_of("sort.Sort"), Origin::Std);
     }

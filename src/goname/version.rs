@@ -7,32 +7,31 @@ use regex::Regex;
 
 use super::name::package;
 
-/// Compiles a pattern of this file.
 #[expect(clippy::expect_used, reason = "the patterns are constants, and each is used by a test")]
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("a valid pattern")
+fn compile(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("a valid pattern")
 }
 
 /// Suffixes that the compiler gives to closures (`func1`), to the wrappers of `go` and `defer` statements, and to the bodies
-/// of loops over functions.
+/// of `range` loops over functions.
 static CLOSURE: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^(.+?)((?:\.(?:func|gowrap|deferwrap)\d+|-range\d+)(?:\.(?:func|gowrap|deferwrap)?\d+|-range\d+)*)$")
+    compile(r"^(.+?)((?:\.(?:func|gowrap|deferwrap)\d+|-range\d+)(?:\.(?:func|gowrap|deferwrap)?\d+|-range\d+)*)$")
 });
 
-/// Numbers that a build or a run chose: the hash of cgo's functions, addresses, and numbers of four digits and more, as of
-/// temporary directories. The suffixes of C compilers are numbered too.
+/// Numbers that differ between builds or runs: hashes in names of cgo functions, addresses, numbers with four or more digits
+/// (as in names of temporary directories), and numbered suffixes of C compilers.
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
+    compile(
         r"_cgo_[0-9a-f]{8,}_|0x[0-9a-f]{4,}|[0-9]{4,}|(?:\.(?:isra|part|constprop|lto_priv|llvm|cold)(?:\.[0-9]+)*)+$",
     )
 });
 
-/// Element of an import path that only tells a version.
-static VERSION: LazyLock<Regex> = LazyLock::new(|| pattern(r"^v[0-9]+$|\.v[0-9]+$"));
+/// Version in an element of an import path: the whole element `v2`, or the end of `yaml.v3`.
+static VERSION: LazyLock<Regex> = LazyLock::new(|| compile(r"^v[0-9]+$|\.v[0-9]+$"));
 
-/// Functions of Go that were renamed, and their names today.
+/// Old and current names of renamed functions of Go's runtime.
 const RENAMED: [(&str, &str); 9] = [
-    // Go 1.24 has other maps.
+    // Go 1.24 replaced the implementation of maps.
     ("runtime.mapiterinit", "internal/runtime/maps.(*Iter).Init"),
     ("runtime.mapiternext", "internal/runtime/maps.(*Iter).Next"),
     ("runtime.hashGrow", "internal/runtime/maps.(*table).grow"),
@@ -41,13 +40,13 @@ const RENAMED: [(&str, &str); 9] = [
     ("runtime.evacuate_fast64", "internal/runtime/maps.(*table).rehash"),
     ("runtime.evacuate_faststr", "internal/runtime/maps.(*table).rehash"),
     ("runtime.makeBucketArray", "internal/runtime/maps.newGroups"),
-    // Go 1.26 has another garbage collector.
+    // Go 1.26 replaced the garbage collector.
     ("runtime.scanobject", "runtime.scanObject"),
 ];
 
-/// Returns the function that a closure is written in, and the closure's number in it: `main.f` and `.func1.2`. `None` for a
-/// function that is not a closure.
-pub fn closure(name: &str) -> Option<(&str, &str)> {
+/// Splits the name of a closure, such as `main.f.func1.2`, into the enclosing function `main.f` and the suffix `.func1.2`.
+/// `None` for a function that is not a closure.
+pub fn split_closure(name: &str) -> Option<(&str, &str)> {
     let parts = CLOSURE.captures(name)?;
     Some((parts.get(1)?.as_str(), parts.get(2)?.as_str()))
 }
@@ -61,15 +60,15 @@ pub fn without_numbers(name: &str) -> Cow<'_, str> {
     })
 }
 
-/// Returns the name that a function of Go has today, if an old version gave it another one.
-pub fn renamed(name: &str) -> Option<&'static str> {
+/// Returns the current name of a function of Go's runtime that a newer Go version renamed.
+pub fn current_name(name: &str) -> Option<&'static str> {
     RENAMED.iter().find(|(old, _)| *old == name).map(|(_, new)| *new)
 }
 
-/// The version at the end of an import path, in a shown name without its package: `gopkg.in/yaml` and `.v3.Unmarshal`.
-static PATH_VERSION: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\.v[0-9]+\."));
+/// Version of an import path at the start of a name without its package: `.v3.Unmarshal` of `gopkg.in/yaml.v3.Unmarshal`.
+static PATH_VERSION: LazyLock<Regex> = LazyLock::new(|| compile(r"^\.v[0-9]+\."));
 
-/// Returns a function's name without its package and without the dot between them.
+/// Returns a function's name without its package and the dot after the package.
 pub fn without_package(name: &str) -> &str {
     let package = package(name);
     let rest = name.get(package.len()..).unwrap_or(name);
@@ -79,8 +78,9 @@ pub fn without_package(name: &str) -> &str {
     }
 }
 
-/// Returns whether a package may have moved from one import path to the other: their last elements are equal, as of `sync`
-/// and `internal/sync`, or one path begins with the other. Versions do not count: `example.com/yaml/v2`.
+/// Whether the package of one function can be the package of the other function, moved to another import path. True if the
+/// last elements of the paths are equal (`sync`, `internal/sync`), or if one path begins with the other. Versions are
+/// ignored (`example.com/yaml/v2`).
 pub fn is_moved_package(one: &str, other: &str) -> bool {
     let elements = |name| {
         let elements =
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn closures_belong_to_the_function_that_they_are_written_in() {
+    fn names_of_closures_are_split_after_the_enclosing_function() {
         for (name, function, number) in [
             ("main.f.func1", "main.f", ".func1"),
             ("main.f.func1.2", "main.f", ".func1.2"),
@@ -109,10 +109,10 @@ mod tests {
             ("main.glob..func1", "main.glob.", ".func1"),
             ("main.Map[...].func1", "main.Map[...]", ".func1"),
         ] {
-            assert_eq!(closure(name), Some((function, number)), "{name}");
+            assert_eq!(split_closure(name), Some((function, number)), "{name}");
         }
         for name in ["main.f", "main.func1x", "main.f.1", "main.init.0", "func1", "main.functional"] {
-            assert_eq!(closure(name), None, "{name}");
+            assert_eq!(split_closure(name), None, "{name}");
         }
     }
 
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_that_may_have_moved_are_alike() {
+    fn packages_that_can_have_moved_are_recognised() {
         for (one, other) in [
             ("runtime/internal/atomic.Cas", "internal/runtime/atomic.Cas"),
             ("sync.(*Mutex).Lock", "internal/sync.(*Mutex).Lock"),
@@ -150,7 +150,7 @@ mod tests {
         {
             assert!(!is_moved_package(one, other), "{one} {other}");
         }
-        assert_eq!(renamed("runtime.mapiternext"), Some("internal/runtime/maps.(*Iter).Next"));
-        assert_eq!(renamed("main.main"), None);
+        assert_eq!(current_name("runtime.mapiternext"), Some("internal/runtime/maps.(*Iter).Next"));
+        assert_eq!(current_name("main.main"), None);
     }
 }

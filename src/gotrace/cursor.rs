@@ -1,20 +1,20 @@
-//! Reads the parts of a line. Distinguishes a line that is not complete yet from one that is different.
+//! Reads the fields of a line. Distinguishes an incomplete line from text that is not a line of the runtime.
 
-/// Longest free text in a line, in bytes: a wait reason, or the path of a package.
-const MAX_WORDS: usize = 256;
+/// Maximum size of free text in a line: a wait reason, or the path of a package.
+const MAX_TEXT_BYTES: usize = 256;
 
-/// Why bytes are not a line of the runtime.
+/// Reason why bytes are not a complete line of the runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mismatch {
-    /// They are the beginning of one.
+    /// The bytes are the beginning of a line.
     Incomplete,
-    /// They are the beginning of one, but end inside a text that the runtime writes at once.
+    /// The bytes are the beginning of a line, but end inside a text that the runtime writes with one write(2).
     InsideText,
-    /// They are something else.
+    /// The bytes are not the beginning of a line.
     Different,
 }
 
-/// The rest of a line.
+/// The part of a line that is not read yet.
 pub(super) struct Cursor<'l> {
     rest: &'l [u8],
 }
@@ -24,8 +24,7 @@ impl<'l> Cursor<'l> {
         Self { rest: line }
     }
 
-    /// Skips a text.
-    pub(super) fn text(&mut self, expected: &str) -> Result<(), Mismatch> {
+    pub(super) fn skip(&mut self, expected: &str) -> Result<(), Mismatch> {
         match self.rest.strip_prefix(expected.as_bytes()) {
             Some(rest) => self.rest = rest,
             None if self.rest.is_empty() => return Err(Mismatch::Incomplete),
@@ -36,9 +35,9 @@ impl<'l> Cursor<'l> {
     }
 
     /// Skips one of several texts. Returns its index.
-    pub(super) fn one_of(&mut self, texts: &[&str]) -> Result<usize, Mismatch> {
+    pub(super) fn skip_one_of(&mut self, texts: &[&str]) -> Result<usize, Mismatch> {
         for (index, text) in texts.iter().enumerate() {
-            match self.text(text) {
+            match self.skip(text) {
                 Ok(()) => return Ok(index),
                 Err(Mismatch::Different) => {}
                 Err(mismatch) => return Err(mismatch),
@@ -47,25 +46,25 @@ impl<'l> Cursor<'l> {
         Err(Mismatch::Different)
     }
 
-    /// Skips a text if it follows. Returns whether it did.
-    pub(super) fn optional(&mut self, text: &str) -> Result<bool, Mismatch> {
-        match self.text(text) {
+    /// Skips a text if the line continues with this text. Returns whether the text was there.
+    pub(super) fn skip_optional(&mut self, text: &str) -> Result<bool, Mismatch> {
+        match self.skip(text) {
             Err(Mismatch::Different) => Ok(false),
             found => found.map(|()| true),
         }
     }
 
-    /// Reads a text up to `end`, which is skipped. Bytes that are not allowed end the search.
-    pub(super) fn words_until(&mut self, end: &str, allowed: fn(u8) -> bool) -> Result<String, Mismatch> {
-        let bound = self.rest.get(..MAX_WORDS).unwrap_or(self.rest);
-        if let Some(length) = bound.windows(end.len()).position(|window| window == end.as_bytes()) {
-            let (words, rest) = self.rest.split_at(length);
+    /// Reads a text up to `end`, and skips `end`. Fails if the text contains a byte for which `allowed` is false.
+    pub(super) fn read_until(&mut self, end: &str, allowed: fn(u8) -> bool) -> Result<String, Mismatch> {
+        let bounded = self.rest.get(..MAX_TEXT_BYTES).unwrap_or(self.rest);
+        if let Some(length) = bounded.windows(end.len()).position(|window| window == end.as_bytes()) {
+            let (text, rest) = self.rest.split_at(length);
             self.rest = rest.get(end.len()..).unwrap_or_default();
-            let fits = words.iter().copied().all(allowed);
-            return if fits { Ok(String::from_utf8_lossy(words).into_owned()) } else { Err(Mismatch::Different) };
+            let is_allowed = text.iter().copied().all(allowed);
+            return if is_allowed { Ok(String::from_utf8_lossy(text).into_owned()) } else { Err(Mismatch::Different) };
         }
-        let may_continue =
-            self.rest.len() < MAX_WORDS && self.rest.iter().all(|byte| allowed(*byte) || end.as_bytes().contains(byte));
+        let may_continue = self.rest.len() < MAX_TEXT_BYTES
+            && self.rest.iter().all(|byte| allowed(*byte) || end.as_bytes().contains(byte));
         Err(if may_continue { Mismatch::Incomplete } else { Mismatch::Different })
     }
 
@@ -78,47 +77,46 @@ impl<'l> Cursor<'l> {
         }
     }
 
-    /// Skips the id of a processor, thread or goroutine. Missing ones are `-1` up to Go 1.19, then `nil`.
-    pub(super) fn id(&mut self) -> Result<(), Mismatch> {
-        if self.optional("nil")? { Ok(()) } else { self.signed() }
+    /// Skips the id of a processor, thread or goroutine. A missing id is `-1` up to Go 1.19, then `nil`.
+    pub(super) fn skip_id(&mut self) -> Result<(), Mismatch> {
+        if self.skip_optional("nil")? { Ok(()) } else { self.skip_signed() }
     }
 
-    /// Skips a number that may be negative.
-    pub(super) fn signed(&mut self) -> Result<(), Mismatch> {
-        self.optional("-")?;
+    pub(super) fn skip_signed(&mut self) -> Result<(), Mismatch> {
+        self.skip_optional("-")?;
         self.number().map(drop)
     }
 
-    /// Skips a boolean: `0` or `1` up to Go 1.19 for some fields.
-    pub(super) fn boolean(&mut self) -> Result<(), Mismatch> {
-        self.one_of(&["false", "true", "0", "1"]).map(drop)
+    /// Skips a boolean. Up to Go 1.19, some fields have `0` or `1` instead of `false` or `true`.
+    pub(super) fn skip_boolean(&mut self) -> Result<(), Mismatch> {
+        self.skip_one_of(&["false", "true", "0", "1"]).map(drop)
     }
 
-    /// Reads a decimal number in units of 10 to the power of minus `places`: `1.5` with 3 places is 1500.
+    /// Reads a decimal number, multiplied by 10 to the power of `places`: `1.5` with 3 places is 1500.
     pub(super) fn decimal(&mut self, places: u32) -> Result<u64, Mismatch> {
         let whole = self.number()?;
         let unit = 10_u64.pow(places);
         let mut value = whole.checked_mul(unit).ok_or(Mismatch::Different)?;
-        if self.optional(".")? {
+        if self.skip_optional(".")? {
             let digits = self.digits()?;
-            let mut place = unit;
+            let mut digit_unit = unit;
             for digit in digits {
-                place /= 10;
-                if place == 0 {
+                digit_unit /= 10;
+                if digit_unit == 0 {
                     return Err(Mismatch::Different);
                 }
-                value = value.checked_add(u64::from(digit - b'0') * place).ok_or(Mismatch::Different)?;
+                value = value.checked_add(u64::from(digit - b'0') * digit_unit).ok_or(Mismatch::Different)?;
             }
         }
         Ok(value)
     }
 
-    /// Succeeds at the end of the bytes.
-    pub(super) fn end(self) -> Result<(), Mismatch> {
+    /// Fails if the line has more bytes.
+    pub(super) fn expect_end(self) -> Result<(), Mismatch> {
         if self.rest.is_empty() { Ok(()) } else { Err(Mismatch::Different) }
     }
 
-    /// Takes at least one digit. Digits at the end of the bytes may go on.
+    /// Reads at least one digit. Digits at the end of the bytes are incomplete, because more digits can follow.
     fn digits(&mut self) -> Result<&'l [u8], Mismatch> {
         let count = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let (digits, rest) = self.rest.split_at(count);

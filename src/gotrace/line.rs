@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::cursor::{Cursor, Mismatch};
 
-/// A complete line.
+/// A complete line of the runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuntimeLine {
     /// `gctrace=1`: a garbage collection has ended.
     Gc(GcCycle),
-    /// `schedtrace=X`: the state of the scheduler.
+    /// `schedtrace=X`: a snapshot of the scheduler.
     Scheduler(SchedulerSnapshot),
-    /// `scheddetail=1`: the length of a processor's own run queue.
+    /// `scheddetail=1`: the number of goroutines in a processor's run queue.
     Processor(u64),
-    /// `scheddetail=1`: a thread or a goroutine. Its fields are not kept.
+    /// `scheddetail=1`: a thread or a goroutine. goflame does not use its fields.
     Detail,
     /// `inittrace=1`: a package was initialised.
     Init(PackageInit),
@@ -26,26 +26,26 @@ pub enum RuntimeLine {
 pub struct GcCycle {
     /// Number of the collection, from 1 in each process.
     pub number: u64,
-    /// Start, since the start of the program.
+    /// Start of the collection, in nanoseconds since the start of the program.
     pub at_ns: u64,
-    /// Share of the collector since the start of the program, in percent of all processors' time. The runtime counts
-    /// pauses on all processors in it, so it differs from a share of CPU time.
+    /// Time of the collector since the start of the program, in percent of the time of all processors. The runtime counts
+    /// a pause for every processor, so the value is not a share of CPU time.
     pub percent: u64,
     /// Wall time of the first pause, of the concurrent marking, and of the second pause.
     pub clock_ns: [u64; 3],
-    /// CPU time.
+    /// CPU time by kind.
     pub cpu: GcCpu,
-    /// Heap at the start.
+    /// Heap size at the start.
     pub heap_before_mb: u64,
-    /// Heap at the end of the marking.
+    /// Heap size at the end of the marking.
     pub heap_after_mb: u64,
-    /// Heap that was found alive.
+    /// Size of the live heap that the collection found.
     pub heap_live_mb: u64,
     /// Heap size at which the collection should have ended.
     pub heap_goal_mb: u64,
-    /// Stacks that were scanned.
+    /// Size of the scanned stacks.
     pub stacks_mb: u64,
-    /// Global variables that were scanned.
+    /// Size of the scanned global variables.
     pub globals_mb: u64,
     /// Number of processors (`GOMAXPROCS`).
     pub processors: u64,
@@ -56,7 +56,7 @@ pub struct GcCycle {
 /// CPU time of a garbage collection by its kind, in nanoseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GcCpu {
-    /// Pauses: their wall time multiplied with the number of processors, not measured CPU time.
+    /// Pauses. Not a measured CPU time, but the wall time multiplied by the number of processors.
     pub pauses_ns: u64,
     /// Marking by goroutines that allocate.
     pub assist_ns: u64,
@@ -66,12 +66,12 @@ pub struct GcCpu {
     pub idle_ns: u64,
 }
 
-/// The state of the scheduler.
+/// A snapshot of the scheduler's state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchedulerSnapshot {
-    /// Time since the first of these lines, in milliseconds.
+    /// Time since the first snapshot of the process, in milliseconds.
     pub at_ms: u64,
-    /// Number of processors.
+    /// Number of processors (`GOMAXPROCS`).
     pub gomaxprocs: u64,
     /// Processors without work.
     pub idle_processors: u64,
@@ -99,64 +99,64 @@ impl SchedulerSnapshot {
 pub struct PackageInit {
     /// Import path.
     pub package: String,
-    /// Start, since the start of the program.
+    /// Start of the initialisation, in nanoseconds since the start of the program.
     pub at_ns: u64,
-    /// Wall time.
+    /// Wall time in nanoseconds.
     pub clock_ns: u64,
-    /// Bytes allocated.
+    /// Bytes allocated during the initialisation.
     pub bytes: u64,
-    /// Objects allocated.
+    /// Number of objects allocated during the initialisation.
     pub allocations: u64,
 }
 
 impl RuntimeLine {
-    /// Reads one line with its newline. Succeeds only if it is of exactly the form that the runtime writes.
+    /// Parses one line with its newline. Fails if the form is not exactly as the runtime writes it.
     pub fn parse(line: &[u8]) -> Result<Self, Mismatch> {
         let mut cursor = Cursor::new(line);
-        let read = match cursor.one_of(&["gc ", "SCHED ", "init ", "  P", "  M", "  G"])? {
-            0 => Self::Gc(gc_cycle(&mut cursor)?),
-            1 => Self::Scheduler(snapshot(&mut cursor)?),
-            2 => Self::Init(package_init(&mut cursor)?),
-            3 => Self::Processor(processor(&mut cursor)?),
-            4 => thread(&mut cursor).map(|()| Self::Detail)?,
-            _ => goroutine(&mut cursor).map(|()| Self::Detail)?,
+        let read = match cursor.skip_one_of(&["gc ", "SCHED ", "init ", "  P", "  M", "  G"])? {
+            0 => Self::Gc(parse_gc_cycle(&mut cursor)?),
+            1 => Self::Scheduler(parse_snapshot(&mut cursor)?),
+            2 => Self::Init(parse_package_init(&mut cursor)?),
+            3 => Self::Processor(parse_processor(&mut cursor)?),
+            4 => skip_thread(&mut cursor).map(|()| Self::Detail)?,
+            _ => skip_goroutine(&mut cursor).map(|()| Self::Detail)?,
         };
-        cursor.end()?;
+        cursor.expect_end()?;
         Ok(read)
     }
 }
 
-/// Decimal places of milliseconds in nanoseconds.
-const MILLISECONDS: u32 = 6;
-/// Decimal places of seconds in nanoseconds.
-const SECONDS: u32 = 9;
+/// Decimal places that convert milliseconds to nanoseconds.
+const MILLISECOND_PLACES: u32 = 6;
+/// Decimal places that convert seconds to nanoseconds.
+const SECOND_PLACES: u32 = 9;
 
-fn gc_cycle(line: &mut Cursor<'_>) -> Result<GcCycle, Mismatch> {
+fn parse_gc_cycle(line: &mut Cursor<'_>) -> Result<GcCycle, Mismatch> {
     let number = line.number()?;
-    line.text(" @")?;
-    let at_ns = line.decimal(SECONDS)?;
-    line.text("s ")?;
+    line.skip(" @")?;
+    let at_ns = line.decimal(SECOND_PLACES)?;
+    line.skip("s ")?;
     let percent = line.number()?;
-    line.text("%")?;
-    // Since Go 1.26.
-    line.optional(" (checking for goroutine leaks)")?;
+    line.skip("%")?;
+    // Go 1.26 added this text.
+    line.skip_optional(" (checking for goroutine leaks)")?;
     let mut times = [0; 8];
     for (time, before) in times.iter_mut().zip([": ", "+", "+", " ms clock, ", "+", "/", "/", "+"]) {
-        line.text(before)?;
-        *time = line.decimal(MILLISECONDS)?;
+        line.skip(before)?;
+        *time = line.decimal(MILLISECOND_PLACES)?;
     }
     let [sweep_end, mark, mark_end, cpu_sweep_end, assist_ns, background_ns, idle_ns, cpu_mark_end] = times;
     let mut sizes = [0; 7];
     for (size, before) in
         sizes.iter_mut().zip([" ms cpu, ", "->", "->", " MB, ", " MB goal, ", " MB stacks, ", " MB globals, "])
     {
-        line.text(before)?;
+        line.skip(before)?;
         *size = line.number()?;
     }
     let [heap_before_mb, heap_after_mb, heap_live_mb, heap_goal_mb, stacks_mb, globals_mb, processors] = sizes;
-    line.text(" P")?;
-    let forced = line.optional(" (forced)")?;
-    line.text("\n")?;
+    line.skip(" P")?;
+    let forced = line.skip_optional(" (forced)")?;
+    line.skip("\n")?;
     let pauses_ns = cpu_sweep_end.saturating_add(cpu_mark_end);
     Ok(GcCycle {
         number,
@@ -175,41 +175,41 @@ fn gc_cycle(line: &mut Cursor<'_>) -> Result<GcCycle, Mismatch> {
     })
 }
 
-fn snapshot(line: &mut Cursor<'_>) -> Result<SchedulerSnapshot, Mismatch> {
+fn parse_snapshot(line: &mut Cursor<'_>) -> Result<SchedulerSnapshot, Mismatch> {
     let at_ms = line.number()?;
-    let mut field = |before: &str| line.text(before).and_then(|()| line.number());
+    let mut field = |before: &str| line.skip(before).and_then(|()| line.number());
     let gomaxprocs = field("ms: gomaxprocs=")?;
     let idle_processors = field(" idleprocs=")?;
     let threads = field(" threads=")?;
     let spinning_threads = field(" spinningthreads=")?;
-    // Since Go 1.20.
-    if line.optional(" needspinning=")? {
+    // Go 1.20 added this field.
+    if line.skip_optional(" needspinning=")? {
         line.number()?;
     }
-    let mut field = |before: &str| line.text(before).and_then(|()| line.number());
+    let mut field = |before: &str| line.skip(before).and_then(|()| line.number());
     let idle_threads = field(" idlethreads=")?;
     let run_queue = field(" runqueue=")?;
-    line.text(" ")?;
-    let processor_queues = if line.one_of(&["gcwaiting=", "["])? == 0 {
-        line.boolean()?;
-        line.text(" nmidlelocked=")?;
-        line.signed()?;
-        line.text(" stopwait=")?;
-        line.signed()?;
-        line.text(" sysmonwait=")?;
-        line.boolean()?;
+    line.skip(" ")?;
+    let processor_queues = if line.skip_one_of(&["gcwaiting=", "["])? == 0 {
+        line.skip_boolean()?;
+        line.skip(" nmidlelocked=")?;
+        line.skip_signed()?;
+        line.skip(" stopwait=")?;
+        line.skip_signed()?;
+        line.skip(" sysmonwait=")?;
+        line.skip_boolean()?;
         Vec::new()
     } else {
-        // Since Go 1.25, there are spaces at both ends.
-        let spaced = line.optional(" ")?;
-        let queues = numbers(line, spaced)?;
+        // Since Go 1.25, there is a space after `[` and before `]`.
+        let spaced = line.skip_optional(" ")?;
+        let queues = parse_numbers(line, spaced)?;
         if spaced {
-            line.text(" schedticks=[ ")?;
-            numbers(line, true)?;
+            line.skip(" schedticks=[ ")?;
+            parse_numbers(line, true)?;
         }
         queues
     };
-    line.text("\n")?;
+    line.skip("\n")?;
     Ok(SchedulerSnapshot {
         at_ms,
         gomaxprocs,
@@ -222,88 +222,88 @@ fn snapshot(line: &mut Cursor<'_>) -> Result<SchedulerSnapshot, Mismatch> {
     })
 }
 
-/// Reads numbers with spaces between them, up to a bracket. `spaced`: with a space before it.
-fn numbers(line: &mut Cursor<'_>, spaced: bool) -> Result<Vec<u64>, Mismatch> {
+/// Parses numbers that are separated by spaces, up to `]`. `spaced` means that there is a space before `]`.
+fn parse_numbers(line: &mut Cursor<'_>, spaced: bool) -> Result<Vec<u64>, Mismatch> {
     let mut numbers = vec![line.number()?];
     loop {
-        if !spaced && line.optional("]")? {
+        if !spaced && line.skip_optional("]")? {
             return Ok(numbers);
         }
-        line.text(" ")?;
-        if spaced && line.optional("]")? {
+        line.skip(" ")?;
+        if spaced && line.skip_optional("]")? {
             return Ok(numbers);
         }
         numbers.push(line.number()?);
     }
 }
 
-fn package_init(line: &mut Cursor<'_>) -> Result<PackageInit, Mismatch> {
-    let package = line.words_until(" @", |byte| byte.is_ascii_graphic() || !byte.is_ascii())?;
-    let at_ns = line.decimal(MILLISECONDS)?;
-    line.text(" ms, ")?;
-    let clock_ns = line.decimal(MILLISECONDS)?;
-    line.text(" ms clock, ")?;
+fn parse_package_init(line: &mut Cursor<'_>) -> Result<PackageInit, Mismatch> {
+    let package = line.read_until(" @", |byte| byte.is_ascii_graphic() || !byte.is_ascii())?;
+    let at_ns = line.decimal(MILLISECOND_PLACES)?;
+    line.skip(" ms, ")?;
+    let clock_ns = line.decimal(MILLISECOND_PLACES)?;
+    line.skip(" ms clock, ")?;
     let bytes = line.number()?;
-    line.text(" bytes, ")?;
+    line.skip(" bytes, ")?;
     let allocations = line.number()?;
-    line.text(" allocs")?;
-    line.text("\n")?;
+    line.skip(" allocs")?;
+    line.skip("\n")?;
     Ok(PackageInit { package, at_ns, clock_ns, bytes, allocations })
 }
 
-fn processor(line: &mut Cursor<'_>) -> Result<u64, Mismatch> {
+fn parse_processor(line: &mut Cursor<'_>) -> Result<u64, Mismatch> {
     for after in [": status=", " schedtick=", " syscalltick=", " m="] {
         line.number()?;
-        line.text(after)?;
+        line.skip(after)?;
     }
-    line.id()?;
-    line.text(" runqsize=")?;
+    line.skip_id()?;
+    line.skip(" runqsize=")?;
     let queue = line.number()?;
     for before in [" gfreecnt=", " timerslen="] {
-        line.text(before)?;
+        line.skip(before)?;
         line.number()?;
     }
-    line.text("\n")?;
+    line.skip("\n")?;
     Ok(queue)
 }
 
-fn thread(line: &mut Cursor<'_>) -> Result<(), Mismatch> {
+fn skip_thread(line: &mut Cursor<'_>) -> Result<(), Mismatch> {
     line.number()?;
-    line.text(": p=")?;
-    line.id()?;
-    line.text(" curg=")?;
-    line.id()?;
+    line.skip(": p=")?;
+    line.skip_id()?;
+    line.skip(" curg=")?;
+    line.skip_id()?;
     for before in [" mallocing=", " throwing="] {
-        line.text(before)?;
-        line.signed()?;
+        line.skip(before)?;
+        line.skip_signed()?;
     }
-    line.text(" preemptoff=")?;
-    line.words_until(" locks=", is_reason)?;
-    line.signed()?;
-    line.text(" dying=")?;
-    line.signed()?;
+    line.skip(" preemptoff=")?;
+    line.read_until(" locks=", is_reason_byte)?;
+    line.skip_signed()?;
+    line.skip(" dying=")?;
+    line.skip_signed()?;
     for before in [" spinning=", " blocked="] {
-        line.text(before)?;
-        line.boolean()?;
+        line.skip(before)?;
+        line.skip_boolean()?;
     }
-    line.text(" lockedg=")?;
-    line.id()?;
-    line.text("\n")
+    line.skip(" lockedg=")?;
+    line.skip_id()?;
+    line.skip("\n")
 }
 
-fn goroutine(line: &mut Cursor<'_>) -> Result<(), Mismatch> {
+fn skip_goroutine(line: &mut Cursor<'_>) -> Result<(), Mismatch> {
     line.number()?;
-    line.text(": status=")?;
+    line.skip(": status=")?;
     line.number()?;
-    line.text("(")?;
-    line.words_until(") m=", is_reason)?;
-    line.id()?;
-    line.text(" lockedm=")?;
-    line.id()?;
-    line.text("\n")
+    line.skip("(")?;
+    line.read_until(") m=", is_reason_byte)?;
+    line.skip_id()?;
+    line.skip(" lockedm=")?;
+    line.skip_id()?;
+    line.skip("\n")
 }
 
-/// Whether a byte may be in a wait reason, such as `select (no cases)`.
-fn is_reason(byte: u8) -> bool {
+/// Whether a byte can be in a wait reason, such as `select (no cases)`.
+fn is_reason_byte(byte: u8) -> bool {
     byte == b' ' || (byte.is_ascii_graphic() && !byte.is_ascii_digit())
 }

@@ -1,8 +1,8 @@
-//! Separates the runtime's lines from what the program itself writes to the same stream.
+//! Separates the runtime's lines from the program's output in the same stream.
 //!
-//! The runtime writes a line in many pieces: each text and each number of it is a write(2) of its own. Other threads and
-//! processes may write between the pieces. So the separator must see each write apart. It takes a piece for a part of a
-//! line only if the line that begins with the pieces so far can go on with it.
+//! The runtime writes a line in many pieces: one write(2) for each text and each number. Other threads and processes can
+//! write between the pieces. So the separator must get each write separately. A piece becomes part of an open (incomplete)
+//! line only if the line's bytes and the piece together are a line of the runtime, or the beginning of one.
 
 use std::collections::VecDeque;
 
@@ -11,59 +11,59 @@ use super::line::RuntimeLine;
 
 /// The first piece of each kind of line.
 const STARTS: [&[u8]; 3] = [b"gc ", b"SCHED ", b"init "];
-/// The first pieces of the lines that follow a line of `scheddetail=1`.
+/// The first pieces of the detail lines that follow a snapshot of `scheddetail=1`.
 const DETAIL_STARTS: [&[u8]; 3] = [b"  P", b"  M", b"  G"];
 
-/// Longest piece in bytes: the path of a package.
-const MAX_PIECE: usize = 256;
+/// Maximum size of a piece. The longest pieces are paths of packages.
+const MAX_PIECE_BYTES: usize = 256;
 
-/// Time after which a line that does not go on is the program's: 2 s. A thread of a busy machine may wait a while between
-/// two pieces, but a prompt of the program should not wait for ever.
-const PATIENCE_NS: u64 = 2_000_000_000;
+/// Time after which an open line without a new piece counts as the program's output: 2 s. On a busy machine, a thread can
+/// wait between two pieces. But output of the program, such as a prompt, must not be held back forever.
+const MAX_GAP_NS: u64 = 2_000_000_000;
 
-/// Pieces that are held back at most, and their bytes: what a program may write while the runtime is between two pieces.
-const MAX_HELD: usize = 64 * 1024;
+/// Maximum number of held pieces, and of their bytes: output of the program while the runtime is between two pieces.
+const MAX_HELD_PIECES: usize = 64 * 1024;
 const MAX_HELD_BYTES: usize = 16 << 20;
 
-/// Lines that are open at most. The runtime has rarely more than two.
-const MAX_OPEN: usize = 16;
+/// Maximum number of open lines. The runtime rarely has more than two.
+const MAX_OPEN_LINES: usize = 16;
 
-/// Number of processes whose lines may go on: the newest ones.
+/// Maximum number of processes for which further lines are accepted: the newest processes.
 const MAX_PROCESSES: usize = 1024;
 
-/// Separates the pieces of a stream.
+/// Separates the writes to a stream into the runtime's lines and the program's output.
 #[derive(Debug, Default)]
 pub struct Separator {
-    /// Pieces that are held back, in the order of the stream: the first one belongs to an open line.
+    /// Pieces that are not passed on yet, in the order of the stream. The first piece belongs to an open line.
     held: VecDeque<Piece>,
     held_bytes: usize,
-    /// Lines that are not complete, the oldest first.
+    /// Incomplete lines, oldest first.
     open: Vec<OpenLine>,
     next_id: u64,
     processes: Processes,
 }
 
-/// The parts of a stream.
+/// The writes to a stream, separated by their origin.
 #[derive(Debug, Default)]
 pub struct Separated {
-    /// The program's bytes.
+    /// The program's output.
     pub program: Vec<u8>,
-    /// The runtime's lines.
+    /// The runtime's complete lines.
     pub lines: Vec<ArrivedLine>,
-    /// Lines of the runtime that the end of the stream cut off.
+    /// Lines of the runtime that were incomplete at the end of the stream.
     pub cut_lines: Vec<Vec<u8>>,
 }
 
-/// A line of the runtime.
+/// A complete line of the runtime, and the time when it was read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ArrivedLine {
-    /// Its bytes, with the newline.
+    /// The bytes of the line, with the newline.
     pub bytes: Vec<u8>,
-    /// Its meaning.
+    /// The parsed line.
     pub line: RuntimeLine,
-    /// Index of the process that wrote it, as far as its figures show it.
+    /// Index of the process that wrote the line, inferred from the figures in its lines.
     pub process: usize,
-    /// When its last piece was read.
+    /// Time when the last piece of the line was read, in nanoseconds.
     pub arrived_ns: u64,
 }
 
@@ -71,26 +71,26 @@ pub struct ArrivedLine {
 struct Piece {
     bytes: Vec<u8>,
     arrived_ns: u64,
-    /// Id of the open line that it belongs to. `None` for the program's.
+    /// Id of the open line to which the piece belongs. `None` for output of the program.
     line: Option<u64>,
-    /// Whether it looked like the beginning of a line, but the line did not go on.
-    is_programs: bool,
+    /// Whether the piece began an open line that was rejected.
+    is_rejected_start: bool,
 }
 
 #[derive(Debug)]
 struct OpenLine {
     id: u64,
     bytes: Vec<u8>,
-    /// When its last piece arrived.
-    continued_ns: u64,
+    /// Time when the last piece of the line arrived, in nanoseconds.
+    last_piece_ns: u64,
 }
 
 impl Separator {
-    /// Takes the bytes of one write.
+    /// Processes the bytes of one write.
     pub fn push(&mut self, piece: &[u8], now_ns: u64, out: &mut Separated) {
         self.expire(now_ns, out);
-        self.place(Piece { bytes: piece.to_vec(), arrived_ns: now_ns, line: None, is_programs: false }, out);
-        if self.open.len() > MAX_OPEN || self.held.len() > MAX_HELD || self.held_bytes > MAX_HELD_BYTES {
+        self.assign(Piece { bytes: piece.to_vec(), arrived_ns: now_ns, line: None, is_rejected_start: false }, out);
+        if self.open.len() > MAX_OPEN_LINES || self.held.len() > MAX_HELD_PIECES || self.held_bytes > MAX_HELD_BYTES {
             self.open.clear();
             self.held.iter_mut().for_each(|piece| piece.line = None);
             self.processes.has_gaps = true;
@@ -98,18 +98,18 @@ impl Separator {
         }
     }
 
-    /// Gives lines that do not go on to the program.
+    /// Rejects open lines that got no piece for 2 s. Their pieces become output of the program.
     pub fn expire(&mut self, now_ns: u64, out: &mut Separated) {
-        let is_over = |open: &OpenLine| now_ns.saturating_sub(open.continued_ns) > PATIENCE_NS;
-        while let Some(first) = self.open.iter().position(is_over) {
+        let is_expired = |open: &OpenLine| now_ns.saturating_sub(open.last_piece_ns) > MAX_GAP_NS;
+        while let Some(first) = self.open.iter().position(is_expired) {
             self.reject(first, out);
         }
     }
 
-    /// Ends the stream. A program may end while its runtime writes: a line whose first figure is the one that must follow is
-    /// the runtime's, even if it is not complete.
+    /// Ends the stream. A program can end while its runtime writes a line. So an incomplete line counts as the runtime's if
+    /// its first figure is the expected one.
     pub fn finish(&mut self, out: &mut Separated) {
-        while self.open.iter().any(|open| !self.processes.expect(&open.bytes)) {
+        while self.open.iter().any(|open| !self.processes.is_expected(&open.bytes)) {
             self.reject(0, out);
         }
         for open in std::mem::take(&mut self.open) {
@@ -119,11 +119,11 @@ impl Separator {
         self.flush(out);
     }
 
-    /// Gives a piece to an open line, to a new one, or to the program.
-    fn place(&mut self, mut piece: Piece, out: &mut Separated) {
+    /// Adds a piece to an open line, begins a new line with the piece, or passes the piece on as output of the program.
+    fn assign(&mut self, mut piece: Piece, out: &mut Separated) {
         piece.line = None;
-        // The newest first: a thread that prints is rarely interrupted by another one that prints.
-        let candidates = if piece.is_programs { 0 } else { self.open.len() };
+        // Newest line first: a thread that prints a line is rarely interrupted by another thread that prints a line.
+        let candidates = if piece.is_rejected_start { 0 } else { self.open.len() };
         for index in (0..candidates).rev() {
             let Some(open) = self.open.get_mut(index) else { continue };
             let parsed = open.parse_with(&piece.bytes);
@@ -131,7 +131,7 @@ impl Separator {
                 continue;
             }
             open.bytes.extend_from_slice(&piece.bytes);
-            open.continued_ns = piece.arrived_ns;
+            open.last_piece_ns = piece.arrived_ns;
             piece.line = Some(open.id);
             let arrived_ns = piece.arrived_ns;
             self.hold(piece);
@@ -142,10 +142,10 @@ impl Separator {
         }
         let bytes = piece.bytes.as_slice();
         let starts = STARTS.contains(&bytes) || (self.processes.detailed && DETAIL_STARTS.contains(&bytes));
-        if starts && !piece.is_programs {
+        if starts && !piece.is_rejected_start {
             let id = self.next_id;
             self.next_id += 1;
-            self.open.push(OpenLine { id, bytes: bytes.to_vec(), continued_ns: piece.arrived_ns });
+            self.open.push(OpenLine { id, bytes: bytes.to_vec(), last_piece_ns: piece.arrived_ns });
             piece.line = Some(id);
             self.hold(piece);
         } else if self.open.is_empty() {
@@ -162,7 +162,7 @@ impl Separator {
 
     fn complete(&mut self, index: usize, line: RuntimeLine, arrived_ns: u64, out: &mut Separated) {
         let open = self.open.remove(index);
-        if let Some(process) = self.processes.find(&line) {
+        if let Some(process) = self.processes.find_writer(&line) {
             self.held.retain(|piece| piece.line != Some(open.id));
             self.held_bytes -= open.bytes.len();
             out.lines.push(ArrivedLine { bytes: open.bytes, line, process, arrived_ns });
@@ -172,10 +172,11 @@ impl Separator {
         self.flush(out);
     }
 
-    /// Rejects a line because one that began at `first` or later does not go on, and places all held pieces again: it may
-    /// have taken a piece of another line. The least certain one is rejected, and of those the newest.
+    /// Rejects one open line because the line `first` got no further piece. A line after `first` can have got a piece of
+    /// `first` by mistake. So the newest line whose first figure is not expected is rejected, else the newest line. Then all
+    /// held pieces are assigned again.
     fn reject(&mut self, first: usize, out: &mut Separated) {
-        let doubtful = self.open.iter().skip(first).rposition(|open| !self.processes.expect(&open.bytes));
+        let doubtful = self.open.iter().skip(first).rposition(|open| !self.processes.is_expected(&open.bytes));
         let index = doubtful.map_or(self.open.len().saturating_sub(1), |after_first| first + after_first);
         let rejected = self.open.remove(index);
         self.processes.has_gaps |= doubtful.is_none();
@@ -184,13 +185,13 @@ impl Separator {
         let mut is_start = true;
         for mut piece in std::mem::take(&mut self.held) {
             if piece.line == Some(rejected.id) && std::mem::take(&mut is_start) {
-                piece.is_programs = true;
+                piece.is_rejected_start = true;
             }
-            self.place(piece, out);
+            self.assign(piece, out);
         }
     }
 
-    /// Passes on what stands before the first open line.
+    /// Passes on the held output of the program that precedes the first piece of an open line.
     fn flush(&mut self, out: &mut Separated) {
         while self.held.front().is_some_and(|piece| piece.line.is_none()) {
             let Some(piece) = self.held.pop_front() else { return };
@@ -201,43 +202,44 @@ impl Separator {
 }
 
 impl OpenLine {
-    /// Reads the line with one more piece. The line goes on with it if it is then complete or [`Mismatch::Incomplete`].
+    /// Parses the line with one more piece. The piece can belong to the line if the result is a line or
+    /// [`Mismatch::Incomplete`].
     fn parse_with(&self, piece: &[u8]) -> Result<RuntimeLine, Mismatch> {
         let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
         let is_inside_a_number = self.bytes.last().is_some_and(is_number) && piece.first().is_some_and(is_number);
-        if is_inside_a_number || !self.is_piece(piece) {
+        if is_inside_a_number || !self.can_be_piece(piece) {
             return Err(Mismatch::Different);
         }
         RuntimeLine::parse(&[&self.bytes, piece].concat())
     }
 
-    /// Whether the runtime may write these bytes at once: a number, or a text without numbers. Only the name of a package
-    /// may have both.
-    fn is_piece(&self, piece: &[u8]) -> bool {
+    /// Whether the runtime can write these bytes with one write(2): a number, or a text without digits. Only the path of a
+    /// package can have letters and digits.
+    fn can_be_piece(&self, piece: &[u8]) -> bool {
         let unsigned = piece.strip_prefix(b"-").unwrap_or(piece);
         let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
         let has_digits = piece.iter().any(u8::is_ascii_digit);
-        piece.len() <= MAX_PIECE && (!has_digits || unsigned.iter().all(is_number) || self.bytes == b"init ")
+        piece.len() <= MAX_PIECE_BYTES && (!has_digits || unsigned.iter().all(is_number) || self.bytes == b"init ")
     }
 }
 
-/// The processes that write to the stream, by the figures of their lines. Usually it is one.
+/// The processes that write to the stream, distinguished by the figures in their lines. Usually there is one process.
 #[derive(Debug, Default)]
 struct Processes {
-    /// Number of the last collection of each process.
+    /// Number of the last garbage collection of each process.
     collections: Vec<u64>,
-    /// Time of the last state of the scheduler of each process, in milliseconds.
+    /// Time of the last scheduler snapshot of each process, in milliseconds since its first snapshot.
     snapshots: Vec<u64>,
-    /// Whether there was a line of `scheddetail=1`.
+    /// Whether the stream has a snapshot of `scheddetail=1`.
     detailed: bool,
-    /// Whether lines were given up, so that numbers may be missing.
+    /// Whether a line was rejected that can be the runtime's. Then the next figures can have gaps.
     has_gaps: bool,
 }
 
 impl Processes {
-    /// Returns the process of a line. `None` if the line cannot be the runtime's: numbers of collections rise by one and
-    /// begin with 1, and times of the scheduler rise and begin with 0.
-    fn find(&mut self, line: &RuntimeLine) -> Option<usize> {
+    /// Returns the index of the process that wrote a line. `None` if the line cannot be the runtime's. The runtime numbers
+    /// collections from 1 without gaps. Times of snapshots begin with 0 and never decrease.
+    fn find_writer(&mut self, line: &RuntimeLine) -> Option<usize> {
         match line {
             RuntimeLine::Gc(cycle) => {
                 let begins = cycle.number == 1;
@@ -255,8 +257,8 @@ impl Processes {
         }
     }
 
-    /// Whether a line that begins like this must be the runtime's.
-    fn expect(&self, line: &[u8]) -> bool {
+    /// Whether the first figure of an incomplete line is the one that a process must write next.
+    fn is_expected(&self, line: &[u8]) -> bool {
         let digits = |kind: &str| {
             let rest = line.strip_prefix(kind.as_bytes())?;
             let end = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
@@ -274,14 +276,21 @@ impl Processes {
     }
 }
 
-/// Finds the newest process whose last figure precedes this one, and updates it. If there is none, the figure may begin a
-/// process.
-fn find_process(last: &mut Vec<u64>, figure: u64, begins: bool, precedes: impl Fn(u64) -> bool) -> Option<usize> {
-    let oldest = last.len().saturating_sub(MAX_PROCESSES);
-    if let Some((index, last)) = last.iter_mut().enumerate().skip(oldest).rev().find(|(_, last)| precedes(**last)) {
+/// Finds the newest process whose last figure can precede `figure`, and stores `figure` as its last figure. If there is no
+/// such process and `may_begin` is true, adds a process.
+fn find_process(
+    last_figures: &mut Vec<u64>,
+    figure: u64,
+    may_begin: bool,
+    precedes: impl Fn(u64) -> bool,
+) -> Option<usize> {
+    let oldest = last_figures.len().saturating_sub(MAX_PROCESSES);
+    if let Some((index, last)) =
+        last_figures.iter_mut().enumerate().skip(oldest).rev().find(|(_, last)| precedes(**last))
+    {
         *last = figure;
         return Some(index);
     }
-    last.extend(begins.then_some(figure));
-    begins.then(|| last.len() - 1)
+    last_figures.extend(may_begin.then_some(figure));
+    may_begin.then(|| last_figures.len() - 1)
 }

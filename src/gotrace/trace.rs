@@ -1,4 +1,4 @@
-//! All events of a stream, on the clock of the samples.
+//! All events of a stream, with times on the clock of the samples.
 
 use std::ops::Range;
 
@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 use super::line::{GcCycle, PackageInit, RuntimeLine, SchedulerSnapshot};
 use super::separator::ArrivedLine;
 
-/// Events that are kept: those of an hour with 50 collections per second. `runtime.log` has them all.
+/// Maximum number of stored events: enough for an hour with 50 collections per second. `runtime.log` has all lines.
 const MAX_EVENTS: usize = 200_000;
 
 /// The events that the runtime reported.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeTrace {
-    /// Garbage collections, in the order of their ends.
+    /// Garbage collections, ordered by their end.
     #[serde(default)]
     pub gc: Vec<Timed<GcCycle>>,
-    /// States of the scheduler.
+    /// Snapshots of the scheduler.
     #[serde(default)]
     pub scheduler: Vec<Timed<SchedulerSnapshot>>,
-    /// Initialised packages.
+    /// Initialisations of packages.
     #[serde(default)]
     pub inits: Vec<Timed<PackageInit>>,
-    /// Number of events that are left out: only so many are kept.
+    /// Number of events that were not stored, because the limit was reached.
     #[serde(default)]
     pub left_out: u64,
 }
@@ -32,9 +32,9 @@ pub struct RuntimeTrace {
 pub struct Timed<E> {
     /// Start of the event on the samples' clock (`CLOCK_MONOTONIC`), in nanoseconds.
     pub time_ns: u64,
-    /// When goflame had read the line, on the same clock.
+    /// Time when goflame had read the line, on the same clock, in nanoseconds.
     pub arrived_ns: u64,
-    /// Index of the process, as far as the figures of the lines show it.
+    /// Index of the process, which goflame infers from the figures in the lines.
     pub process: usize,
     /// The event.
     #[serde(flatten)]
@@ -52,7 +52,7 @@ pub struct GcTotals {
     pub background_ns: u64,
     /// CPU time of marking by idle processors.
     pub idle_ns: u64,
-    /// Wall time of all pauses.
+    /// Wall time of all pauses, in nanoseconds.
     pub pauses_ns: u64,
 }
 
@@ -102,12 +102,12 @@ fn within<E: Clone>(events: &[Timed<E>], range: &Range<u64>) -> Vec<Timed<E>> {
 #[derive(Debug, Default)]
 pub struct TraceCollector {
     trace: RuntimeTrace,
-    /// Whether the last state of the scheduler gets the queues of the lines that follow.
+    /// Whether the lines that follow contain the run queues of the last snapshot (`scheddetail=1`).
     detailed: bool,
 }
 
 impl TraceCollector {
-    /// Adds a line.
+    /// Adds the event of a line. Counts the event as left out if the limit is reached.
     pub fn add(&mut self, line: ArrivedLine) {
         let ArrivedLine { line, process, arrived_ns, .. } = line;
         let trace = &mut self.trace;
@@ -131,7 +131,7 @@ impl TraceCollector {
         }
     }
 
-    /// Puts the times of all events on the samples' clock.
+    /// Returns all events, with their times on the samples' clock.
     pub fn finish(self) -> RuntimeTrace {
         let mut trace = self.trace;
         put_on_clock(&mut trace.gc, |cycle| {
@@ -143,24 +143,25 @@ impl TraceCollector {
     }
 }
 
-/// Sets the start of each event. `times` returns the start since the process's own zero, and the duration.
+/// Sets the time of each event. `start_and_duration` returns nanoseconds. The start counts from a zero that is different in
+/// each process and unknown.
 ///
-/// A line arrives after the end of its event. So the zero of a process is at most the arrival minus start and duration, and
-/// the line that was read the fastest comes closest: the error is that of one line's way, below a millisecond.
-fn put_on_clock<E>(events: &mut [Timed<E>], times: impl Fn(&E) -> (u64, u64)) {
+/// A line arrives after the end of its event, so the zero is at most `arrival - start - duration`. The zero is estimated as
+/// the minimum over all lines of a process. The error is the delay of the fastest line, below a millisecond.
+fn put_on_clock<E>(events: &mut [Timed<E>], start_and_duration: impl Fn(&E) -> (u64, u64)) {
     let mut zeros: Vec<u64> = Vec::new();
     for event in events.iter() {
-        let (start, duration) = times(&event.event);
+        let (start, duration) = start_and_duration(&event.event);
         let zero = event.arrived_ns.saturating_sub(start.saturating_add(duration));
         if zeros.len() <= event.process {
             zeros.resize(event.process + 1, u64::MAX);
         }
-        if let Some(least) = zeros.get_mut(event.process) {
-            *least = zero.min(*least);
+        if let Some(minimum) = zeros.get_mut(event.process) {
+            *minimum = zero.min(*minimum);
         }
     }
     for event in events {
         let zero = zeros.get(event.process).copied().unwrap_or(0);
-        event.time_ns = zero.saturating_add(times(&event.event).0);
+        event.time_ns = zero.saturating_add(start_and_duration(&event.event).0);
     }
 }

@@ -1,6 +1,6 @@
 //! Origin of a function in a pprof profile, from its name, its file and its mapping.
 
-use crate::goname::{self, Origins};
+use crate::goname::{self, OriginClassifier};
 use crate::profile::Origin;
 
 /// First kernel address on every 64-bit architecture that both Go and Linux support.
@@ -58,7 +58,7 @@ pub fn origin(name: &str, file: &str, seen: CodePlace<'_>) -> Origin {
     if seen.mapping == "[vdso]" {
         return Origin::Vdso;
     }
-    if is_go(name, file, seen.mapping) { Origins::default().origin_of(name) } else { Origin::Native }
+    if is_go(name, file, seen.mapping) { OriginClassifier::default().origin_of(name) } else { Origin::Native }
 }
 
 fn is_go(name: &str, file: &str, mapping: &str) -> bool {

@@ -15,7 +15,7 @@ use crate::profile::{
 /// kernel 127 unless `kernel.perf_event_max_stack` is raised.
 pub(super) const MAX_FRAMES: usize = 4096;
 
-/// Maximum bytes of a name or path, as for binaries. Every frame of every stack may carry one.
+/// Maximum size of a name or path, the same as for binaries. Without a limit, every frame could have a huge name.
 const MAX_NAME_BYTES: usize = 4096;
 
 /// A frame as a text shows it.
@@ -31,21 +31,36 @@ pub(super) struct TextFrame {
     pub(super) line: u32,
     /// Whether the compiler inlined the call into the frame's caller.
     pub(super) inlined: bool,
-    /// The origin, if the text tells it.
+    /// The origin, if the text contains it.
     pub(super) origin: Option<Origin>,
 }
 
 /// A location of a text: mapping, address and frames.
 type TextLocation = (Option<MappingId>, u64, Vec<Frame>);
 
-/// A profile under construction.
+/// Properties that distinguish the functions of a text.
+#[derive(PartialEq, Eq, Hash)]
+struct FunctionKey {
+    name: String,
+    file: String,
+    mapping: String,
+    is_kernel: bool,
+}
+
+/// A function that is in the profile already.
+#[derive(Clone, Copy)]
+struct KnownFunction {
+    /// A frame of the function, without a line.
+    frame: Frame,
+    /// Whether the text has no name for the function.
+    is_unnamed: bool,
+}
+
 pub(super) struct StackTextBuilder {
     pub(super) profile: Profile,
     pub(super) quality: Quality,
     locations: HashMap<TextLocation, LocationId, RandomState>,
-    /// Handles of functions by name, file, mapping, and whether their address is the kernel's; and whether they are
-    /// placeholders for code without a name.
-    functions: HashMap<(String, String, String, bool), (Frame, bool), RandomState>,
+    functions: HashMap<FunctionKey, KnownFunction, RandomState>,
 }
 
 impl StackTextBuilder {
@@ -56,18 +71,18 @@ impl StackTextBuilder {
     }
 
     /// Returns the handle of a task. Ids are 0 if they are unknown.
-    pub(super) fn task(&mut self, process: &str, pid: u32, tid: u32, cpu: Option<u32>) -> TaskId {
-        let process = self.profile.intern(bounded(process));
+    pub(super) fn intern_task(&mut self, process: &str, pid: u32, tid: u32, cpu: Option<u32>) -> TaskId {
+        let process = self.profile.intern(cut_name(process));
         self.profile.intern_task(Task { process, pid, tid, cpu, goroutine: None, labels: LabelSetId::EMPTY })
     }
 
-    /// Returns the handle of a stack whose root comes first. Counts its frames in the quality `times` times.
-    pub(super) fn stack(&mut self, frames: &[TextFrame], times: u64) -> StackId {
+    /// Returns the handle of a stack. `frames` begins with the root. Adds `samples` for each frame to the quality figures.
+    pub(super) fn intern_stack(&mut self, frames: &[TextFrame], samples: u64) -> StackId {
         let mut locations = Vec::new();
         for group in frames.chunk_by(|_, next| next.inlined) {
-            let built: Vec<Frame> = group.iter().map(|frame| self.frame(frame, times)).collect();
+            let built: Vec<Frame> = group.iter().map(|frame| self.intern_frame(frame, samples)).collect();
             let Some(outermost) = group.first() else { continue };
-            let mapping = self.mapping(&outermost.mapping);
+            let mapping = self.intern_mapping(&outermost.mapping);
             let profile = &mut self.profile;
             let id = *self.locations.entry((mapping, outermost.address, built)).or_insert_with_key(
                 |(mapping, address, frames)| {
@@ -80,52 +95,58 @@ impl StackTextBuilder {
         self.profile.intern_stack(&locations)
     }
 
-    fn mapping(&mut self, file: &str) -> Option<MappingId> {
+    fn intern_mapping(&mut self, file: &str) -> Option<MappingId> {
         if file.is_empty() {
             return None;
         }
-        let (file, build_id) = (self.profile.intern(bounded(file)), self.profile.intern(""));
+        let (file, build_id) = (self.profile.intern(cut_name(file)), self.profile.intern(""));
         Some(self.profile.intern_mapping(Mapping { file, build_id, start: 0, limit: 0, offset: 0 }))
     }
 
-    fn frame(&mut self, frame: &TextFrame, times: u64) -> Frame {
-        let seen = CodePlace { mapping: &frame.mapping, address: frame.address };
-        let is_kernel = seen.is_kernel() || frame.origin == Some(Origin::Kernel);
-        let key = (frame.name.clone(), frame.file.clone(), frame.mapping.clone(), is_kernel);
-        let (built, unnamed) = if let Some(known) = self.functions.get(&key) {
+    fn intern_frame(&mut self, frame: &TextFrame, samples: u64) -> Frame {
+        let place = CodePlace { mapping: &frame.mapping, address: frame.address };
+        let is_kernel = place.is_kernel() || frame.origin == Some(Origin::Kernel);
+        let key = FunctionKey {
+            name: frame.name.clone(),
+            file: frame.file.clone(),
+            mapping: frame.mapping.clone(),
+            is_kernel,
+        };
+        let known = if let Some(known) = self.functions.get(&key) {
             *known
         } else {
-            let unnamed = is_placeholder(&frame.name, &frame.file);
-            let is_plain = !frame.name.is_empty() && (!unnamed || frame.mapping.is_empty());
-            let name = if is_plain { bounded(&frame.name) } else { &seen.placeholder() };
-            let origin = frame.origin.unwrap_or_else(|| origin(name, &frame.file, seen));
-            // perf shows how a function of Go is called, which is no part of its name.
+            let is_unnamed = is_placeholder(&frame.name, &frame.file);
+            let keeps_name = !frame.name.is_empty() && (!is_unnamed || frame.mapping.is_empty());
+            let name = if keeps_name { cut_name(&frame.name) } else { &place.placeholder() };
+            let origin = frame.origin.unwrap_or_else(|| origin(name, &frame.file, place));
+            // perf adds the calling convention (`.abi0`) to names of Go functions.
             let name = if origin.is_go() { name.strip_suffix(".abi0").unwrap_or(name) } else { name };
             let display = if origin.is_go() { goname::display(name) } else { name.into() };
             let profile = &mut self.profile;
             let function = Function {
                 name: profile.intern(name),
                 display: profile.intern(&display),
-                file: profile.intern(bounded(&frame.file)),
+                file: profile.intern(cut_name(&frame.file)),
                 start_line: 0,
                 origin,
             };
-            let built = (Frame { function: profile.intern_function(function), line: 0 }, unnamed);
-            self.functions.insert(key, built);
-            built
+            let frame = Frame { function: profile.intern_function(function), line: 0 };
+            let known = KnownFunction { frame, is_unnamed };
+            self.functions.insert(key, known);
+            known
         };
         let quality = &mut self.quality;
-        let (all, unnamed_of_all) = if is_kernel {
+        let (all, unnamed) = if is_kernel {
             (&mut quality.kernel_frames, &mut quality.unnamed_kernel_frames)
         } else {
             (&mut quality.user_frames, &mut quality.unnamed_user_frames)
         };
-        *all = all.saturating_add(times);
-        *unnamed_of_all = unnamed_of_all.saturating_add(if unnamed { times } else { 0 });
-        Frame { line: frame.line, ..built }
+        *all = all.saturating_add(samples);
+        *unnamed = unnamed.saturating_add(if known.is_unnamed { samples } else { 0 });
+        Frame { line: frame.line, ..known.frame }
     }
 
-    /// Completes the figures of quality.
+    /// Completes the figures of quality, and returns the profile.
     pub(super) fn finish(mut self) -> (Profile, Quality) {
         let sampled = self.profile.event.is_sampled() || self.profile.samples().is_empty();
         self.quality.samples = sampled.then(|| self.profile.total_count());
@@ -137,8 +158,8 @@ impl StackTextBuilder {
     }
 }
 
-/// Cuts a name at [`MAX_NAME_BYTES`].
-fn bounded(name: &str) -> &str {
+/// Cuts a name off after [`MAX_NAME_BYTES`] bytes.
+fn cut_name(name: &str) -> &str {
     if name.len() <= MAX_NAME_BYTES {
         return name;
     }

@@ -6,7 +6,7 @@ use super::builder::MAX_FRAMES;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A stack with more frames than any tool records.
+    /// A stack with more than [`MAX_FRAMES`] frames, which no tool records.
     #[error("the stack at line {line} has more than {MAX_FRAMES} frames")]
     Deep {
         /// Number of the line, from 1.
@@ -18,11 +18,11 @@ pub enum Error {
         /// Number of the line, from 1.
         line: usize,
     },
-    /// The requested event does not occur.
-    #[error("it has no event `{asked}`")]
+    /// The text has no sample of the requested event.
+    #[error("it has no event `{requested}`")]
     UnknownEvent {
         /// The requested event.
-        asked: String,
+        requested: String,
         /// The events of the text.
         known: Vec<String>,
     },

@@ -1,16 +1,16 @@
-//! Folded stacks: one line `process;root;…;leaf WEIGHT` for each stack. Frames may have the suffixes of `stackcollapse` scripts:
-//! `_[k]` for the kernel, `_[i]` for an inlined call, `_[j]` for code made at run time.
+//! Folded stacks: one line `process;root;…;leaf WEIGHT` for each stack. A frame can end with a suffix that `stackcollapse`
+//! scripts add: `_[k]` for the kernel, `_[i]` for an inlined call, `_[j]` for code made at run time.
 
 use super::builder::{MAX_FRAMES, StackTextBuilder, TextFrame};
 use super::lines::{first_lines, is_comment, lines};
 use super::{Error, StackText};
 use crate::profile::{Event, Origin, Sample, Unit, format_number};
 
-/// Maximum decimals of a weight that are read.
+/// Maximum number of decimals of a weight. Further decimals are ignored.
 const MAX_DECIMALS: usize = 6;
 
-/// Whether a file with this beginning should be read as folded stacks: more than half of its first lines end with a weight,
-/// and the first one does.
+/// Whether a file with this beginning should be read as folded stacks: the first line and more than half of the first lines
+/// end with a weight.
 pub fn is_folded(beginning: &[u8]) -> bool {
     let Some(first) = first_lines(beginning) else { return false };
     let folded = first.iter().filter(|line| FoldedLine::parse(line).is_some()).count();
@@ -19,7 +19,7 @@ pub fn is_folded(beginning: &[u8]) -> bool {
 
 /// Reads folded stacks. The first name of a line is the process, unless it is a function of Go's runtime or of `main`.
 ///
-/// Whole weights are numbers of samples. Weights with fractions are multiplied, so that nothing of them is lost.
+/// Whole weights are numbers of samples. Weights with fractions are multiplied by a power of ten, so that they become whole.
 pub fn read_folded(text: &[u8]) -> Result<StackText, Error> {
     let content = || lines(text).filter(|(_, line)| !line.trim().is_empty() && !is_comment(line));
     let (mut decimals, mut has_processes) = (0, true);
@@ -41,13 +41,13 @@ pub fn read_folded(text: &[u8]) -> Result<StackText, Error> {
         let mut names = line.names();
         let process = if has_processes { names.next().unwrap_or_default() } else { "" };
         frames.clear();
-        // A name that looks like a function at the root may be that of a process.
+        // Without processes, the first name can still be the name of a process, so one more name is allowed.
         frames.extend(names.by_ref().take(MAX_FRAMES.saturating_add(usize::from(!has_processes))).map(frame));
         if names.next().is_some() {
             return Err(Error::Deep { line: number });
         }
-        let task = builder.task(process, 0, 0, None);
-        let stack = builder.stack(&frames, if decimals == 0 { weight } else { 1 });
+        let task = builder.intern_task(process, 0, 0, None);
+        let stack = builder.intern_stack(&frames, if decimals == 0 { weight } else { 1 });
         if weight > 0 {
             builder.profile.add_sample(Sample { stack, task, count: weight, weight });
         }
@@ -67,7 +67,6 @@ pub fn read_folded(text: &[u8]) -> Result<StackText, Error> {
     Ok(StackText { profile, quality, other_events: Vec::new(), notes })
 }
 
-/// A line of folded stacks.
 struct FoldedLine<'l> {
     stack: &'l str,
     /// The digits before the point.
@@ -92,7 +91,7 @@ impl<'l> FoldedLine<'l> {
         self.stack.split(';')
     }
 
-    /// Returns the weight in units of `decimals` digits after the point. `None` if it is too large.
+    /// Returns the weight in units of `decimals` digits after the point. `None` if the weight is too large.
     fn weight(&self, decimals: usize) -> Option<u64> {
         format!("{}{:0<decimals$}", self.whole, self.decimals).parse().ok()
     }

@@ -1,5 +1,5 @@
-//! The output of `perf script`: a line with the task, the time and the event of each sample, and a line for each frame of its
-//! stack, the leaf first.
+//! The output of `perf script`. For each sample, one line with the task, the time and the event, then one line for each frame
+//! of the stack, leaf first.
 //!
 //! ```text
 //! my app  1234/1235 [001]  945.574731:     500250 cpu-clock:pppH:
@@ -9,7 +9,8 @@
 //!   main.go:12
 //! ```
 //!
-//! With `-F`, the process id, the CPU, the period, and the place in the source (the last line above) may be there or not. Frames are behind a tab.
+//! The option `-F` chooses whether process id, CPU, period and source line (the last line above) are present. The lines of
+//! frames begin with a tab.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -24,9 +25,9 @@ pub fn is_perf_script(beginning: &[u8]) -> bool {
     first_lines(beginning).is_some_and(|first| first.first().is_some_and(|line| SampleLine::parse(line).is_some()))
 }
 
-/// Reads the output of `perf script`. If it has several events, reads the requested one, or else the one with the most
+/// Reads the output of `perf script`. If it has several events, reads the requested event, else the event with the most
 /// samples.
-pub fn read_perf_script(text: &[u8], asked: Option<&str>) -> Result<StackText, Error> {
+pub fn read_perf_script(text: &[u8], requested: Option<&str>) -> Result<StackText, Error> {
     let mut events: BTreeMap<String, u64> = BTreeMap::new();
     for (_, line) in lines(text).filter(|(_, line)| !line.starts_with('\t')) {
         if let Some(event) = SampleLine::parse(&line).and_then(|line| line.event) {
@@ -34,20 +35,20 @@ pub fn read_perf_script(text: &[u8], asked: Option<&str>) -> Result<StackText, E
             *count = count.saturating_add(1);
         }
     }
-    let shown = match asked {
-        Some(asked) if !events.contains_key(asked) => {
-            return Err(Error::UnknownEvent { asked: asked.to_owned(), known: events.into_keys().collect() });
+    let event = match requested {
+        Some(event) if !events.contains_key(event) => {
+            return Err(Error::UnknownEvent { requested: event.to_owned(), known: events.into_keys().collect() });
         }
-        Some(asked) => asked.to_owned(),
-        // Of equal ones, the first by name.
+        Some(event) => event.to_owned(),
+        // If two events have the same number of samples, the first by name.
         None => events.iter().rev().max_by_key(|(_, count)| **count).map_or_else(String::new, |(name, _)| name.clone()),
     };
-    let mut reader = SampleReader::new(shown);
+    let mut reader = SampleReader::new(event);
     for (number, line) in lines(text).filter(|(_, line)| !is_comment(line)) {
-        reader.line(number, &line)?;
+        reader.read_line(number, &line)?;
     }
-    reader.end_of_sample();
-    let others = events.iter().filter(|(name, _)| **name != reader.shown);
+    reader.finish_sample();
+    let others = events.iter().filter(|(name, _)| **name != reader.event);
     let other_count = others.clone().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
     let other_events = others.map(|(name, _)| name.clone()).collect();
     let (profile, mut quality) = reader.finish();
@@ -60,30 +61,30 @@ pub fn read_perf_script(text: &[u8], asked: Option<&str>) -> Result<StackText, E
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct SampleLine<'l> {
     comm: &'l str,
-    /// 0 if the line has only the thread.
+    /// 0 if the line has only the thread id.
     pid: u32,
     tid: u32,
     cpu: Option<u32>,
-    /// In nanoseconds.
+    /// Time in nanoseconds.
     time: u64,
     period: Option<u64>,
-    /// The event without modifiers. `None` for a record that is not a sample.
+    /// The name of the event, without modifiers. `None` for a record that is not a sample.
     event: Option<&'l str>,
-    /// The only frame of a sample without a callchain.
-    rest: &'l str,
+    /// The text of the only frame, if the sample has no callchain.
+    only_frame: &'l str,
 }
 
 impl<'l> SampleLine<'l> {
-    /// Parses the line. The comm may contain anything, so the first time behind a thread ends the search.
+    /// Parses the line. The comm can contain any text, so the fields are found from the first time that follows a thread id.
     fn parse(line: &'l str) -> Option<Self> {
-        let mut colons = line.match_indices(':').map(|(at, _)| at).take_while(|at| *at < MAX_HEAD);
-        colons.find_map(|at| Self::parse_at(line, at))
+        let mut colons = line.match_indices(':').map(|(at, _)| at).take_while(|at| *at < MAX_HEAD_BYTES);
+        colons.find_map(|colon| Self::parse_at(line, colon))
     }
 
-    /// Parses a line whose time ends before the colon at `end`.
-    fn parse_at(line: &'l str, end: usize) -> Option<Self> {
-        let (before, time) = line.get(..end)?.rsplit_once(' ')?;
-        let time = nanoseconds(time)?;
+    /// Parses a line whose time ends before the colon at byte `colon`.
+    fn parse_at(line: &'l str, colon: usize) -> Option<Self> {
+        let (before, time) = line.get(..colon)?.rsplit_once(' ')?;
+        let time = parse_seconds(time)?;
         let mut before = before.trim_end();
         let mut cpu = None;
         if let Some((rest, text)) = before.rsplit_once(' ')
@@ -98,25 +99,24 @@ impl<'l> SampleLine<'l> {
             None => (0, thread.parse().ok()?),
         };
         let comm = Some(comm.trim()).filter(|comm| !comm.is_empty())?;
-        let after = line.get(end..)?.strip_prefix(':')?.trim_start();
+        let after = line.get(colon..)?.strip_prefix(':')?.trim_start();
         let (period, after) = match after.split_once(' ').map(|(number, rest)| (number.parse(), rest)) {
             Some((Ok(period), rest)) => (Some(period), rest.trim_start()),
             _ => (None, after),
         };
         let (event, rest) = after.split_once(' ').unwrap_or((after, ""));
-        let event = event.strip_suffix(':').map(without_modifiers).filter(|name| name.len() <= MAX_EVENT);
-        Some(Self { comm, pid, tid, cpu, time, period, event, rest: rest.trim() })
+        let event = event.strip_suffix(':').map(without_modifiers).filter(|name| name.len() <= MAX_EVENT_BYTES);
+        Some(Self { comm, pid, tid, cpu, time, period, event, only_frame: rest.trim() })
     }
 }
 
-/// Bytes of a sample's line before the event: a comm has 15, and ids and times have fixed widths.
-const MAX_HEAD: usize = 200;
+/// Maximum size of a sample line up to the time. A comm has at most 15 bytes, and ids and times are short.
+const MAX_HEAD_BYTES: usize = 200;
 
-/// Maximum bytes of an event's name.
-const MAX_EVENT: usize = 200;
+const MAX_EVENT_BYTES: usize = 200;
 
-/// Parses seconds with a point: `945.574731`.
-fn nanoseconds(text: &str) -> Option<u64> {
+/// Parses seconds such as `945.574731`. Returns nanoseconds.
+fn parse_seconds(text: &str) -> Option<u64> {
     let (seconds, fraction) = text.split_once('.')?;
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if !is_digits(seconds) || !is_digits(fraction) || fraction.len() > 9 {
@@ -126,7 +126,8 @@ fn nanoseconds(text: &str) -> Option<u64> {
     seconds.parse::<u64>().ok()?.checked_mul(1_000_000_000)?.checked_add(nanoseconds)
 }
 
-/// Removes what follows an event's name: `cycles:ppp` → `cycles`. A tracepoint such as `sched:sched_switch` is a name.
+/// Removes the modifiers after an event's name: `cycles:ppp` → `cycles`. The name of a tracepoint, such as
+/// `sched:sched_switch`, stays whole.
 fn without_modifiers(event: &str) -> &str {
     match event.rsplit_once(':') {
         Some((name, modifiers)) if modifiers.chars().all(|c| "ukhIGHpPSDWe".contains(c)) => name,
@@ -134,7 +135,7 @@ fn without_modifiers(event: &str) -> &str {
     }
 }
 
-/// Parses a frame: `c9bb5 main.(*T).work+0x135 (/bin/app)`. `None` if it does not begin with an address.
+/// Parses a frame: `c9bb5 main.(*T).work+0x135 (/bin/app)`. `None` if the line does not begin with an address.
 fn parse_frame(line: &str) -> Option<TextFrame> {
     let (address, rest) = line.split_once(' ').unwrap_or((line, ""));
     let address = u64::from_str_radix(address, 16).ok()?;
@@ -148,7 +149,7 @@ fn parse_frame(line: &str) -> Option<TextFrame> {
     Some(TextFrame { name: name.to_owned(), mapping: mapping.to_owned(), address, inlined, ..TextFrame::default() })
 }
 
-/// Splits a symbol from the file in parentheses at its end. The file may contain parentheses too.
+/// Splits `symbol (file)` into symbol and file. The name of the file can contain parentheses too.
 fn split_mapping(text: &str) -> (&str, &str) {
     let mut depth = 0_usize;
     if text.ends_with(')') {
@@ -177,33 +178,34 @@ struct OpenSample {
     cpu: Option<u32>,
     time: u64,
     period: u64,
-    /// The leaf first.
+    /// Frames, leaf first.
     frames: Vec<TextFrame>,
 }
 
 struct SampleReader {
-    /// The name of the event that is read.
-    shown: String,
+    /// The name of the event whose samples are read.
+    event: String,
     builder: StackTextBuilder,
     /// `None` between two samples, and in a sample of another event.
     open: Option<OpenSample>,
+    /// Time in nanoseconds, and sample.
     samples: Vec<(u64, Sample)>,
 }
 
 impl SampleReader {
-    fn new(shown: String) -> Self {
-        let is_clock = ["cpu-clock", "task-clock"].iter().any(|clock| shown.starts_with(clock));
+    fn new(event_name: String) -> Self {
+        let is_clock = ["cpu-clock", "task-clock"].iter().any(|clock| event_name.starts_with(clock));
         let unit = if is_clock { Unit::Nanoseconds } else { Unit::Events };
-        let event = Event { name: shown.clone(), count_name: Event::SAMPLES.to_owned(), unit, frequency: 0 };
-        Self { shown, builder: StackTextBuilder::new(event), open: None, samples: Vec::new() }
+        let event = Event { name: event_name.clone(), count_name: Event::SAMPLES.to_owned(), unit, frequency: 0 };
+        Self { event: event_name, builder: StackTextBuilder::new(event), open: None, samples: Vec::new() }
     }
 
-    fn line(&mut self, number: usize, line: &str) -> Result<(), Error> {
+    fn read_line(&mut self, number: usize, line: &str) -> Result<(), Error> {
         if !line.starts_with('\t')
             && let Some(head) = SampleLine::parse(line)
         {
-            self.end_of_sample();
-            if head.event == Some(&self.shown) {
+            self.finish_sample();
+            if head.event == Some(&self.event) {
                 self.open = Some(OpenSample {
                     comm: head.comm.to_owned(),
                     pid: head.pid,
@@ -211,14 +213,14 @@ impl SampleReader {
                     cpu: head.cpu,
                     time: head.time,
                     period: head.period.unwrap_or(1),
-                    frames: parse_frame(head.rest).into_iter().collect(),
+                    frames: parse_frame(head.only_frame).into_iter().collect(),
                 });
             }
             return Ok(());
         }
         let text = line.trim();
         if text.is_empty() {
-            self.end_of_sample();
+            self.finish_sample();
         }
         let Some(open) = &mut self.open else { return Ok(()) };
         if let Some(frame) = parse_frame(text) {
@@ -236,10 +238,10 @@ impl SampleReader {
         Ok(())
     }
 
-    fn end_of_sample(&mut self) {
+    fn finish_sample(&mut self) {
         let Some(mut sample) = self.open.take() else { return };
         sample.frames.reverse();
-        // A call that was inlined has the file of its caller.
+        // An inlined call has the mapped file of its caller.
         let mut mapping = String::new();
         for frame in &mut sample.frames {
             if frame.inlined {
@@ -248,8 +250,8 @@ impl SampleReader {
                 mapping.clone_from(&frame.mapping);
             }
         }
-        let task = self.builder.task(&sample.comm, sample.pid, sample.tid, sample.cpu);
-        let stack = self.builder.stack(&mem::take(&mut sample.frames), 1);
+        let task = self.builder.intern_task(&sample.comm, sample.pid, sample.tid, sample.cpu);
+        let stack = self.builder.intern_stack(&mem::take(&mut sample.frames), 1);
         self.samples.push((sample.time, Sample { stack, task, count: 1, weight: sample.period }));
     }
 

@@ -69,13 +69,13 @@ fn lines_without_a_weight_are_counted() {
 }
 
 #[test]
-fn a_number_is_not_a_comment() {
+fn a_hash_with_a_number_is_not_a_comment() {
     let read = read_folded(b"# app;main.main\n#\n# 5\n").unwrap();
     assert_eq!(samples(&read.profile), ["#:  5 5"]);
 }
 
 #[test]
-fn limits_are_errors() {
+fn stacks_and_weights_beyond_the_limits_are_errors() {
     let deep = format!("a;{}f 1\n", "f;".repeat(4096));
     assert_eq!(read_folded(deep.as_bytes()).unwrap_err().to_string(), "the stack at line 1 has more than 4096 frames");
     let large = b"a;b 1\na;b 99999999999999999999\n";
@@ -160,7 +160,7 @@ fn a_text_that_is_cut_off_anywhere_is_read() {
 }
 
 #[test]
-fn other_files_are_neither() {
+fn other_files_are_not_detected_as_texts_with_stacks() {
     let zeros = vec![0; 1 << 17];
     let mut log = String::new();
     for at in 0..100 {

@@ -138,8 +138,8 @@ fn group_names<'p>(names: &[Names<'p>; 2], profiles: [&Profile; 2]) -> Vec<Group
     // Names with equal forms match, however many they are.
     let forms: [fn(&str) -> Option<String>; 3] = [
         |name| Some(goname::without_numbers(name).into_owned()),
-        |name| Some(goname::closure(name)?.0.to_owned()),
-        |name| Some(goname::renamed(name).unwrap_or(name).to_owned()),
+        |name| Some(goname::split_closure(name)?.0.to_owned()),
+        |name| Some(goname::current_name(name).unwrap_or(name).to_owned()),
     ];
     // In two profiles of one build, only numbers of a run make names differ.
     let is_one_build = are_of_one_build(profiles);
@@ -194,7 +194,7 @@ fn renumbered_closures<'p>(names: &[Names<'p>; 2], profiles: [&Profile; 2]) -> V
     let [old, new] = [0, 1].map(|side: usize| {
         let mut closures = Closures::new();
         for (name, function) in &names[side] {
-            if let Some((parent, _)) = goname::closure(name.text).filter(|_| function.start_line > 0) {
+            if let Some((parent, _)) = goname::split_closure(name.text).filter(|_| function.start_line > 0) {
                 let file = profiles[side].str(function.file);
                 let file = file.rsplit('/').next().unwrap_or(file);
                 closures.entry((parent, file)).or_default().push((function.start_line, *name));

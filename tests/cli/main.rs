@@ -1,7 +1,7 @@
-//! Runs the real binary with real Go projects, processes and signals. Checks its output, its files, its exit status, and
-//! that no process keeps running.
+//! Runs the real binary with real Go projects, processes and signals. Checks its output, its files and its exit
+//! status, and that no process keeps running.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod archive;
 mod benchmarks;

@@ -1,6 +1,6 @@
-//! The crates that goflame is built from: which of them are allowed, and the file THIRD-PARTY with their licences.
+//! Checks the crates from which goflame is built: only allowed crates, and a current file THIRD-PARTY with their licences.
 //!
-//! All of it is read from `cargo metadata` and from the sources that cargo has unpacked, without a network.
+//! Reads `cargo metadata` and the sources that cargo has unpacked. Needs no network.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 #[path = "../generated/mod.rs"]

@@ -1,7 +1,7 @@
-//! Installing goflame: its packages, man pages, completions and templates for CI.
+//! Checks what is installed: packages, man pages, completions and templates for CI.
 //!
-//! `packaging/dist pack` packs any binary. These tests pack a script that runs the binary under test, which is small; only
-//! `make dist` builds the static binary.
+//! `packaging/dist pack` packs any binary. These tests pack a small script that runs the binary under test. Only `make dist`
+//! builds the static binary.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod generated;
@@ -13,12 +13,12 @@ use std::process::{Command, Output};
 
 const GOFLAME: &str = env!("CARGO_BIN_EXE_goflame");
 
-/// A file of the repository.
+/// Absolute path of a file of the repository.
 pub(crate) fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Runs a command and returns its standard output. It must succeed.
+/// Runs a command and returns its standard output. Panics if the command fails.
 #[track_caller]
 pub(crate) fn stdout(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();

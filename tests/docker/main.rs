@@ -1,6 +1,6 @@
-//! Builds in containers of a real Docker engine, which `tests/setup/engine run` starts for these tests alone; the lock
-//! file; and proof that builds are reproducible.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+//! Builds in containers of a real Docker engine, which `tests/setup/engine run` starts only for these tests. Also checks the
+//! lock file, and that builds are reproducible.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod builds;
 mod doctor;

@@ -1,10 +1,10 @@
-//! Messages and documents in plain English.
+//! Messages and documents are in plain English.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Phrases that a reader must read twice. They stood in messages before.
-const RIDDLES: [&str; 12] = [
+/// Phrases from old messages that readers did not understand at once.
+const UNCLEAR_PHRASES: [&str; 12] = [
     "could not be had",
     "is there already",
     "exists already",
@@ -20,7 +20,7 @@ const RIDDLES: [&str; 12] = [
 ];
 
 #[test]
-fn messages_and_documents_have_no_riddles() {
+fn messages_and_documents_have_no_unclear_phrases() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pending: Vec<PathBuf> = ["src", "templates", "docs", "README.md", "goflame.toml.example", "examples"]
         .iter()
@@ -35,15 +35,15 @@ fn messages_and_documents_have_no_riddles() {
         // Pictures and built programs are not text.
         let Ok(text) = fs::read_to_string(&path) else { continue };
         let shown = path.strip_prefix(root).unwrap().display().to_string();
-        for (at, line) in text.lines().enumerate() {
-            let riddles = RIDDLES.iter().filter(|riddle| line.contains(**riddle));
-            found.extend(riddles.map(|riddle| format!("{shown}:{}: {riddle}", at + 1)));
+        for (index, line) in text.lines().enumerate() {
+            let phrases = UNCLEAR_PHRASES.iter().filter(|phrase| line.contains(**phrase));
+            found.extend(phrases.map(|phrase| format!("{shown}:{}: {phrase}", index + 1)));
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// Before, the comparison with cargo-flamegraph was words only, and two of the reasons stood further below.
+/// Earlier, the README had no pictures, and two of the reasons were further down.
 #[test]
 fn the_first_ten_lines_of_the_readme_say_why_pprof_is_not_enough() {
     let readme = super::read("README.md");

@@ -1,4 +1,4 @@
-//! Links between the documents: each linked file and heading exists.
+//! Links in the documents: each linked file and heading exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -8,7 +8,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use super::{documents, read};
 
-/// Directory of the book. Only these files are rendered.
+/// Directory of the manual, an mdBook. Its pages are rendered without the other files of the repository.
 const BOOK: &str = "docs/src";
 
 #[derive(Default)]
@@ -18,7 +18,7 @@ struct Document {
 }
 
 #[test]
-fn no_link_is_dead() {
+fn links_of_documents_lead_to_existing_files_and_headings() {
     let paths: Vec<_> = [documents("."), documents(BOOK)].concat();
     let documents: BTreeMap<PathBuf, Document> =
         paths.iter().map(|path| (path.into(), Document::parse(&read(path)))).collect();
@@ -26,24 +26,24 @@ fn no_link_is_dead() {
     for (path, document) in &documents {
         for link in document.links.iter().filter(|link| !link.contains("://")) {
             let (file, heading) = link.split_once('#').unwrap_or((link, ""));
-            let target = if file.is_empty() { path.clone() } else { beside(path, file) };
-            let is_there = match documents.get(&target) {
+            let target = if file.is_empty() { path.clone() } else { resolve_link(path, file) };
+            let exists = match documents.get(&target) {
                 Some(target) => heading.is_empty() || target.headings.iter().any(|known| known == heading),
                 None => heading.is_empty() && Path::new(env!("CARGO_MANIFEST_DIR")).join(&target).exists(),
             };
             let leaves_the_book = path.starts_with(BOOK) && !target.starts_with(BOOK);
-            if !is_there || leaves_the_book {
+            if !exists || leaves_the_book {
                 dead.push(format!("{}: {link}", path.display()));
             }
         }
     }
-    assert!(documents.values().map(|document| document.links.len()).sum::<usize>() > 50, "links are found");
+    assert!(documents.values().map(|document| document.links.len()).sum::<usize>() > 50, "too few links were found");
     assert!(dead.is_empty(), "dead links, or links out of the book:\n  {}", dead.join("\n  "));
 }
 
 #[test]
 fn every_link_of_the_doctor_is_a_command_that_explains_the_check() {
-    // Before, a link was a path in the repository, which an installed goflame does not have.
+    // Earlier, a link was a path in the repository, which does not exist on a machine with an installed goflame.
     let goflame = |args: &[&str]| Command::new(env!("CARGO_BIN_EXE_goflame")).args(args).output().unwrap();
     let json: serde_json::Value = serde_json::from_slice(&goflame(&["doctor", "--json"]).stdout).unwrap();
     for finding in json["findings"].as_array().unwrap() {
@@ -57,12 +57,12 @@ fn every_link_of_the_doctor_is_a_command_that_explains_the_check() {
 }
 
 #[test]
-fn headings_of_a_document_differ() {
+fn headings_of_a_document_are_unique() {
     for path in [documents("."), documents(BOOK)].concat() {
         let mut seen = BTreeSet::new();
         // A changelog has the same headings for each version.
         for heading in Document::parse(&read(&path)).headings.iter().filter(|_| path != "CHANGELOG.md") {
-            assert!(seen.insert(heading.clone()), "{path}: #{heading} stands for two headings");
+            assert!(seen.insert(heading.clone()), "{path}: two headings have the anchor #{heading}");
         }
     }
 }
@@ -84,7 +84,7 @@ fn links_and_headings_are_read_as_browsers_read_them() {
     let document = Document::parse(text);
     assert_eq!(document.links, ["y.md#z", "q.svg"]);
     assert_eq!(document.headings, ["a--b_c"]);
-    assert_eq!(beside(Path::new("docs/src/a.md"), "../b.md"), Path::new("docs/b.md"));
+    assert_eq!(resolve_link(Path::new("docs/src/a.md"), "../b.md"), Path::new("docs/b.md"));
 }
 
 impl Document {
@@ -99,7 +99,7 @@ impl Document {
                 Event::End(TagEnd::Heading(_)) => document.headings.extend(heading.take()),
                 Event::Text(text) | Event::Code(text) => {
                     if let Some(heading) = &mut heading {
-                        heading.extend(text.chars().filter_map(in_anchor));
+                        heading.extend(text.chars().filter_map(anchor_char));
                     }
                 }
                 _ => {}
@@ -109,8 +109,8 @@ impl Document {
     }
 }
 
-/// Converts a character of a heading for its anchor, as GitHub and mdBook do.
-fn in_anchor(c: char) -> Option<char> {
+/// Converts a character of a heading to a character of the anchor, as GitHub and mdBook do. `None` if anchors omit it.
+fn anchor_char(c: char) -> Option<char> {
     match c {
         ' ' => Some('-'),
         '-' | '_' => Some(c),
@@ -118,8 +118,8 @@ fn in_anchor(c: char) -> Option<char> {
     }
 }
 
-/// The path of a file that a document names, from the root of the repository.
-fn beside(document: &Path, file: &str) -> PathBuf {
+/// Resolves a link from `document` to `file`. Paths start at the root of the repository.
+fn resolve_link(document: &Path, file: &str) -> PathBuf {
     let mut path = document.parent().unwrap().to_owned();
     for component in Path::new(file).components() {
         match component {

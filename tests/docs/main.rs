@@ -11,14 +11,14 @@ mod pages;
 use std::fs;
 use std::path::Path;
 
-/// A file of the repository.
+/// Reads a file. `path` starts at the root of the repository.
 #[track_caller]
 pub(crate) fn read(path: &str) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// The Markdown files of a directory of the repository, as paths from its root, sorted.
+/// Sorted paths of the Markdown files in a directory. Paths start at the root of the repository.
 pub(crate) fn documents(dir: &str) -> Vec<String> {
     let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(dir)).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());

@@ -1,4 +1,4 @@
-//! Parts of the documents that are generated from the code.
+//! Parts of the documents that are generated from the code are current.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use super::read;
 
 #[test]
 fn configuration_lists_the_keys_of_the_example() {
-    assert_part("docs/src/configuration.md", &configuration(&read("goflame.toml.example")));
+    assert_generated_part("docs/src/configuration.md", &configuration_page(&read("goflame.toml.example")));
 }
 
 #[test]
@@ -18,12 +18,12 @@ fn readiness_checks_lists_the_checks_of_the_doctor() {
     let shortcomings: BTreeMap<String, String> = toml::from_str(&read("docs/checks.toml")).unwrap();
     let mut unknown = shortcomings.keys().filter(|id| !catalogue().any(|check| check.id == id.as_str()));
     assert_eq!(unknown.next(), None, "docs/checks.toml explains a check that does not exist");
-    assert_part("docs/src/readiness-checks.md", &checks());
+    assert_generated_part("docs/src/readiness-checks.md", &checks_page());
 }
 
-/// Compares the text between the two marks of a page with the expected text.
+/// Compares the text between the marks `begin` and `end` of a page with the expected text.
 #[track_caller]
-fn assert_part(path: &str, part: &str) {
+fn assert_generated_part(path: &str, part: &str) {
     let page = read(path);
     let (head, rest) = page.split_once("<!-- begin: ").expect("a mark where the generated part begins");
     let (mark, rest) = rest.split_once('\n').unwrap();
@@ -31,7 +31,7 @@ fn assert_part(path: &str, part: &str) {
     assert_current(path, &format!("{head}<!-- begin: {mark}\n{part}\n<!-- end -->{tail}"));
 }
 
-fn checks() -> String {
+fn checks_page() -> String {
     let (mut text, mut group) = (String::new(), None);
     for check in catalogue() {
         let Check { id, title, feature, why, .. } = check;
@@ -58,11 +58,11 @@ enum Line<'a> {
     Text(&'a str),
 }
 
-/// The file as tables: one for each of its own, with the comments between keys as paragraphs.
-fn configuration(example: &str) -> String {
+/// Converts goflame.toml.example to Markdown: a table for each TOML table, and a paragraph for each comment between keys.
+fn configuration_page(example: &str) -> String {
     let (_, tables) = example.split_once("\n\n").expect("a head, and then the tables");
     let mut lines: Vec<_> = tables.lines().filter(|line| !line.is_empty()).map(Line::parse).collect();
-    // A comment in front of a table belongs to that table.
+    // A comment before a table describes that table.
     for at in 1..lines.len() {
         if matches!((&lines[at - 1], &lines[at]), (Line::Text(_), Line::Table { .. })) {
             lines.swap(at - 1, at);
@@ -89,7 +89,7 @@ fn configuration(example: &str) -> String {
 }
 
 impl<'a> Line<'a> {
-    /// A key or a table behind `# ` has no default.
+    /// Parses a line. A key or a table after `# ` has no default.
     fn parse(line: &'a str) -> Self {
         let code = line.strip_prefix("# ").unwrap_or(line);
         let (code, comment) = code.rsplit_once(" # ").map_or((code, ""), |(code, comment)| (code.trim(), comment));

@@ -3,7 +3,7 @@ package textlib
 
 import "regexp"
 
-// CountWords counts the words of a line that are numbers, and the others.
+// CountWords returns how many words of a line are numbers, and how many are not.
 func CountWords(line string) (numbers, words int) {
 	number := regexp.MustCompile(`^[+-]?[0-9]+(\.[0-9]+)?$`)
 	word := regexp.MustCompile(`\S+`)

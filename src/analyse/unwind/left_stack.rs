@@ -42,7 +42,7 @@ impl Unwinder<'_, '_> {
         let copy = StackCopy { sp: *low, bytes: &bytes };
         words.iter().find_map(|(slot, address)| {
             let (binary, in_file) = self.walker.binary_at(space, *address)?;
-            if !binary.calls_jump(in_file) {
+            if !binary.calls_jumping_assembly(in_file) {
                 return None;
             }
             let (ip, sp) = (address.checked_sub(1)?, slot.checked_add(8)?);
@@ -70,7 +70,7 @@ impl Unwinder<'_, '_> {
             let called = binary.unwind(in_file)?.entry;
             // Go code calls Go code of another file, of a plugin, only through registers.
             let (of_outer, return_address) = self.walker.binary_at(space, outer)?;
-            Some(!std::ptr::eq(binary, of_outer) || binary.may_call(return_address, called))
+            Some(!std::ptr::eq(binary, of_outer) || binary.can_call(return_address, called))
         };
         let linked = callers.windows(2).all(|pair| can_call(pair) == Some(true));
         let outermost =

@@ -6,7 +6,7 @@ use crate::analyse::address_space::AddressSpaces;
 use crate::analyse::files::{Files, ImageId};
 use crate::analyse::generated::GeneratedCode;
 use crate::analyse::tests::NoFiles;
-use crate::gobin::{Cfa, CfaBase, GoUnwind, NativeUnwind, Saved, Special};
+use crate::gobin::{Cfa, CfaBase, GoUnwind, NativeUnwind, SavedRegister, SpecialFunction};
 use crate::perfdata::PerfData;
 
 const SP: u64 = 0x7000;
@@ -179,9 +179,9 @@ fn the_frame_pointer_into_the_stack_that_the_thread_left_is_found() {
 /// Adds functions to the artificial program: C code, the Go code that calls it, and the Go code that it calls.
 fn add_native(unwinder: &mut Unwinder<'_, '_>) {
     let plain = |offset, frame_pointer| NativeUnwind::Frame {
-        cfa: Cfa { base: CfaBase::StackPointer, offset, loaded: None },
+        cfa: Cfa { base: CfaBase::StackPointer, offset, after_load: None },
         frame_pointer,
-        goroutine: Saved::Same,
+        goroutine: SavedRegister::Same,
     };
     let go = |sp_delta, special| GoUnwind {
         entry: TEXT,
@@ -193,17 +193,17 @@ fn add_native(unwinder: &mut Unwinder<'_, '_>) {
         special: Some(special),
     };
     let framed = NativeUnwind::Frame {
-        cfa: Cfa { base: CfaBase::FramePointer, offset: 16, loaded: None },
-        frame_pointer: Saved::AtCfa(-16),
-        goroutine: Saved::Same,
+        cfa: Cfa { base: CfaBase::FramePointer, offset: 16, after_load: None },
+        frame_pointer: SavedRegister::AtCfa(-16),
+        goroutine: SavedRegister::Same,
     };
     for (function, code) in [
-        (LEAF, UnwindInfo::Native(plain(8, Saved::Same))),
-        (SAVES, UnwindInfo::Native(plain(0x20, Saved::AtCfa(-0x10)))),
+        (LEAF, UnwindInfo::Native(plain(8, SavedRegister::Same))),
+        (SAVES, UnwindInfo::Native(plain(0x20, SavedRegister::AtCfa(-0x10)))),
         (FRAMED, UnwindInfo::Native(framed)),
         (START, UnwindInfo::Native(NativeUnwind::Root)),
-        (ASMCGOCALL, UnwindInfo::Go(go(8, Special::Asmcgocall))),
-        (CGOCALLBACK, UnwindInfo::Go(go(0x20, Special::Cgocallback))),
+        (ASMCGOCALL, UnwindInfo::Go(go(8, SpecialFunction::Asmcgocall))),
+        (CGOCALLBACK, UnwindInfo::Go(go(0x20, SpecialFunction::Cgocallback))),
     ] {
         for offset in 0..0x100 {
             add(unwinder, TEXT + function * 0x100 + offset, code);
@@ -278,9 +278,9 @@ fn go_code_on_the_threads_own_stack_is_walked_to_its_root() {
 #[test]
 fn after_an_epilogue_the_frame_pointer_is_in_the_register() {
     let popped = NativeUnwind::Frame {
-        cfa: Cfa { base: CfaBase::StackPointer, offset: 8, loaded: None },
-        frame_pointer: Saved::AtCfa(-16),
-        goroutine: Saved::Same,
+        cfa: Cfa { base: CfaBase::StackPointer, offset: 8, after_load: None },
+        frame_pointer: SavedRegister::AtCfa(-16),
+        goroutine: SavedRegister::Same,
     };
     let add_more = |unwinder: &mut Unwinder<'_, '_>| {
         add_native(unwinder);
@@ -336,7 +336,7 @@ fn a_saved_register_in_crosscall2_is_not_a_caller() {
         sp_write: false,
         top_frame: false,
         assembly: true,
-        special: Some(Special::Cgocallback),
+        special: Some(SpecialFunction::Cgocallback),
     };
     let chain = [at(1), at(CROSSCALL2), 0x7ffd_0000_1000, at(2), at(4)];
     let repaired_in = |sp_delta| {

@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use super::Registers;
 use crate::analyse::address_space::{AddressSpace, LookupHint};
 use crate::analyse::files::{Binaries, ImageId};
-use crate::gobin::{Binary, Cfa, CfaBase, GoUnwind, NativeUnwind, Saved, Special};
+use crate::gobin::{Binary, Cfa, CfaBase, GoUnwind, NativeUnwind, SavedRegister, SpecialFunction};
 
 /// Maximum number of frames that are read from a stack copy.
 pub(super) const MAX_FRAMES: usize = 1024;
@@ -130,11 +130,11 @@ impl<'b, 'f> StackWalker<'b, 'f> {
             let caller = match info {
                 Some(UnwindInfo::Go(go)) if on_stack => {
                     match go.special {
-                        Some(Special::Cgocallback) if go.sp_write => {
+                        Some(SpecialFunction::Cgocallback) if go.sp_write => {
                             self.callback.get_or_insert(self.callers.len());
                         }
                         // The C code has preserved the goroutine register.
-                        Some(Special::Asmcgocall) if go.sp_write && !frame.is_leaf => {
+                        Some(SpecialFunction::Asmcgocall) if go.sp_write && !frame.is_leaf => {
                             self.goroutine = self.goroutine.or(frame.goroutine);
                         }
                         _ => {}
@@ -199,7 +199,7 @@ impl<'b, 'f> StackWalker<'b, 'f> {
 
 /// Whether a Go function has no callers, on this stack or on the stack that its thread left.
 pub(super) fn is_root(go: &GoUnwind) -> bool {
-    go.top_frame || matches!(go.special, Some(Special::Mcall | Special::Morestack))
+    go.top_frame || matches!(go.special, Some(SpecialFunction::Mcall | SpecialFunction::Morestack))
 }
 
 /// Number of bytes from the stack pointer of a Go function up to its return address.
@@ -217,8 +217,8 @@ impl WalkFrame {
             _ if !go.sp_write => {}
             // cgocallback changes the goroutine's stack: it looks as if cgocallback was called by the function that called
             // the C code. The runtime's unwinder relies on that too (src/runtime/traceback.go).
-            Some(Special::Cgocallback) if !self.is_leaf => {}
-            Some(Special::Asmcgocall | Special::VdsoCaller) if !self.is_leaf => {
+            Some(SpecialFunction::Cgocallback) if !self.is_leaf => {}
+            Some(SpecialFunction::Asmcgocall | SpecialFunction::VdsoCaller) if !self.is_leaf => {
                 return self.caller_on_other_stack(pushed, copy);
             }
             _ => return Err(WalkEnd::Unknown),
@@ -282,27 +282,27 @@ impl WalkFrame {
     }
 
     /// The caller's value of a register whose value in this frame is `current`.
-    fn saved_register(&self, saved: Saved, current: Option<u64>, cfa: u64, copy: StackCopy<'_>) -> Option<u64> {
+    fn saved_register(&self, saved: SavedRegister, current: Option<u64>, cfa: u64, copy: StackCopy<'_>) -> Option<u64> {
         match saved {
-            Saved::Same => current,
-            Saved::AtCfa(offset) => match cfa.checked_add_signed(offset.into())? {
+            SavedRegister::Same => current,
+            SavedRegister::AtCfa(offset) => match cfa.checked_add_signed(offset.into())? {
                 // A slot below the stack pointer: an epilogue has already restored the register.
                 slot if slot < self.sp => current.filter(|_| self.is_leaf),
                 slot => copy.word(slot),
             },
-            Saved::AtFramePointer(offset) => copy.word(self.bp?.checked_add_signed(offset.into())?),
-            Saved::Lost => None,
+            SavedRegister::AtFramePointer(offset) => copy.word(self.bp?.checked_add_signed(offset.into())?),
+            SavedRegister::Lost => None,
         }
     }
 
     /// The canonical frame address, computed from the registers of this frame.
-    fn cfa(&self, Cfa { base, offset, loaded }: Cfa, copy: StackCopy<'_>) -> Option<u64> {
+    fn cfa(&self, Cfa { base, offset, after_load }: Cfa, copy: StackCopy<'_>) -> Option<u64> {
         let register = match base {
             CfaBase::StackPointer => self.sp,
             CfaBase::FramePointer => self.bp?,
         };
         let address = register.checked_add_signed(offset.into())?;
-        match loaded {
+        match after_load {
             Some(offset) => copy.word(address)?.checked_add_signed(offset.into()),
             None => Some(address),
         }

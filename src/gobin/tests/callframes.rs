@@ -14,9 +14,9 @@ const C: &str = "#include <alloca.h>\n#include <stdlib.h>\nvoid __attribute__((n
 static PROGRAM: LazyLock<Program> =
     LazyLock::new(|| Program::c(C, &["-O2", "-fomit-frame-pointer", "-fcf-protection=none", "-Wl,-z,lazy"]));
 
-/// The rows that `readelf` prints: address; CFA, `rbp`, `r14`, return address.
+/// The rows that `readelf` prints: the address, and the rules for CFA, `rbp`, `r14` and return address.
 fn rows(path: &Path) -> Vec<(u64, [String; 4])> {
-    // Its status is ignored: without the file's debug information it fails, but prints the rows.
+    // The exit status is ignored: readelf fails for a file without debug information, but still prints the rows.
     let mut readelf = Command::new("readelf");
     let output = readelf.arg("--debug-dump=frames-interp").arg(path).env("LC_ALL", "C").output();
     let printed = String::from_utf8(output.expect("this test needs readelf").stdout).unwrap();
@@ -52,11 +52,11 @@ fn rows(path: &Path) -> Vec<(u64, [String; 4])> {
 struct Compared {
     /// Rows with the same result.
     known: usize,
-    /// Rows without a result, of a kind that is not supported.
+    /// Rows without a result, because goflame does not support their rules.
     refused: usize,
 }
 
-/// Compares every row.
+/// Compares every row of a file with `readelf`.
 fn compare(path: &Path) -> Compared {
     let bytes = fs::read(path).unwrap();
     let binary = Binary::parse(&bytes).unwrap();
@@ -69,7 +69,7 @@ fn compare(path: &Path) -> Compared {
             Some(("rbp", offset)) => Some((CfaBase::FramePointer, number(offset))),
             _ => None,
         };
-        let NativeUnwind::Frame { cfa: own, frame_pointer, goroutine } = (match (found, &*ra) {
+        let NativeUnwind::Frame { cfa: found_cfa, frame_pointer, goroutine } = (match (found, &*ra) {
             (Some(NativeUnwind::Root), "u") => continue,
             (Some(frame), "c-8") => frame,
             (None, _) if base.is_none() || ra != "c-8" => {
@@ -81,15 +81,18 @@ fn compare(path: &Path) -> Compared {
             panic!("{address:x}: a root and not {cfa} {rbp} {ra}");
         };
         if let Some((base, offset)) = base {
-            assert_eq!(own, Cfa { base, offset, loaded: None }, "{address:x}");
+            assert_eq!(found_cfa, Cfa { base, offset, after_load: None }, "{address:x}");
         } else {
             assert_eq!(cfa, "exp", "{address:x}");
         }
         for (saved, truth) in [(frame_pointer, rbp), (goroutine, r14)] {
             match truth.strip_prefix('c') {
-                Some(offset) => assert_eq!(saved, Saved::AtCfa(number(offset)), "{address:x}"),
-                None if truth == "u" || truth == "s" => assert_eq!(saved, Saved::Same, "{address:x}"),
-                None => assert!(matches!(saved, Saved::AtFramePointer(_) | Saved::Lost), "{address:x}: {truth}"),
+                Some(offset) => assert_eq!(saved, SavedRegister::AtCfa(number(offset)), "{address:x}"),
+                None if truth == "u" || truth == "s" => assert_eq!(saved, SavedRegister::Same, "{address:x}"),
+                None => assert!(
+                    matches!(saved, SavedRegister::AtFramePointer(_) | SavedRegister::Lost),
+                    "{address:x}: {truth}"
+                ),
             }
         }
         compared.known += 1;
@@ -111,10 +114,10 @@ fn every_row_has_the_same_result_as_in_readelf() {
 #[test]
 fn known_expressions_are_recognised() {
     let binary = PROGRAM.binary();
-    // The first stub pushes a word and jumps; the others jump, push a word at byte 6 to 11, and jump.
+    // The first stub pushes a word and jumps. Every other stub jumps, pushes a word at bytes 6 to 11, and jumps.
     let (plt, _) = binary.section(".plt").unwrap();
-    let offset = |at: u64| match binary.native_unwind(plt + at) {
-        Some(NativeUnwind::Frame { cfa: Cfa { base: CfaBase::StackPointer, offset, loaded: None }, .. }) => offset,
+    let offset = |byte: u64| match binary.native_unwind(plt + byte) {
+        Some(NativeUnwind::Frame { cfa: Cfa { base: CfaBase::StackPointer, offset, after_load: None }, .. }) => offset,
         other => panic!("{other:?}"),
     };
     assert_eq!([0, 6, 16, 26, 27, 31, 32].map(offset), [16, 24, 8, 8, 16, 16, 8]);
@@ -123,10 +126,10 @@ fn known_expressions_are_recognised() {
     let line = symbols.lines().find(|line| line.ends_with(" aligned")).unwrap();
     let [start, size]: [u64; 2] =
         std::array::from_fn(|at| u64::from_str_radix(line.split_whitespace().nth(at).unwrap(), 16).unwrap());
-    let body = Cfa { base: CfaBase::FramePointer, offset: -8, loaded: Some(0) };
+    let body = Cfa { base: CfaBase::FramePointer, offset: -8, after_load: Some(0) };
     let is_body = |address: &u64| match binary.native_unwind(*address) {
         Some(NativeUnwind::Frame { cfa, frame_pointer, .. }) if cfa == body => {
-            assert_eq!(frame_pointer, Saved::AtFramePointer(0));
+            assert_eq!(frame_pointer, SavedRegister::AtFramePointer(0));
             true
         }
         _ => false,
@@ -156,7 +159,6 @@ fn go_code_has_no_call_frame_information() {
     assert_eq!(binary.native_unwind(entry), None);
 }
 
-/// The file offset of a section.
 fn section_offset(bytes: &[u8], name: &[u8]) -> usize {
     offset_of(bytes, Elf::parse(bytes).unwrap().section(name).unwrap().bytes)
 }

@@ -6,32 +6,34 @@ use super::*;
 const TEXT: u64 = 0x40_1000;
 const DATA: u64 = 0x50_0000;
 
-/// The differences between the releases.
+/// The differences between Go releases.
 #[derive(Clone, Copy)]
 struct Release {
-    /// Since Go 1.12, a function's id and an 8-bit count of funcdata, instead of a 32-bit count.
+    /// Whether records have a function id and an 8-bit count of funcdata, as since Go 1.12, or a 32-bit count.
     has_ids: bool,
-    /// Indices of the inline tables in pcdata and funcdata.
-    places: (usize, usize),
+    /// Index of the inline table in pcdata, and in funcdata.
+    pcdata: usize,
+    funcdata: usize,
 }
 
-const GO_1_11: Release = Release { has_ids: false, places: (1, 2) };
-const GO_1_12: Release = Release { has_ids: true, places: (1, 2) };
-const GO_1_15: Release = Release { has_ids: true, places: (2, 4) };
+const GO_1_11: Release = Release { has_ids: false, pcdata: 1, funcdata: 2 };
+const GO_1_12: Release = Release { has_ids: true, pcdata: 1, funcdata: 2 };
+const GO_1_15: Release = Release { has_ids: true, pcdata: 2, funcdata: 4 };
 
-fn word(bytes: &mut Vec<u8>, value: u64) {
+fn push_word(bytes: &mut Vec<u8>, value: u64) {
     bytes.extend(value.to_le_bytes());
 }
 
-fn number(bytes: &mut Vec<u8>, value: u64) {
+fn push_u32(bytes: &mut Vec<u8>, value: u64) {
     bytes.extend(&value.to_le_bytes()[..4]);
 }
 
-/// A program of `main.outer`, with a call of `main.inner` inlined at bytes 16 to 31, and `runtime.goexit`.
+/// Builds a program with two functions: `main.outer`, which has a call of `main.inner` inlined at bytes 16 to 31, and
+/// `runtime.goexit`.
 fn program(release: Release) -> Vec<u8> {
     let mut table = vec![0xfb, 0xff, 0xff, 0xff, 0, 0, 1, 8];
     // The functab is filled in below.
-    word(&mut table, 2);
+    push_word(&mut table, 2);
     let functab = table.len();
     table.resize(functab + 5 * 8 + 4, 0);
     let text = |table: &mut Vec<u8>, text: &[u8]| {
@@ -46,12 +48,12 @@ fn program(release: Release) -> Vec<u8> {
     let main_go = text(&mut table, b"/src/main.go");
     let inner_go = text(&mut table, b"/src/inner.go");
     let assembly = text(&mut table, b"/go/src/runtime/asm_amd64.s");
-    // Pairs of a difference (zigzag, from -1) and a length.
+    // A pc-value table: pairs of a value difference (zigzag, from -1) and a length in bytes.
     let pcsp = text(&mut table, &[2, 4, 80, 60]);
     // Files 1, 2, 1, and lines 10, 77, 12.
     let files = text(&mut table, &[4, 16, 2, 16, 1, 32]);
     let lines = text(&mut table, &[22, 16, 134, 1, 16, 129, 1, 32]);
-    // No call, call 0, no call.
+    // Indices of inlined calls: none, 0, none.
     let calls = text(&mut table, &[0, 16, 2, 16, 1, 32]);
     let one_line = text(&mut table, &[202, 1, 32]);
     let third_file = text(&mut table, &[8, 32]);
@@ -63,21 +65,21 @@ fn program(release: Release) -> Vec<u8> {
         table[pair..pair + 8].copy_from_slice(&entry.to_le_bytes());
         let record = table.len() as u64;
         table[pair + 8..pair + 16].copy_from_slice(&record.to_le_bytes());
-        word(&mut table, entry);
+        push_word(&mut table, entry);
         let (pcdata, funcdata) = if index == 0 { (3, 5) } else { (0, 0) };
         let tables = if index == 0 { [pcsp, files, lines] } else { [pcsp, third_file, one_line] };
         for field in [name, 0, 0, tables[0], tables[1], tables[2], pcdata] {
-            number(&mut table, field);
+            push_u32(&mut table, field);
         }
         table.extend(if release.has_ids { [0, 0, 0, funcdata] } else { [funcdata, 0, 0, 0] });
-        for number_of in 0..pcdata as usize {
-            number(&mut table, if number_of == release.places.0 { calls } else { 0 });
+        for index in 0..pcdata as usize {
+            push_u32(&mut table, if index == release.pcdata { calls } else { 0 });
         }
         if pcdata % 2 == 1 {
-            number(&mut table, 0);
+            push_u32(&mut table, 0);
         }
-        for number_of in 0..usize::from(funcdata) {
-            word(&mut table, if number_of == release.places.1 { tree } else { 0 });
+        for index in 0..usize::from(funcdata) {
+            push_word(&mut table, if index == release.funcdata { tree } else { 0 });
         }
     }
     table.resize(table.len().next_multiple_of(8), 0);
@@ -85,12 +87,12 @@ fn program(release: Release) -> Vec<u8> {
     table[functab + 32..functab + 40].copy_from_slice(&(TEXT + 96).to_le_bytes());
     table[functab + 40..functab + 44].copy_from_slice(&files_at.to_le_bytes()[..4]);
     for file in [4, main_go, inner_go, assembly] {
-        number(&mut table, file);
+        push_u32(&mut table, file);
     }
-    // Parent, id and padding; file, line, name, position of the call.
+    // The fields of an inlined call: parent, id and padding; file, line, name, position of the call.
     let mut call = vec![0xff, 0xff, 0, 0];
     for field in [1, 11, inner, 8] {
-        number(&mut call, field);
+        push_u32(&mut call, field);
     }
     let mut data = table.clone();
     data.resize(0x1000, 0);
@@ -98,7 +100,7 @@ fn program(release: Release) -> Vec<u8> {
     elf(&data, table.len())
 }
 
-/// An ELF file with code at [`TEXT`], `data` at [`DATA`], and the section of the table at its start.
+/// An ELF file with code at [`TEXT`] and `data` at [`DATA`]. The first `table_size` bytes of `data` are pclntab.
 fn elf(data: &[u8], table_size: usize) -> Vec<u8> {
     let names = b"\0.gopclntab\0.shstrtab\0";
     let data_at = 0x1000 + 96;
@@ -108,14 +110,14 @@ fn elf(data: &[u8], table_size: usize) -> Vec<u8> {
     file.resize(16, 0);
     file.extend([2, 0, 62, 0, 1, 0, 0, 0]);
     for value in [TEXT, 64, sections_at as u64] {
-        word(&mut file, value);
+        push_word(&mut file, value);
     }
     file.extend([0, 0, 0, 0, 64, 0, 56, 0, 2, 0, 64, 0, 3, 0, 2, 0]);
     for (flags, at, address, size) in [(5, 0x1000, TEXT, 96), (4, data_at, DATA, data.len())] {
-        number(&mut file, 1);
-        number(&mut file, flags);
+        push_u32(&mut file, 1);
+        push_u32(&mut file, flags);
         for value in [at as u64, address, address, size as u64, size as u64, 1] {
-            word(&mut file, value);
+            push_word(&mut file, value);
         }
     }
     file.resize(data_at, 0);
@@ -123,10 +125,10 @@ fn elf(data: &[u8], table_size: usize) -> Vec<u8> {
     file.extend(names);
     file.resize(sections_at + 64, 0);
     for (name, kind, address, at, size) in [(1, 1, DATA, data_at, table_size), (12, 3, 0, names_at, names.len())] {
-        number(&mut file, name);
-        number(&mut file, kind);
+        push_u32(&mut file, name);
+        push_u32(&mut file, kind);
         for value in [0, address, at as u64, size as u64, 0, 1, 0] {
-            word(&mut file, value);
+            push_word(&mut file, value);
         }
     }
     file
@@ -152,7 +154,7 @@ fn names_lines_and_inlined_calls_are_read() {
         assert_eq!(binary.facts().pclntab.unwrap().to_string(), "Go 1.2 to 1.15");
         let outer = |line| frame("main.outer", "/src/main.go", line);
         assert_eq!(frames(&binary, 0), [outer(10)]);
-        // The call is in line 10 of the caller: its position is byte 8.
+        // Byte 8 of the caller, the position of the call, is in line 10.
         assert_eq!(frames(&binary, 20), [frame("main.inner", "/src/inner.go", 77), outer(10)]);
         assert_eq!(frames(&binary, 40), [outer(12)]);
         assert_eq!(frames(&binary, 70), [frame("runtime.goexit", "/go/src/runtime/asm_amd64.s", 100)]);

@@ -1,4 +1,4 @@
-//! Damaged files: no panic, and the right reason where the damage can be detected.
+//! Damaged files cause no panic. Where the damage can be detected, the file is refused with the right reason.
 
 use super::*;
 
@@ -58,14 +58,14 @@ fn parsed_parts(bytes: &[u8]) -> Vec<Range<usize>> {
 fn the_highest_address_has_no_debug_information() {
     let program = tiny();
     let debug = debuginfo::DebugInfo::read(&Elf::parse(&program.bytes).unwrap()).unwrap();
-    // Found by fuzzing: a text section may end at the highest address.
+    // Found by fuzzing: a text section can end at the highest address.
     assert!(debug.frames(u64::MAX).is_empty());
 }
 
 #[test]
-fn debug_information_of_units_alone_is_refused() {
+fn debug_information_with_too_many_empty_units_is_refused() {
     let units = |count: usize| {
-        // An entry without attributes, and units of 12 bytes that have nothing else. addr2line makes 700 bytes of each.
+        // Units of 12 bytes, each with one entry without attributes. addr2line needs 700 bytes of memory for each unit.
         let source = format!(
             r#"__asm__(".section .debug_abbrev,\"\",@progbits\n.byte 1,0x11,0,0,0,0\n"
                 ".section .debug_info,\"\",@progbits\n"
@@ -89,14 +89,14 @@ fn a_file_cut_off_anywhere_does_not_panic() {
     }
     for length in lengths {
         exercise(&bytes[..length]);
-        // The same length, but consistent: without section headers, and with segments that end with the file.
+        // The same length, but consistent: no section headers, and no segment reaches beyond the end of the file.
         let mut consistent = without_sections(&bytes[..length.max(0x1000)]);
         shorten_segments(&mut consistent);
         exercise(&consistent);
     }
 }
 
-/// Makes every segment end with the file.
+/// Cuts all segments off at the end of the file.
 fn shorten_segments(bytes: &mut [u8]) {
     let total = bytes.len() as u64;
     let count = usize::from(u16::from_le_bytes([bytes[56], bytes[57]]));
@@ -142,7 +142,7 @@ fn changed_bytes_do_not_panic() {
 }
 
 #[test]
-fn the_version_replaces_damaged_debug_information_of_the_runtime() {
+fn the_go_version_gives_the_g_layout_if_the_runtimes_debug_information_is_damaged() {
     let program = Program::go(TINY, &["-ldflags=-compressdwarf=false"]);
     let (layout, source) = program.binary().g_layout().unwrap();
     assert_eq!(source, GLayoutSource::Dwarf);
@@ -173,14 +173,14 @@ fn a_table_that_contradicts_itself_is_refused() {
     let functions = table_at + offset(8);
     let record =
         functions + u32::from_le_bytes(program.bytes[functions + 4..functions + 8].try_into().unwrap()) as usize;
-    let damaged = |what| PclntabAbsence::Damaged(what);
+    let damaged = |reason| PclntabAbsence::Damaged(reason);
     let elsewhere = damaged("it disagrees with the moduledata on where the code is");
     for (at, patch, expected) in [
         (table_at, &[0xfb][..], damaged("its parts are out of order")),
         (table_at, &[0xf2], PclntabAbsence::UnknownMagic(0xffff_fff2)),
         (table_at + 5, &[1], damaged("the header's padding is not zero")),
-        (table_at + 6, &[4], damaged("the instruction size is not the machine's")),
-        (table_at + 7, &[4], damaged("the pointer size is not the file's")),
+        (table_at + 6, &[4], damaged("the instruction size does not fit the machine")),
+        (table_at + 7, &[4], damaged("the pointer size does not fit the file")),
         (table_at + 8, &[0; 8], damaged("the number of functions is impossible")),
         (table_at + 8, &[0xff; 8], damaged("the number of functions is impossible")),
         (table_at + 8, &[1, 0], PclntabAbsence::NoModuledata),
@@ -195,8 +195,8 @@ fn a_table_that_contradicts_itself_is_refused() {
         (table_at, &[0xf0], damaged("the functions' records do not follow one another")),
         (functions + 16, &[0; 4], damaged("the functions are not in the order of their addresses")),
         (functions + 4, &[0xff; 4], damaged("a function's record is cut off")),
-        (record, &[1], damaged("a function's record is of another address")),
-        (record + 4, &[0xff; 4], damaged("a function's name is not one of the names")),
+        (record, &[1], damaged("a function's record is for another address")),
+        (record + 4, &[0xff; 4], damaged("a function's record does not refer to the start of a name")),
         (record + 28, &[0xff; 4], damaged("a function's record is cut off")),
         (record + 28, &[9], damaged("the functions' records do not follow one another")),
     ] {

@@ -1,8 +1,7 @@
-//! Programs of every class, byte order and instruction size that Go has on Linux.
+//! Programs of every class, byte order and instruction size that Go supports on Linux.
 
 use super::*;
 
-/// Builds a program for another machine.
 fn build(machine: &str, flags: &[&str]) -> Program {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("main.go"), TINY).unwrap();
@@ -19,7 +18,7 @@ fn check(machine: &str, flags: &[&str]) {
     let facts = program.binary().facts();
     assert_eq!(facts.machine, machine);
     assert!(facts.symtab && facts.go.is_ok() && facts.pie != flags.is_empty());
-    // The same frames, inlined calls included, if only the segments are left.
+    // A stripped program without section headers has the same frames, inlined calls included.
     let stripped = build(machine, &[flags, &["-ldflags=-s -w"]].concat());
     assert_same_answers(&program.binary(), &Binary::parse(&without_sections(&stripped.bytes)).unwrap(), 7);
     let binary = program.binary();

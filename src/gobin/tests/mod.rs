@@ -23,12 +23,11 @@ const NAMES: &str = include_str!("../testdata/names.go");
 const CGO: &str = include_str!("../testdata/cgo.go");
 const TINY: &str = "package main\n\nfunc main() { println(1) }\n";
 
-/// The functions at an address, with a new locator.
-fn locate<'a>(binary: &Binary<'a>, address: u64) -> Result<Vec<SourceFrame<'a>>, Reason> {
+/// Looks up an address with a new locator.
+fn locate<'a>(binary: &Binary<'a>, address: u64) -> Result<Vec<SourceFrame<'a>>, NameAbsence> {
     Locator::new(binary).locate(address).map(<[_]>::to_vec)
 }
 
-/// A built program in a temporary directory.
 struct Program {
     path: PathBuf,
     bytes: Vec<u8>,
@@ -81,7 +80,7 @@ fn go() -> Command {
     go
 }
 
-/// Runs a command and returns its standard output. Panics with the command if it is missing or fails.
+/// Runs a command and returns its standard output. Panics if the command is missing or fails.
 fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("this test needs {command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -141,12 +140,12 @@ impl Oracle {
     }
 }
 
-/// The name in either spelling: symbol tables have `.` in place of `·`, and a suffix for assembly.
+/// A name in one spelling for all sources: symbol tables have `.` instead of `·`, and a suffix for assembly.
 fn plain(name: &str) -> String {
     name.strip_suffix(".abi0").unwrap_or(name).replace('·', ".")
 }
 
-/// Compares every symbol, and every `step`th address of the Go code.
+/// Compares every symbol, and every `step`th address of the Go code, with the output of Go's own tools.
 fn compare_with_gos_tools(program: &Program, step: usize) {
     let oracle = Oracle::new(&program.path);
     let binary = program.binary();
@@ -162,7 +161,7 @@ fn compare_with_gos_tools(program: &Program, step: usize) {
     let mut locator = Locator::new(&binary);
     for (address, (name, file, line)) in addresses.iter().zip(expected) {
         let Ok(frames) = locator.locate(*address) else {
-            // After the last function.
+            // The address is after the last function.
             assert_eq!(name, "?", "{address:#x}");
             continue;
         };
@@ -216,24 +215,23 @@ fn without_sections(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The offset of a part of the file.
+/// The file offset of `part`, a subslice of `file`.
 fn offset_of(file: &[u8], part: &[u8]) -> usize {
     part.as_ptr() as usize - file.as_ptr() as usize
 }
 
-/// The file offset of an address.
 fn file_offset(bytes: &[u8], address: u64) -> usize {
     let elf = Elf::parse(bytes).unwrap();
     let segment = elf.segments().iter().find(|segment| segment.contains(address)).unwrap();
     usize::try_from(segment.offset + (address - segment.address)).unwrap()
 }
 
-/// A copy with zeros in the words that relocations will write, like the output of lld.
+/// A copy with zeros in the words that relocations overwrite, like the output of lld.
 fn without_addends(bytes: &[u8]) -> Vec<u8> {
     let mut changed = bytes.to_vec();
     let mut count = 0;
-    for (address, _) in Elf::parse(bytes).unwrap().relative_relocations() {
-        let offset = file_offset(bytes, address);
+    for relocation in Elf::parse(bytes).unwrap().relative_relocations() {
+        let offset = file_offset(bytes, relocation.word_address);
         changed[offset..offset + 8].fill(0);
         count += 1;
     }
@@ -275,7 +273,7 @@ fn cgo_pie_agrees_with_gos_tools() {
 }
 
 #[test]
-fn c_code_linked_by_go_is_not_go() {
+fn c_code_from_gos_internal_linker_is_not_go_code() {
     let source = "package main\n\nimport \"os/user\"\n\nfunc main() { user.Current() }\n";
     let program = Program::build(Some(source), "1", &["-ldflags=-linkmode=internal"], ".");
     compare_with_gos_tools(&program, 7);
@@ -318,7 +316,7 @@ fn a_stripped_cgo_pie_keeps_its_go_frames() {
     let neither = Binary::parse(&neither).unwrap();
     assert_eq!(neither.pclntab().unwrap_err(), &PclntabAbsence::NoModuledata);
     let entry = full.binary().pclntab().unwrap().text().start;
-    assert_eq!(locate(&neither, entry), Err(Reason::Refused(PclntabAbsence::NoModuledata)));
+    assert_eq!(locate(&neither, entry), Err(NameAbsence::Refused(PclntabAbsence::NoModuledata)));
 }
 
 #[test]
@@ -366,15 +364,15 @@ fn debug_builds_are_recognised() {
 }
 
 #[test]
-fn functions_of_the_runtime_do_not_go_on_in_generated_code() {
+fn runtime_functions_do_not_count_as_jumps_to_generated_code() {
     let program = Program::go(TINY, &[]);
     let (binary, elf) = (program.binary(), Elf::parse(&program.bytes).unwrap());
     let mut functions = binary.pclntab().unwrap().functions();
-    // On amd64, it ends with a jump to `runtime.badreflectcall`.
+    // On amd64, `runtime.reflectcall` ends with a jump to `runtime.badreflectcall`.
     let is_call =
         |function: &Function<'_, '_>| function.is_assembly() && function.name() == Some(b"runtime.reflectcall");
     let call = functions.find(is_call).expect("runtime.reflectcall");
-    assert!(!calls::jumps_out(&call, &elf));
+    assert!(!calls::ends_with_jump_to_register(&call, &elf));
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn c_functions_are_named_by_symbols() {
         let frame = locate(&binary, address + 3).unwrap().remove(0);
         assert_eq!((&*frame.name, frame.entry, frame.is_go, frame.file), (wanted, address, false, None));
     }
-    assert_eq!(locate(&binary, 0), Err(Reason::NotCode));
+    assert_eq!(locate(&binary, 0), Err(NameAbsence::NotCode));
 }
 
 #[test]
@@ -34,13 +34,14 @@ fn exported_functions_keep_their_names_when_stripped() {
     let line = dynamic.lines().find(|line| line.ends_with(" T twice")).unwrap();
     let address = u64::from_str_radix(line.split_whitespace().next().unwrap(), 16).unwrap();
     assert_eq!(locate(&binary, address + 4).unwrap()[0].name, "twice");
-    // The next function, `own`, has lost its symbol. It must not become a part of `twice`.
-    let unknown = (address..address + 64).filter(|address| locate(&binary, *address) == Err(Reason::UnknownAddress));
+    // The next function, `own`, has lost its symbol. Its addresses must not get the name `twice`.
+    let unknown =
+        (address..address + 64).filter(|address| locate(&binary, *address) == Err(NameAbsence::UnknownAddress));
     assert!(unknown.count() > 10);
 
     let silent = Program::c(C, &["-O0", "-s", "-static-pie", "-nostartfiles", "-Wl,-e,main"]);
     let segment = *silent.binary().load_segments().iter().find(|segment| segment.executable).unwrap();
-    assert_eq!(locate(&silent.binary(), segment.address), Err(Reason::NoSymbols));
+    assert_eq!(locate(&silent.binary(), segment.address), Err(NameAbsence::NoSymbols));
 }
 
 #[test]
@@ -65,7 +66,7 @@ fn a_separate_debug_file_names_a_stripped_program_of_the_same_build_only() {
         assert_eq!(binary.debug_link().unwrap().0, "own.debug");
         let other = Program::c("int main(void) { return 7; }", &["-O0", build_id]);
         let mut changed = debug.clone();
-        // A byte of the build id (the note of type 3) or, without one, any byte: the CRC differs.
+        // Changes a byte of the build id (note of type 3). Without a build id, changes the last byte, and so the CRC.
         let note = debug.windows(8).position(|note| note == b"\x03\0\0\0GNU\0");
         let at = note.map_or(debug.len() - 1, |note| note + 8);
         changed[at] ^= 1;
@@ -113,7 +114,7 @@ fn frame_of(frame: &SourceFrame<'_>) -> (String, String, u32) {
     (frame.name.to_string(), frame.file.as_deref().unwrap_or_default().to_owned(), frame.line)
 }
 
-/// The frames according to binutils' addr2line, which handles C correctly.
+/// The frames that binutils' addr2line prints, which are correct for C.
 fn addr2line(path: &Path, addresses: &[u64]) -> Vec<Chain> {
     let mut tool = Command::new("addr2line");
     tool.args(["-a", "-f", "-i", "-C", "-e"]).arg(path);
@@ -173,7 +174,7 @@ fn c_code_has_lines_and_inlined_calls_from_debug_information() {
 }
 
 #[test]
-fn a_locator_does_not_mix_up_symbols() {
+fn a_locator_does_not_confuse_symbols() {
     // Without debug information, so that all addresses of a symbol share their frames.
     let program = Program::c(INLINED, &["-O2"]);
     let binary = program.binary();

@@ -4,7 +4,8 @@
 
 use super::{ArrivedLine, Mismatch, RuntimeLine, RuntimeTrace, Separated, Separator, TraceCollector};
 
-/// Standard error of a program with `gctrace=1,schedtrace=100,inittrace=1`, and with `schedtrace=300,scheddetail=1`.
+/// Go version, and standard error of a program with `gctrace=1,schedtrace=100,inittrace=1`, then with
+/// `schedtrace=300,scheddetail=1`.
 const LINES: [(&str, &str); 5] = [
     ("1.18", include_str!("go1.18.txt")),
     ("1.19", include_str!("go1.19.txt")),
@@ -13,8 +14,8 @@ const LINES: [(&str, &str); 5] = [
     ("1.27", include_str!("go1.27.txt")),
 ];
 
-/// The single writes to standard error of a program that writes `partial ` again and again, with
-/// `gctrace=1,schedtrace=5`: one JSON string for each, as a pipe in packet mode returned them.
+/// Go version, and all writes to standard error of a program that writes `partial ` again and again, with
+/// `gctrace=1,schedtrace=5`. One JSON string for each write, as read from a pipe in packet mode.
 const PIECES: [(&str, &str); 4] = [
     ("1.19", include_str!("pieces-go1.19.txt")),
     ("1.21", include_str!("pieces-go1.21.txt")),
@@ -25,7 +26,7 @@ const PIECES: [(&str, &str); 4] = [
 const GC: &str = "gc 2 @0.706s 10%: 0.059+0.20+1.5 ms clock, 0.11+0.5/0.048/7+0.12 ms cpu, 9->10->2 MB, 4 MB goal, 1 MB \
                   stacks, 3 MB globals, 2 P (forced)\n";
 
-/// Splits a line as the runtime writes it: each number and each text apart.
+/// Splits a line into the pieces that the runtime writes: numbers and texts.
 fn pieces(line: &str) -> Vec<&[u8]> {
     let is_number = |byte: u8| byte.is_ascii_digit() || byte == b'.';
     if let Some((package, rest)) = line.strip_prefix("init ").and_then(|rest| rest.split_once(" @")) {
@@ -38,7 +39,8 @@ fn pieces(line: &str) -> Vec<&[u8]> {
     line.as_bytes().chunk_by(|a, b| is_number(*a) == is_number(*b)).collect()
 }
 
-/// Separates writes that arrive one microsecond after the other. Returns the program's bytes and the runtime's lines.
+/// Separates writes that arrive at intervals of one microsecond. Returns the program's output, the runtime's lines, and the
+/// runtime's incomplete lines.
 fn separate<'p>(writes: impl IntoIterator<Item = &'p [u8]>) -> (String, Vec<ArrivedLine>, String) {
     let (mut separator, mut out) = (Separator::default(), Separated::default());
     let mut last = 0;
@@ -84,14 +86,14 @@ fn every_recorded_line_of_every_version_is_read() {
 }
 
 #[test]
-fn lines_between_and_inside_partial_lines_of_the_program_are_taken_out() {
+fn runtime_lines_between_and_inside_lines_of_the_program_are_removed() {
     for (version, recorded) in PIECES {
         let writes: Vec<String> = recorded.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let (program, lines, cut) = separate(writes.iter().map(String::as_bytes));
-        let is_own = |write: &&String| matches!(write.as_str(), "partial " | "end without newline");
-        let own: String = writes.iter().filter(is_own).map(String::as_str).collect();
-        assert_eq!(program, own, "Go {version}");
-        let runtime: String = writes.iter().filter(|write| !is_own(write)).map(String::as_str).collect();
+        let is_programs = |write: &&String| matches!(write.as_str(), "partial " | "end without newline");
+        let programs: String = writes.iter().filter(is_programs).map(String::as_str).collect();
+        assert_eq!(program, programs, "Go {version}");
+        let runtime: String = writes.iter().filter(|write| !is_programs(write)).map(String::as_str).collect();
         assert_eq!(text(&lines) + &cut, runtime, "Go {version}");
         assert!(!trace(lines).gc.is_empty(), "Go {version}");
     }
@@ -130,7 +132,7 @@ fn the_figures_of_a_collection_are_read_exactly() {
 }
 
 #[test]
-fn numbers_that_the_runtime_does_not_write_are_different() {
+fn numbers_in_a_form_that_the_runtime_does_not_write_are_rejected() {
     for (from, to) in [
         ("gc 2", "gc 02"),
         ("gc 2", "gc 99999999999999999999"),
@@ -147,17 +149,17 @@ fn numbers_that_the_runtime_does_not_write_are_different() {
 }
 
 #[test]
-fn lines_that_the_program_prints_are_left_alone() {
+fn lines_that_the_program_prints_stay_in_its_output() {
     let first = GC.replace("gc 2", "gc 1");
-    // The runtime never writes a line at once.
+    // The runtime never writes a line with one write.
     assert_eq!(program_bytes([first.as_bytes()]), first);
-    // Nor a number with a text.
+    // The runtime never writes a number and a text with one write.
     assert_eq!(program_bytes([&b"gc "[..], &first.as_bytes()[3..]]), first);
-    // A collection whose number does not follow.
+    // A collection whose number does not follow the last number.
     assert_eq!(program_bytes(pieces(GC)), GC);
     let third = first.replace("gc 1", "gc 3");
     assert_eq!(program_bytes([pieces(&first), pieces(&third)].concat()), third);
-    // Details without a state of the scheduler before them.
+    // Details without a snapshot before them.
     let detail = "  G2: status=4(sleep) m=nil lockedm=nil\n";
     assert_eq!(program_bytes(pieces(detail)), detail);
     let late = LINES[3].1.lines().rfind(|line| line.starts_with("SCHED 3")).unwrap().to_owned() + "\n";
@@ -165,7 +167,7 @@ fn lines_that_the_program_prints_are_left_alone() {
 }
 
 #[test]
-fn a_line_that_does_not_go_on_is_passed_on_after_two_seconds() {
+fn an_incomplete_line_is_passed_on_after_two_seconds() {
     let (mut separator, mut out) = (Separator::default(), Separated::default());
     for piece in [&b"before "[..], b"gc ", b"1", b" after"] {
         separator.push(piece, 0, &mut out);
@@ -175,7 +177,7 @@ fn a_line_that_does_not_go_on_is_passed_on_after_two_seconds() {
     assert_eq!(out.program, b"before ");
     separator.expire(2_000_000_001, &mut out);
     assert_eq!(out.program, b"before gc 1 after");
-    // It may have been a line of the runtime, so the next one may have any number.
+    // The rejected line can have been the runtime's, so the next line can have any number.
     for piece in pieces(GC) {
         separator.push(piece, 3_000_000_000, &mut out);
     }
@@ -183,21 +185,21 @@ fn a_line_that_does_not_go_on_is_passed_on_after_two_seconds() {
 }
 
 #[test]
-fn a_line_that_the_end_of_the_program_cuts_is_the_runtimes() {
+fn a_line_that_the_end_of_the_program_cuts_off_is_the_runtimes() {
     let first = GC.replace("gc 2", "gc 1");
     let whole = pieces(&first);
     let (program, lines, cut) = separate([&[&b"before "[..]], &whole[..9], &[b"after".as_slice()]].concat());
     assert_eq!((program.as_str(), lines.len(), cut.as_bytes()), ("before after", 0, &whole[..9].concat()[..]));
     assert_eq!(program_bytes([&b"before "[..], b"gc "]), "before gc ");
     assert_eq!(program_bytes([&b"gc "[..], b"2", b" @"]), "gc 2 @", "the first collection was not seen");
-    // A byte at a time.
+    // The runtime never writes single bytes of a text.
     assert_eq!(program_bytes(GC.as_bytes().chunks(1)), GC);
     let (program, ..) = separate([&b"SCHED "[..], b"0", b"m", b"s", b": "]);
     assert_eq!(program, "ms: ");
 }
 
 #[test]
-fn a_beginning_that_the_program_writes_takes_nothing_from_a_line() {
+fn output_of_the_program_like_the_start_of_a_line_gets_no_piece_of_another_line() {
     let first = GC.replace("gc 2", "gc 1");
     let line = pieces(&first);
     for length in 1..line.len() {
@@ -219,9 +221,9 @@ fn at_most_16_mib_are_held_back() {
 }
 
 #[test]
-fn lines_of_several_threads_and_processes_are_told_apart() {
+fn lines_of_several_threads_and_processes_are_distinguished() {
     let first = GC.replace("gc 2", "gc 1");
-    // A thread prints within the line of another one, and a second process begins with its first collection.
+    // One thread prints inside the line of another thread. Then a second process prints its first collection.
     let scheduler = "SCHED 0ms: gomaxprocs=1 idleprocs=0 threads=4 spinningthreads=0 idlethreads=1 runqueue=2 [0]\n";
     let outer = pieces(scheduler);
     let writes = [&outer[..13], &pieces(&first), &outer[13..], &pieces(GC), &pieces(&first)].concat();
@@ -248,7 +250,7 @@ fn times_are_put_on_the_clock_of_the_samples() {
 
 proptest::proptest! {
     #[test]
-    fn any_writes_come_out_completely(writes in proptest::collection::vec("(gc |SCHED |init |[0-9]|\\.|%: | @|s |\n|x| ){0,3}", 0..60)) {
+    fn no_byte_of_any_writes_is_lost(writes in proptest::collection::vec("(gc |SCHED |init |[0-9]|\\.|%: | @|s |\n|x| ){0,3}", 0..60)) {
         let (program, lines, cut) = separate(writes.iter().map(String::as_bytes));
         proptest::prop_assert_eq!(program.len() + text(&lines).len() + cut.len(), writes.concat().len());
     }

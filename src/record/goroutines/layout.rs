@@ -96,8 +96,10 @@ impl GoroutineLayout {
             own: [g.m_g0, g.m_gsignal],
             current: g.m_curg,
             labels: g.labels,
-            list: binary.all_goroutines(),
-            modules: binary.first_module().map(|(first, size)| ModuleList { first, size }),
+            list: binary.allgs_address(),
+            modules: binary
+                .first_moduledata()
+                .map(|range| ModuleList { first: range.start, size: range.end - range.start }),
             code: code.map(|code| (code.offset, code.address)),
         })
     }

@@ -1,5 +1,5 @@
-//! The analysis of a recording, from its bytes to every output: whatever the bytes, no panic, and as many samples in the
-//! profile as were read.
+//! Fuzzes the analysis of a recording, from its bytes to every output. No input causes a panic. The profile has all samples
+//! that were read.
 #![no_main]
 
 use goflame::analyse::{AnalyseOptions, analyse};

@@ -1,14 +1,15 @@
-//! Any debug information for a program of C.
+//! Fuzzes the reader of DWARF: a valid C program with arbitrary debug sections.
 //!
-//! Input: a byte of choices (byte order, class), the number of the section to compress as it stands (255: all), and for each section
-//! but the last its size (16 bits, little-endian) and its bytes.
+//! Input: a byte of choices (byte order, class), the index of the section that is marked as compressed (255: all sections),
+//! then the sections. Each section has a size (16 bits, little-endian) and its bytes. A size beyond
+//! the end of the input means the rest of the input.
 #![no_main]
 
 #[path = "../image/mod.rs"]
 mod image;
 
 use goflame::gobin::{Binary, Locator};
-use image::{Kind, Section, TEXT, TEXT_SIZE, ask, elf};
+use image::{ElfKind, Section, TEXT, TEXT_SIZE, exercise, elf};
 use libfuzzer_sys::fuzz_target;
 
 const SECTIONS: [&str; 9] = [
@@ -25,7 +26,7 @@ const SECTIONS: [&str; 9] = [
 
 fuzz_target!(|bytes: &[u8]| {
     let [choices, compressed, rest @ ..] = bytes else { return };
-    let kind = Kind { big_endian: choices & 1 != 0, wide: choices & 2 != 0 };
+    let kind = ElfKind { big_endian: choices & 1 != 0, is_64_bit: choices & 2 != 0 };
     let mut rest = rest;
     let mut sections = Vec::new();
     for (number, name) in SECTIONS.into_iter().enumerate() {
@@ -36,12 +37,12 @@ fuzz_target!(|bytes: &[u8]| {
         rest = after;
     }
     let file = elf(kind, &[], &sections);
-    let binary = Binary::parse(&file).expect("the file around it is right");
+    let binary = Binary::parse(&file).expect("the file around the sections is valid");
     for address in (TEXT..TEXT + TEXT_SIZE).step_by(7) {
         let mut locator = Locator::new(&binary);
         let Ok(frames) = locator.locate(address) else { continue };
-        let (physical, inlined) = frames.split_last().expect("no frame");
+        let (physical, inlined) = frames.split_last().expect("at least one frame");
         assert!(!physical.inlined && inlined.iter().all(|frame| frame.inlined));
     }
-    ask(&file);
+    exercise(&file);
 });

@@ -1,10 +1,10 @@
-//! Any bytes as an ELF file: everything that can be asked of one.
+//! Fuzzes all readers of `gobin`: the input is an ELF file.
 #![no_main]
 
 #[path = "../image/mod.rs"]
-#[allow(dead_code, reason = "files of its own are for the other targets")]
+#[allow(dead_code, reason = "only other targets build files")]
 mod image;
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| image::ask(bytes));
+fuzz_target!(|bytes: &[u8]| image::exercise(bytes));

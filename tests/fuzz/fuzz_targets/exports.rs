@@ -1,7 +1,7 @@
-//! An exported run, from the bytes that anybody may send: whatever they are, no panic and no large allocation.
+//! Fuzzes the import of exported runs. No input causes a panic or a large allocation.
 //!
-//! Input: a byte of choices (the bytes are a Zstandard stream, a tar archive, or the manifest and the first file of one), and
-//! then the bytes.
+//! Input: a byte that chooses what the following bytes are: a Zstandard stream, a tar archive, or two files of a tar archive
+//! (the manifest and another file).
 #![no_main]
 
 use goflame::archive::check_export_bytes;

@@ -1,4 +1,4 @@
-//! Perf maps and jitdumps: whatever the bytes, no panic, and no more functions and lines than the bytes justify.
+//! Fuzzes the readers of perf maps and jitdumps. No input causes a panic, or more functions and lines than it has bytes for.
 #![no_main]
 
 use goflame::jit::{parse_jitdump, parse_perf_map};
@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let perf_map = parse_perf_map(bytes);
-    // A function takes a digit, a space, a digit, a space and a letter.
+    // The shortest line of a function has 5 bytes: digit, space, digit, space, letter.
     assert!(perf_map.functions.len() <= bytes.len() / 5);
     for code in [Some(perf_map), parse_jitdump(bytes)].into_iter().flatten() {
         assert!(code.functions.len() <= bytes.len() && code.lines.len() <= bytes.len());

@@ -1,6 +1,6 @@
-//! The output of load tools: every figure that is read of it is a number, whatever the input.
+//! Fuzzes the reader of the output of load tools. Every figure that is read is a finite number.
 //!
-//! Input: a byte that chooses how the output begins, and the rest of it.
+//! Input: a byte that chooses the beginning of the output, then the rest of the output.
 #![no_main]
 
 use goflame::loadtool::parse_load_output;

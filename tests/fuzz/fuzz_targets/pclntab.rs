@@ -1,37 +1,38 @@
-//! A Go function table whose header and moduledata are right, and whose contents are anything.
+//! Fuzzes the reader of Go's function table: header and moduledata are valid, the other contents are arbitrary.
 //!
-//! Input: a byte of choices (byte order, class, layout, sections or none), the sizes of the first four parts, the number
-//! of functions, the place of `go:func.*` behind the table (16 bits each, little-endian), and then the parts' bytes.
+//! Input: a byte of choices (byte order, class, layout, with or without sections), six numbers (16 bits each,
+//! little-endian), then the bytes of the table's parts. The numbers are the sizes of the first four parts, the number of
+//! functions, and the offset of `go:func.*` from the table's start.
 #![no_main]
 
 #[path = "../image/mod.rs"]
 mod image;
 
-use image::{DATA, Kind, Section, TEXT, TEXT_SIZE, ask, elf};
+use image::{DATA, ElfKind, Section, TEXT, TEXT_SIZE, exercise, elf};
 use libfuzzer_sys::fuzz_target;
 
 const MAGICS: [u64; 4] = [0xffff_fff1, 0xffff_fff0, 0xffff_fffa, 0xffff_fffb];
 
-/// A table of Go 1.2 to 1.15: the header, and then anything. It needs no moduledata.
-fn old_table(kind: Kind, function_count: u64, body: &[u8], with_sections: bool) {
+/// Exercises a table of Go 1.2 to 1.15: a valid header, then `body`. Such a table needs no moduledata.
+fn old_table(kind: ElfKind, function_count: u64, body: &[u8], with_sections: bool) {
     let mut table = Vec::new();
-    kind.put(&mut table, 4, MAGICS[3]);
+    kind.push(&mut table, 4, MAGICS[3]);
     table.extend([0, 0, kind.quantum(), kind.word_size() as u8]);
-    kind.put_word(&mut table, function_count);
+    kind.push_word(&mut table, function_count);
     table.extend(body);
     let section = [Section { name: ".gopclntab", compressed: false, address: DATA, bytes: &table }];
-    ask(&elf(kind, &table, if with_sections { &section } else { &[] }));
+    exercise(&elf(kind, &table, if with_sections { &section } else { &[] }));
 }
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((choices, rest)) = bytes.split_first() else { return };
     let Some((numbers, body)) = rest.split_first_chunk::<12>() else { return };
     let number = |at: usize| usize::from(u16::from_le_bytes([numbers[2 * at], numbers[2 * at + 1]]));
-    let kind = Kind { big_endian: choices & 1 != 0, wide: choices & 2 != 0 };
+    let kind = ElfKind { big_endian: choices & 1 != 0, is_64_bit: choices & 2 != 0 };
     let layout = usize::from(choices >> 2 & 3);
     let with_sections = choices & 16 == 0;
     let (function_count, trees) = (number(4) as u64, number(5) as u64);
-    // A word more than Go 1.16 had.
+    // The header has one word more than in Go 1.16.
     let has_text = layout < 2;
     if layout == 3 {
         return old_table(kind, function_count, body, with_sections);
@@ -43,26 +44,26 @@ fuzz_target!(|bytes: &[u8]| {
     }
 
     let mut table = Vec::new();
-    kind.put(&mut table, 4, MAGICS[layout]);
+    kind.push(&mut table, 4, MAGICS[layout]);
     table.extend([0, 0, kind.quantum(), kind.word_size() as u8]);
-    kind.put_word(&mut table, function_count);
-    kind.put_word(&mut table, 1);
+    kind.push_word(&mut table, function_count);
+    kind.push_word(&mut table, 1);
     if has_text {
-        kind.put_word(&mut table, 0);
+        kind.push_word(&mut table, 0);
     }
     for offset in offsets {
-        kind.put_word(&mut table, offset);
+        kind.push_word(&mut table, offset);
     }
     table.extend(body);
     let table_size = table.len() as u64;
     table.resize(table.len().next_multiple_of(8), 0);
 
-    // The entries of the first function and behind the last one tell where the code is said to be.
+    // The first entry of the functab and the entry after the last function are the bounds of the code.
     let step = if has_text { 4 } else { kind.word_size() };
     let base = if has_text { TEXT } else { 0 };
     let entry = |index: u64| {
-        let at = offsets[4] as usize + index as usize * 2 * step;
-        base.wrapping_add(kind.get(&table, at, step))
+        let offset = offsets[4] as usize + index as usize * 2 * step;
+        base.wrapping_add(kind.read(&table, offset, step))
     };
     let mut words = vec![DATA];
     for offset in offsets {
@@ -84,7 +85,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let mut module = Vec::new();
     for word in words {
-        kind.put_word(&mut module, word);
+        kind.push_word(&mut module, word);
     }
     let module_at = DATA + table.len() as u64;
     let data = [&table[..], &module].concat();
@@ -92,5 +93,5 @@ fuzz_target!(|bytes: &[u8]| {
         Section { name: ".gopclntab", compressed: false, address: DATA, bytes: &table },
         Section { name: ".go.module", compressed: false, address: module_at, bytes: &module },
     ];
-    ask(&elf(kind, &data, if with_sections { &sections } else { &[] }));
+    exercise(&elf(kind, &data, if with_sections { &sections } else { &[] }));
 });

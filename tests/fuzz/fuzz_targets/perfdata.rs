@@ -1,4 +1,4 @@
-//! `perf.data` reader: whatever the bytes, no panic, and an error is the last thing that comes out.
+//! Fuzzes the reader of `perf.data`. No input causes a panic. After an error, the reader returns no more records.
 #![no_main]
 
 use goflame::perfdata::{PerfData, RecordKind, SampleFacts};

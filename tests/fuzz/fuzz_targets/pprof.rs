@@ -1,7 +1,7 @@
-//! A pprof profile, from its bytes to every output: whatever the bytes, no panic, and what was written is read again as the
-//! same.
+//! Fuzzes the reader of pprof profiles, and every output. No input causes a panic. A profile that goflame writes and reads
+//! again has the same totals.
 //!
-//! Input: a byte of choices (tables that are right before the rest or not, gzipped or not, which sample type), and then the
+//! Input: a byte of choices (with or without valid tables before the profile, gzipped or not, which sample type), then the
 //! bytes of a profile.
 #![no_main]
 
@@ -15,8 +15,8 @@ use goflame::render::text::{Layout, Links, Sort};
 use goflame::{pprof, render};
 use libfuzzer_sys::fuzz_target;
 
-/// Strings, two sample types, two mappings, functions 1 to 4 and locations 1 to 4, so that the fuzzer need not find out first what
-/// a profile is. Fields of a message may come in any order and any number of times: others can follow.
+/// Valid tables: strings, two sample types, two mappings, functions 1 to 4 and locations 1 to 4. So the fuzzer does not have
+/// to discover the format first. More fields can follow, because a message allows its fields in any order and number.
 const TABLES: &[u8] = &[
     0x32, 0, 0x32, 7, b's', b'a', b'm', b'p', b'l', b'e', b's', 0x32, 5, b'c', b'o', b'u', b'n', b't', 0x32, 3, b'c',
     b'p', b'u', 0x32, 11, b'n', b'a', b'n', b'o', b's', b'e', b'c', b'o', b'n', b'd', b's', 0x32, 4, b'/', b'a', b'p',
@@ -46,8 +46,8 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let mut written = Vec::new();
     pprof::write(&profile, &[], &SourceDirs::default(), &mut written).unwrap();
-    let again = pprof::read(&written, None).expect("what goflame writes is read");
-    // Numbers in pprof end at 2^63.
+    let again = pprof::read(&written, None).expect("goflame reads what it writes");
+    // Numbers in pprof are below 2^63.
     if profile.total_weight() < 1 << 63 && profile.total_count() < 1 << 63 {
         assert_eq!(
             (again.profile.total_count(), again.profile.total_weight()),

@@ -1,6 +1,6 @@
-//! Recordings that are put together before they are read: compressed, in several files, or of gperftools.
+//! Fuzzes the conversion of recordings to one plain file: compressed, in several files, or written by gperftools.
 //!
-//! Input: the length of the first file (16 bits, little-endian), and two files.
+//! Input: the size of the first file in bytes (16 bits, little-endian), then two files.
 #![no_main]
 
 use goflame::perfdata::{PerfData, from_gperftools, unpack};

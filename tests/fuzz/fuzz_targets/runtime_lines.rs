@@ -1,10 +1,10 @@
-//! Separating the Go runtime's lines from a program's output: no panic, and no byte lost.
+//! Fuzzes the separation of the Go runtime's lines from a program's output. No input causes a panic or the loss of a byte.
 #![no_main]
 
 use goflame::gotrace::{RuntimeLine, Separated, Separator, TraceCollector};
 use libfuzzer_sys::fuzz_target;
 
-// The byte 0xff ends a write. Each write arrives 100 ms after the one before.
+// The byte 0xff ends a write. Each write arrives 100 ms after the previous write.
 fuzz_target!(|data: &[u8]| {
     let _ = RuntimeLine::parse(data);
     let (mut separator, mut out) = (Separator::default(), Separated::default());

@@ -1,7 +1,7 @@
-//! Texts with stacks of other tools, from their bytes to every output: whatever the bytes, no panic, and what is written as
-//! folded stacks has the same total when it is read again.
+//! Fuzzes the readers of texts with stacks, and every output. No input causes a panic. Folded stacks that goflame writes and
+//! reads again have the same total.
 //!
-//! Input: a byte that chooses the reader, and then the text.
+//! Input: a byte that chooses the reader, then the text.
 #![no_main]
 
 use std::io::sink;
@@ -23,8 +23,8 @@ fuzz_target!(|bytes: &[u8]| {
     let view = View::new(profile, By::Process);
     let mut written = Vec::new();
     folded::write(&view, &mut written).unwrap();
-    let again = stacktext::read_folded(&written).expect("what goflame writes is read");
-    // Sums of counts above 64 bits are divided.
+    let again = stacktext::read_folded(&written).expect("goflame reads what it writes");
+    // Counts are divided if their sum needs more than 64 bits.
     if count < u64::MAX {
         assert_eq!(again.profile.total_count(), count);
     }

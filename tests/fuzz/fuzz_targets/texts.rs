@@ -1,6 +1,6 @@
-//! The texts of Go's `?debug=1`: what is read of them is a profile.
+//! Fuzzes the reader of Go's text profiles (`?debug=1`).
 //!
-//! Input: a byte that chooses the first lines, and the rest of the text.
+//! Input: a byte that chooses the first lines, then the rest of the text.
 #![no_main]
 
 use goflame::pprof;

@@ -1,9 +1,9 @@
-//! A sample with registers and a stack copy in a program of C with any `.eh_frame`: whatever the bytes, no panic, and
-//! the sample is in the profile.
+//! Fuzzes unwinding: one sample with registers and a stack copy, in a C program with an arbitrary `.eh_frame`. No input
+//! causes a panic, and the sample is always in the profile.
 //!
-//! Input: the size of `.eh_frame` (16 bits, little-endian) and its bytes; where in the code the sample was taken (16
-//! bits); the frame pointer, the number of the callchain's words (8 bits), the words, and the stack. Words are three
-//! bytes: a kind (in the code, on the stack, or a number), and 16 bits.
+//! Input: the size of `.eh_frame` (16 bits, little-endian) and its bytes; the offset of the sample in the code (16 bits);
+//! the frame pointer; the number of the callchain's words (8 bits) and the words; the words of the stack. A word has three
+//! bytes: a kind (address in the code, address on the stack, or number), and 16 bits.
 #![no_main]
 
 #[path = "../image/mod.rs"]
@@ -16,14 +16,13 @@ use goflame::analyse::{AnalyseOptions, analyse};
 use goflame::perfdata::abi::{event_type, record_type, sample_type};
 use goflame::perfdata::{Attr, CpuMode, Event, Features, Mmap, PerfData, SampleId, Writer};
 use goflame::sources::{ImageAbsence, ImageBytes, Images, MappedId};
-use image::{DATA, Kind, Section, TEXT, TEXT_SIZE, elf};
+use image::{DATA, ElfKind, Section, TEXT, TEXT_SIZE, elf};
 use libfuzzer_sys::fuzz_target;
 
-/// The stack pointer.
 const STACK: u64 = 0x7000_0000;
-/// Where the code is in the file (tests/fuzz/image).
+/// Offset of the code in the file (tests/fuzz/image).
 const TEXT_OFFSET: u64 = 64 + 2 * 56;
-/// Frame pointer, stack pointer, instruction pointer (`asm/perf_regs.h`).
+/// Bits of frame pointer, stack pointer and instruction pointer (`asm/perf_regs.h`).
 const REGISTERS: u64 = 1 << 6 | 1 << 7 | 1 << 8;
 
 struct Program(Vec<u8>);
@@ -34,7 +33,7 @@ impl Images for Program {
     }
 }
 
-fn word(bytes: &[u8]) -> u64 {
+fn decode_word(bytes: &[u8]) -> u64 {
     let number = u64::from(bytes[1]) | u64::from(bytes[2]) << 8;
     match bytes[0] % 3 {
         0 => TEXT + number % TEXT_SIZE,
@@ -49,11 +48,11 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((head, rest)) = rest.split_first_chunk::<6>() else { return };
     let ip = TEXT + u64::from(u16::from_le_bytes([head[0], head[1]])) % TEXT_SIZE;
     let (chain, stack) = rest.split_at(rest.len().min(3 * usize::from(head[5])));
-    let chain: Vec<u64> = [ip].into_iter().chain(chain.chunks_exact(3).map(word)).collect();
-    let stack: Vec<u64> = stack.chunks_exact(3).map(word).take(4096).collect();
+    let chain: Vec<u64> = [ip].into_iter().chain(chain.chunks_exact(3).map(decode_word)).collect();
+    let stack: Vec<u64> = stack.chunks_exact(3).map(decode_word).take(4096).collect();
 
     let section = Section { name: ".eh_frame", compressed: false, address: DATA, bytes: frames };
-    let program = Program(elf(Kind { big_endian: false, wide: true }, &[], &[section]));
+    let program = Program(elf(ElfKind { big_endian: false, is_64_bit: true }, &[], &[section]));
     let fields = [
         sample_type::IP,
         sample_type::TID,
@@ -78,14 +77,14 @@ fuzz_target!(|bytes: &[u8]| {
     let size = stack.len() as u64 * 8;
     let mut body = vec![ip, 1 << 32 | 1, 1, chain.len() as u64];
     body.extend(chain);
-    body.extend([2, word(&head[2..]), STACK, ip, size]);
+    body.extend([2, decode_word(&head[2..]), STACK, ip, size]);
     body.extend(stack);
     body.extend((size > 0).then_some(size));
     let body: Vec<u8> = body.into_iter().flat_map(u64::to_le_bytes).collect();
     writer.record(record_type::SAMPLE, CpuMode::User.to_misc(), &body).unwrap();
     let recording = writer.finish(&Features::default()).unwrap().into_inner();
 
-    let data = PerfData::parse(&recording).expect("the recording is right");
+    let data = PerfData::parse(&recording).expect("the recording is valid");
     let analysis =
         analyse(data, &program, |_| Err("no symbols".into()), &AnalyseOptions::default()).expect("an analysis");
     assert_eq!((analysis.profile.total_count(), analysis.quality.stack_copies), (1, u64::from(size > 0)));
