@@ -16,7 +16,7 @@ use crate::bytes::hex;
 pub const MASK: &str = "***";
 
 /// Prefix of a digest that replaces a secret.
-const DIGEST: &str = "sha256:";
+const DIGEST_PREFIX: &str = "sha256:";
 
 /// Number of digest bytes: enough to detect a change, too few for a complete hash of the secret.
 const DIGEST_BYTES: usize = 6;
@@ -45,7 +45,7 @@ const SECRET_WORDS: &[&str] = &[
 ];
 
 /// Endings that make a word secret: `PGPASSWORD`, `authtoken`, `apikey`.
-const SECRET_ENDS: &[&str] = &[
+const SECRET_ENDINGS: &[&str] = &[
     "accesskey",
     "apikey",
     "credential",
@@ -60,10 +60,10 @@ const SECRET_ENDS: &[&str] = &[
 
 /// Words that make a name secret only at its end: `DB_PASS` and `MYSQL_PWD`, not `PASS_THROUGH`. `PWD` alone is the working
 /// directory.
-const SECRET_LAST: &[&str] = &["pass", "pwd"];
+const SECRET_LAST_WORDS: &[&str] = &["pass", "pwd"];
 
-/// Words that make a name secret before `key`: `API_KEY`, not `PRIMARY_KEY`.
-const SECRET_KEYS: &[&str] = &[
+/// Words that make a name secret if `key` follows: `API_KEY`, not `PRIMARY_KEY`.
+const WORDS_BEFORE_KEY: &[&str] = &[
     "access",
     "account",
     "api",
@@ -78,7 +78,7 @@ const SECRET_KEYS: &[&str] = &[
 ];
 
 /// Last words of names that describe a secret but do not contain it: `TOKEN_FILE`, `AUTH_MODE`, `TOKEN_TTL`.
-const ABOUT_ENDS: &[&str] = &[
+const DESCRIBING_LAST_WORDS: &[&str] = &[
     "algorithm",
     "backend",
     "count",
@@ -117,16 +117,16 @@ const ABOUT_ENDS: &[&str] = &[
     "username",
 ];
 
-/// First words of such names: `--max-tokens`, `--no-auth`.
-const ABOUT_STARTS: &[&str] = &["max", "min", "no", "num"];
+/// First words of names that describe a secret but do not contain it: `--max-tokens`, `--no-auth`.
+const DESCRIBING_FIRST_WORDS: &[&str] = &["max", "min", "no", "num"];
 
 /// Values that are never secret.
 const PLAIN_VALUES: &[&str] = &["", "0", "1", "false", "no", "none", "null", "off", "on", "true", "yes", MASK];
 
 /// Secrets that are recognised by their form: private keys, tokens with the prefixes that their issuers document, and JSON
 /// Web Tokens.
-static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
+static SECRET_BY_FORM: LazyLock<Regex> = LazyLock::new(|| {
+    compile_pattern(
         r"(?xs)
         -----BEGIN\ [A-Z0-9\ ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z0-9\ ]*PRIVATE\ KEY-----|\z)
         | \b(?: gh[pousr]_[A-Za-z0-9]{20,}
@@ -149,15 +149,15 @@ static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// `scheme://user:password@` (the password may contain an `@`), and `Bearer token`.
-static IN_CONTEXT: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r#"([A-Za-z][A-Za-z0-9+.-]*://[^\s/@:'"]*:)([^\s/'"]+)(@)|\b(Bearer\s+)([A-Za-z0-9._~+/=-]{8,})()"#)
+/// Secrets known by their context: `scheme://user:password@` (the password may contain an `@`), and `Bearer token`.
+static SECRET_IN_CONTEXT: LazyLock<Regex> = LazyLock::new(|| {
+    compile_pattern(r#"([A-Za-z][A-Za-z0-9+.-]*://[^\s/@:'"]*:)([^\s/'"]+)(@)|\b(Bearer\s+)([A-Za-z0-9._~+/=-]{8,})()"#)
 });
 
 /// Name with its value: `NAME=value` in shell syntax, with or without quotes around the value or around both; or
 /// `name = "value"` and `"name": "value"` of TOML and JSON.
-static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
+static NAME_AND_VALUE: LazyLock<Regex> = LazyLock::new(|| {
+    compile_pattern(
         r#"(?x)
         ' (?<quoted>[A-Za-z0-9_.-]+) = (?<inside>(?:[^'] | '\\'')*) '
         | " (?<argument>[A-Za-z0-9_.-]+) = (?<rest>(?:[^"\\] | \\.)*) "
@@ -167,11 +167,11 @@ static NAMED: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// `Authorization: Basic YWxhZGRpbg==`, as an argument.
-static HEADER: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?s)^([A-Za-z0-9-]+)(:\s+)(.+)$"));
+/// HTTP header as an argument: `Authorization: Basic YWxhZGRpbg==`.
+static HEADER: LazyLock<Regex> = LazyLock::new(|| compile_pattern(r"(?s)^([A-Za-z0-9-]+)(:\s+)(.+)$"));
 
-/// Compiles a constant pattern. A test compiles each of them.
-fn pattern(text: &str) -> Regex {
+/// Compiles a constant pattern. Tests compile every pattern.
+fn compile_pattern(text: &str) -> Regex {
     Regex::new(text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
 }
 
@@ -185,19 +185,19 @@ pub struct Secrets {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Replacement {
-    /// [`MASK`].
+    /// Each secret becomes [`MASK`].
     #[default]
     Mask,
-    /// A digest, so that two values can be compared.
+    /// Each secret becomes a digest, so that two values can be compared.
     Digest,
-    /// A digest, unless the value is one already.
+    /// Each secret becomes a digest, unless it already is a digest.
     DigestOnce,
 }
 
 impl Secrets {
     /// Recognises the usual secrets and the values of these names.
     pub fn new(names: &[String]) -> Self {
-        Self { names: names.iter().map(|name| words(name)).collect(), replacement: Replacement::Mask }
+        Self { names: names.iter().map(|name| split_words(name)).collect(), replacement: Replacement::Mask }
     }
 
     /// Replaces each secret by `sha256:` and 12 hex digits, which are equal for equal values of one name. The digest has no
@@ -207,7 +207,7 @@ impl Secrets {
         Self { replacement: Replacement::Digest, ..self.clone() }
     }
 
-    /// Like [`Secrets::as_digests`], for a text in which some secrets may already be digests.
+    /// Replaces each secret by a digest, unless it already is a digest.
     #[must_use]
     pub fn as_digests_once(&self) -> Self {
         Self { replacement: Replacement::DigestOnce, ..self.clone() }
@@ -215,76 +215,80 @@ impl Secrets {
 
     /// Whether a variable, flag or key of this name holds a secret.
     pub fn is_secret_name(&self, name: &str) -> bool {
-        let words = words(name);
+        let words = split_words(name);
         let (Some(first), Some(last)) = (words.first(), words.last()) else { return false };
         let has = |list: &[&str], word: &String| list.contains(&word.as_str());
         if self.names.iter().any(|own| !own.is_empty() && words.windows(own.len()).any(|part| part == own)) {
             return true;
         }
-        if has(ABOUT_ENDS, last) || has(ABOUT_STARTS, first) {
+        if has(DESCRIBING_LAST_WORDS, last) || has(DESCRIBING_FIRST_WORDS, first) {
             return false;
         }
-        words.iter().any(|word| has(SECRET_WORDS, word) || SECRET_ENDS.iter().any(|end| word.ends_with(end)))
-            || (has(SECRET_LAST, last) && name != "PWD")
+        words.iter().any(|word| has(SECRET_WORDS, word) || SECRET_ENDINGS.iter().any(|end| word.ends_with(end)))
+            || (has(SECRET_LAST_WORDS, last) && name != "PWD")
             || words.windows(2).any(|pair| {
-                matches!(pair, [before, key] if has(SECRET_KEYS, before) && matches!(key.as_str(), "key" | "keys"))
+                matches!(pair, [before, key] if has(WORDS_BEFORE_KEY, before) && matches!(key.as_str(), "key" | "keys"))
             })
     }
 
-    /// Replaces the value if its name is secret. Otherwise masks as [`Secrets::text`] does.
-    pub fn value(&self, name: &str, value: &str) -> String {
-        if self.is_secret_name(name) { self.replaced(name, value) } else { self.text(value) }
+    /// Replaces the value if its name is secret. Otherwise masks as [`Secrets::mask_text`] does.
+    pub fn mask_value(&self, name: &str, value: &str) -> String {
+        if self.is_secret_name(name) { self.replacement_of(name, value) } else { self.mask_text(value) }
     }
 
-    /// Masks the secrets of a command line: `--password=x`, `--password x`, `NAME=x`, `X-Api-Key: x`, and those recognised by
-    /// their form.
-    pub fn args<S: AsRef<str>>(&self, args: &[S]) -> Vec<String> {
+    /// Masks the secrets of a command line: `--password=x`, `--password x`, `NAME=x`, `X-Api-Key: x`, and tokens of a known
+    /// form.
+    pub fn mask_args<S: AsRef<str>>(&self, args: &[S]) -> Vec<String> {
         let mut masked = Vec::with_capacity(args.len());
         let mut flag: Option<&str> = None;
         for arg in args.iter().map(AsRef::as_ref) {
             let before = flag.take();
             if let Some(name) = before.filter(|_| !arg.starts_with('-')) {
-                masked.push(self.replaced(name, arg));
+                masked.push(self.replacement_of(name, arg));
                 continue;
             }
             flag = Some(arg).filter(|arg| arg.starts_with('-') && !arg.contains('=') && self.is_secret_name(arg));
-            masked.push(self.arg(arg));
+            masked.push(self.mask_arg(arg));
         }
         masked
     }
 
-    fn arg(&self, arg: &str) -> String {
+    fn mask_arg(&self, arg: &str) -> String {
         if let Some((name, value)) = arg.split_once('=')
             && is_name(name)
             && self.is_secret_name(name)
         {
-            return format!("{name}={}", self.replaced(name, value));
+            return format!("{name}={}", self.replacement_of(name, value));
         }
         match HEADER.captures(arg) {
             Some(parts) if self.is_secret_name(&parts[1]) => {
-                format!("{}{}{}", &parts[1], &parts[2], self.replaced(&parts[1], &parts[3]))
+                format!("{}{}{}", &parts[1], &parts[2], self.replacement_of(&parts[1], &parts[3]))
             }
-            _ => self.text(arg),
+            _ => self.mask_text(arg),
         }
     }
 
-    /// Masks the secrets of any text: values of secret names, and those recognised by their form.
-    pub fn text(&self, text: &str) -> String {
-        let named = self.named(text);
-        let in_context = IN_CONTEXT.replace_all(&named, |parts: &Captures<'_>| {
+    /// Masks the secrets of any text: values of secret names, and tokens of a known form.
+    pub fn mask_text(&self, text: &str) -> String {
+        let named = self.mask_named(text);
+        let in_context = SECRET_IN_CONTEXT.replace_all(&named, |parts: &Captures<'_>| {
             let part = |at| parts.get(at).map_or("", |part| part.as_str());
             let (before, secret, after) = (part(1).to_owned() + part(4), part(2).to_owned() + part(5), part(3));
             // "Bearer authentication" has no token: tokens contain digits.
             let is_word = !part(4).is_empty() && !secret.contains(|c: char| c.is_ascii_digit());
-            if is_word { format!("{before}{secret}") } else { format!("{before}{}{after}", self.replaced("", &secret)) }
+            if is_word {
+                format!("{before}{secret}")
+            } else {
+                format!("{before}{}{after}", self.replacement_of("", &secret))
+            }
         });
-        TOKEN.replace_all(&in_context, |parts: &Captures<'_>| self.replaced("", &parts[0])).into_owned()
+        SECRET_BY_FORM.replace_all(&in_context, |parts: &Captures<'_>| self.replacement_of("", &parts[0])).into_owned()
     }
 
-    fn named(&self, text: &str) -> String {
+    fn mask_named(&self, text: &str) -> String {
         let mut masked = String::with_capacity(text.len());
         let (mut copied, mut from) = (0, 0);
-        while let Some(parts) = NAMED.captures_at(text, from) {
+        while let Some(parts) = NAME_AND_VALUE.captures_at(text, from) {
             let first = |names: &[&str]| names.iter().find_map(|name| parts.name(name));
             let (Some(name), Some(value)) = (
                 first(&["quoted", "argument", "spaced", "name"]),
@@ -293,9 +297,9 @@ impl Secrets {
                 break;
             };
             if self.is_secret_name(name.as_str()) {
-                let value = unquoted(text, value.range());
+                let value = unquoted_range(text, value.range());
                 masked.push_str(text.get(copied..value.start).unwrap_or_default());
-                masked.push_str(&self.replaced(name.as_str(), text.get(value.clone()).unwrap_or_default()));
+                masked.push_str(&self.replacement_of(name.as_str(), text.get(value.clone()).unwrap_or_default()));
                 (copied, from) = (value.end, value.end);
             } else {
                 // The value may contain further names: `--env=PASSWORD=x`, `'-ldflags=-X main.token=x'`.
@@ -306,12 +310,12 @@ impl Secrets {
         masked
     }
 
-    fn replaced(&self, name: &str, value: &str) -> String {
+    fn replacement_of(&self, name: &str, value: &str) -> String {
         if PLAIN_VALUES.iter().any(|plain| plain.eq_ignore_ascii_case(value)) {
             return value.to_owned();
         }
         match self.replacement {
-            // A digest from goflame.lock may be shown.
+            // A digest, such as in goflame.lock, is not secret.
             Replacement::Mask | Replacement::DigestOnce if is_digest(value) => value.to_owned(),
             Replacement::Mask => MASK.to_owned(),
             Replacement::Digest | Replacement::DigestOnce => digest(name, value),
@@ -319,8 +323,8 @@ impl Secrets {
     }
 }
 
-/// Returns the range without the quotes around the value: a parser of the text may need them.
-fn unquoted(text: &str, value: Range<usize>) -> Range<usize> {
+/// Returns the range without the quotes around the value. The quotes stay, because a parser of the text may need them.
+fn unquoted_range(text: &str, value: Range<usize>) -> Range<usize> {
     let raw = text.get(value.clone()).unwrap_or_default();
     let inside = ['"', '\''].iter().find_map(|quote| {
         let inside = raw.strip_prefix(*quote)?.strip_suffix(*quote)?;
@@ -332,21 +336,21 @@ fn unquoted(text: &str, value: Range<usize>) -> Range<usize> {
 /// Hashes name and value, so that equal secrets under two names have different digests.
 fn digest(name: &str, value: &str) -> String {
     let digest = Sha256::digest(format!("{name}\0{value}"));
-    format!("{DIGEST}{}", hex(digest.get(..DIGEST_BYTES).unwrap_or_default()))
+    format!("{DIGEST_PREFIX}{}", hex(digest.get(..DIGEST_BYTES).unwrap_or_default()))
 }
 
 fn is_digest(value: &str) -> bool {
-    let digits = value.strip_prefix(DIGEST).unwrap_or_default();
+    let digits = value.strip_prefix(DIGEST_PREFIX).unwrap_or_default();
     digits.len() == 2 * DIGEST_BYTES && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The text before the `=` of `--flag=value` or `NAME=value`.
+/// Whether a text can be the name in `--flag=value` or `NAME=value`.
 fn is_name(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
 /// Splits a name into lower-case words without digits at their ends: `apiKey2`, `API_KEY` and `--api-key` are `api`, `key`.
-fn words(name: &str) -> Vec<String> {
+fn split_words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let chars: Vec<char> = name.chars().collect();
     for (at, &c) in chars.iter().enumerate() {

@@ -20,7 +20,7 @@ use super::error::Error;
 use crate::fsio::FileError;
 
 /// Prefix of the names of files that are still being written. Six letters or digits follow.
-const TEMPORARY: &str = ".tmp-";
+const TEMPORARY_PREFIX: &str = ".tmp-";
 /// Mode of new directories and files before the umask.
 const DIR_MODE: u32 = 0o777;
 const FILE_MODE: u32 = 0o666;
@@ -29,7 +29,7 @@ const FILE_MODE: u32 = 0o666;
 #[derive(Debug)]
 pub(super) struct Dir {
     fd: OwnedFd,
-    /// The path, for messages and for programs that need one.
+    /// Path of the directory, for messages and for programs.
     path: PathBuf,
 }
 
@@ -48,8 +48,8 @@ impl Dir {
         &self.path
     }
 
-    /// Opens the directory `name` in this one.
-    pub(super) fn dir(&self, name: impl AsRef<Path>) -> Result<Self, Error> {
+    /// Opens the directory `name` in this directory.
+    pub(super) fn open_dir(&self, name: impl AsRef<Path>) -> Result<Self, Error> {
         let name = name.as_ref();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match openat(&self.fd, name, flags, Mode::empty()) {
@@ -59,17 +59,17 @@ impl Dir {
     }
 
     /// Opens the directory `name`. `None` if the name does not exist.
-    pub(super) fn dir_if_present(&self, name: impl AsRef<Path>) -> Result<Option<Self>, Error> {
-        match self.dir(name) {
+    pub(super) fn open_dir_if_present(&self, name: impl AsRef<Path>) -> Result<Option<Self>, Error> {
+        match self.open_dir(name) {
             Err(Error::File(error)) if error.is_missing() => Ok(None),
             dir => dir.map(Some),
         }
     }
 
     /// Opens the directory `name` and creates it if it does not exist.
-    pub(super) fn make_dir(&self, name: impl AsRef<Path>) -> Result<Self, Error> {
+    pub(super) fn open_or_create_dir(&self, name: impl AsRef<Path>) -> Result<Self, Error> {
         match self.create_dir(name.as_ref(), DIR_MODE) {
-            Err(Error::File(error)) if error.source.kind() == ErrorKind::AlreadyExists => self.dir(name),
+            Err(Error::File(error)) if error.source.kind() == ErrorKind::AlreadyExists => self.open_dir(name),
             created => created,
         }
     }
@@ -78,7 +78,7 @@ impl Dir {
     pub(super) fn create_dir(&self, name: impl AsRef<Path>, mode: u32) -> Result<Self, Error> {
         let name = name.as_ref();
         mkdirat(&self.fd, name, mode.into()).map_err(|errno| self.error("create directory", name, errno))?;
-        self.dir(name)
+        self.open_dir(name)
     }
 
     /// Opens a plain file for reading. Does not block if the file is a pipe.
@@ -93,7 +93,7 @@ impl Dir {
     }
 
     /// Opens a file for reading and writing, and creates it if it does not exist.
-    pub(super) fn file_to_lock(&self, name: impl AsRef<Path>) -> Result<File, Error> {
+    pub(super) fn open_lock_file(&self, name: impl AsRef<Path>) -> Result<File, Error> {
         self.open(name.as_ref(), OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK, "lock")
     }
 
@@ -112,7 +112,7 @@ impl Dir {
     pub(super) fn temporary_name(&self) -> Result<String, Error> {
         loop {
             // The operating system seeds each new hasher, so the value differs at each call.
-            let name = format!("{TEMPORARY}{:06x}", RandomState::new().build_hasher().finish() & 0xff_ffff);
+            let name = format!("{TEMPORARY_PREFIX}{:06x}", RandomState::new().build_hasher().finish() & 0xff_ffff);
             if self.stat(&name)?.is_none() {
                 return Ok(name);
             }
@@ -137,7 +137,7 @@ impl Dir {
             .map_err(|error| FileError::new("write", self.path.join(name.as_ref()), error).into())
             .and_then(|()| self.rename(&temporary, self, name));
         if written.is_err() {
-            // Report the first error, not this one.
+            // Report the first error, not an error of this removal.
             self.remove(&temporary).ok();
             return written;
         }
@@ -155,7 +155,7 @@ impl Dir {
     }
 
     /// Returns the file type of `name`. `None` if the name does not exist.
-    pub(super) fn kind(&self, name: impl AsRef<Path>) -> Result<Option<FileType>, Error> {
+    pub(super) fn file_type(&self, name: impl AsRef<Path>) -> Result<Option<FileType>, Error> {
         Ok(self.stat(name)?.map(|stat| FileType::from_raw_mode(stat.st_mode)))
     }
 
@@ -174,7 +174,7 @@ impl Dir {
     }
 
     /// The UTF-8 names in this directory. The archive has no other names.
-    pub(super) fn names(&self) -> Result<Vec<String>, Error> {
+    pub(super) fn utf8_names(&self) -> Result<Vec<String>, Error> {
         Ok(self.entries()?.into_iter().filter_map(|name| name.into_string().ok()).collect())
     }
 
@@ -193,11 +193,11 @@ impl Dir {
     /// Removes a file or a whole tree. Removes a link itself, not its target.
     pub(super) fn remove(&self, name: impl AsRef<Path>) -> Result<(), Error> {
         let name = name.as_ref();
-        if self.kind(name)? != Some(FileType::Directory) {
+        if self.file_type(name)? != Some(FileType::Directory) {
             let removed = unlinkat(&self.fd, name, AtFlags::empty());
             return removed.map_err(|errno| self.error("remove", name, errno));
         }
-        let dir = self.dir(name)?;
+        let dir = self.open_dir(name)?;
         for entry in dir.entries()? {
             dir.remove(entry)?;
         }
@@ -221,7 +221,7 @@ impl Dir {
         }
     }
 
-    /// Returns the properties of its file system.
+    /// Returns the properties of the file system of this directory.
     pub(super) fn file_system(&self) -> Result<StatVfs, Error> {
         fstatvfs(&self.fd)
             .map_err(|errno| FileError::new("examine the file system of", &self.path, errno.into()).into())
@@ -249,7 +249,7 @@ impl Dir {
 
 /// Whether the name has the form that goflame gives to files that are still being written.
 pub(super) fn is_temporary(name: &str) -> bool {
-    let random = name.strip_prefix(TEMPORARY).unwrap_or_default();
+    let random = name.strip_prefix(TEMPORARY_PREFIX).unwrap_or_default();
     random.len() == 6 && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 

@@ -27,7 +27,7 @@ pub struct Draft {
     dir: Dir,
     /// Files with a known hash, by relative name.
     hashed: BTreeMap<String, FileEntry>,
-    /// Shows to other processes that the run is being written. Ends with the process at the latest.
+    /// Shows to other processes that the run is being written. Released at the end of the process at the latest.
     _lock: FileLock,
 }
 
@@ -35,11 +35,11 @@ impl Store {
     /// Begins a run: creates a directory to write into. [`Draft::commit`] makes it a run.
     pub fn begin(&self, id: &RunId) -> Result<Draft, Error> {
         let _store_lock = self.lock()?;
-        let (runs, partial) = (self.sub("runs")?, self.sub("partial")?);
-        if runs.kind(id.as_str())?.is_some() || partial.kind(id.as_str())?.is_some() {
+        let (runs, partial) = (self.open_sub_dir("runs")?, self.open_sub_dir("partial")?);
+        if runs.file_type(id.as_str())?.is_some() || partial.file_type(id.as_str())?.is_some() {
             return Err(Error::Exists { id: id.clone() });
         }
-        let lock = lock::exclusive(&partial, &lock_name(id))?;
+        let lock = lock::lock_exclusive(&partial, &lock_name(id))?;
         // A recording contains parts of the program's memory and kernel addresses.
         let dir = partial.create_dir(id.as_str(), 0o700)?;
         Ok(Draft { store: self.clone(), id: id.clone(), dir, hashed: BTreeMap::new(), _lock: lock })
@@ -70,7 +70,8 @@ impl Draft {
         match parents.next() {
             None => self.dir.create_file(file),
             Some(first) => {
-                let dir = parents.try_fold(self.dir.make_dir(first)?, |dir, parent| dir.make_dir(parent))?;
+                let dir = parents
+                    .try_fold(self.dir.open_or_create_dir(first)?, |dir, parent| dir.open_or_create_dir(parent))?;
                 dir.create_file(file)
             }
         }
@@ -80,7 +81,7 @@ impl Draft {
     /// links. Returns the relative name.
     pub fn add_program(&self, program: &Program) -> Result<String, Error> {
         let _lock = self.store.lock()?;
-        program.link_into(&self.dir.make_dir("bin")?)?;
+        program.link_into(&self.dir.open_or_create_dir("bin")?)?;
         Ok(format!("bin/{}", program.name()))
     }
 
@@ -92,11 +93,11 @@ impl Draft {
         Ok(stored)
     }
 
-    /// Compares the program of this run, after it has run, with the stored one. `None` if they are equal: the run then
-    /// contains the program that ran.
+    /// Checks, after the workload, that the stored program is unchanged. `None` if it is: the run then contains the program
+    /// that ran.
     pub fn check_program(&mut self, program: &Program) -> Result<Option<Substitution>, Error> {
         let (found, substitution) = program.check()?;
-        if program.is(&self.dir.dir("bin")?)? {
+        if program.is_linked_in(&self.dir.open_dir("bin")?)? {
             self.hashed.insert(format!("bin/{}", program.name()), found);
         }
         Ok(substitution)
@@ -122,15 +123,15 @@ impl Draft {
         for dir in tree::walk(self.dir())?.dirs.iter().rev() {
             fsio::sync_dir(dir)?;
         }
-        let (runs, partial) = (self.store.sub("runs")?, self.store.sub("partial")?);
+        let (runs, partial) = (self.store.open_sub_dir("runs")?, self.store.open_sub_dir("partial")?);
         {
             // Under the lock, so that no other run gets the same sequence number.
             let _store_lock = self.store.lock()?;
-            self.add_head(&mut manifest, &files)?;
+            self.add_archive_fields(&mut manifest, &files)?;
             let mut text = serde_json::to_vec_pretty(&manifest).map_err(Error::Encode)?;
             text.push(b'\n');
             self.dir.write(MANIFEST, &text)?;
-            if runs.kind(self.id.as_str())?.is_some() {
+            if runs.file_type(self.id.as_str())?.is_some() {
                 return Err(Error::Exists { id: self.id.clone() });
             }
             partial.rename(self.id.as_str(), &runs, self.id.as_str())?;
@@ -142,7 +143,11 @@ impl Draft {
         Run::load(&self.id, &self.store.run_dir(&self.id))
     }
 
-    fn add_head(&self, manifest: &mut Map<String, Value>, files: &BTreeMap<String, FileEntry>) -> Result<(), Error> {
+    fn add_archive_fields(
+        &self,
+        manifest: &mut Map<String, Value>,
+        files: &BTreeMap<String, FileEntry>,
+    ) -> Result<(), Error> {
         manifest.insert("schema".to_owned(), SCHEMA.into());
         manifest.insert("id".to_owned(), self.id.as_str().into());
         manifest.insert("sequence".to_owned(), self.store.next_sequence()?.into());

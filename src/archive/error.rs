@@ -144,7 +144,7 @@ pub enum Error {
         /// The tags that exist.
         tags: Vec<String>,
     },
-    /// Files of the run are not what its manifest says, so the run is not handed on.
+    /// Files of the run differ from its manifest, so the run is not exported.
     #[error("{count} files of run {id} have changed since they were archived")]
     Changed {
         /// The run.

@@ -17,9 +17,9 @@ use super::zstd::Compressor;
 /// The content of a file of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExportContent {
-    /// A file of the run, and what it has to be.
+    /// A file of the run, with its expected hash and size.
     File(PathBuf, FileEntry),
-    /// Bytes.
+    /// The content itself.
     Bytes(Vec<u8>),
 }
 
@@ -55,7 +55,7 @@ pub fn write_export(
         header.set_mode(0o644);
         header.set_uid(0);
         header.set_gid(0);
-        header.set_mtime(started(id));
+        header.set_mtime(start_seconds(id));
         tar.append_data(&mut header, format!("{id}/{name}"), content)
     };
     append(MANIFEST, text.len() as u64, &mut text.as_slice())?;
@@ -63,9 +63,9 @@ pub fn write_export(
         match content {
             ExportContent::Bytes(bytes) => append(name, bytes.len() as u64, &mut bytes.as_slice())?,
             ExportContent::File(path, entry) => {
-                // One byte more shows a file that has grown.
+                // Reads one byte more than expected, to detect a file that has grown.
                 let file = tree::open_plain(path).map_err(|error| error.source)?.take(entry.size.saturating_add(1));
-                let mut hashed = tree::Hashed::new(file);
+                let mut hashed = tree::HashingReader::new(file);
                 append(name, entry.size, &mut hashed)?;
                 if hashed.finish() != *entry {
                     return Err(io::Error::other(format!("{} changed while it was read", path.display())));
@@ -79,7 +79,7 @@ pub fn write_export(
 }
 
 /// The time of a run's start in seconds since 1970, from its id.
-fn started(id: &RunId) -> u64 {
+fn start_seconds(id: &RunId) -> u64 {
     let time = DateTime::strptime("%Y%m%d-%H%M%S", id.stamp()).ok();
     let time = time.and_then(|time| Offset::UTC.to_timestamp(time).ok());
     time.and_then(|time| u64::try_from(time.as_second()).ok()).unwrap_or(0)

@@ -11,12 +11,12 @@ use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use serde::{Deserialize, Serialize};
 
-/// `YYYYMMDD-HHMMSS`.
-const STAMP: usize = 15;
-/// `-xxxx`.
-const SUFFIX: usize = 5;
+/// Length of `YYYYMMDD-HHMMSS` in bytes.
+const STAMP_BYTES: usize = 15;
+/// Length of `-xxxx` in bytes.
+const SUFFIX_BYTES: usize = 5;
 /// Maximum length of the name part in bytes. The whole id stays far below the 255 bytes of a file name.
-const MAX_NAME: usize = 64;
+const MAX_NAME_BYTES: usize = 64;
 
 /// Id of a run: `YYYYMMDD-HHMMSS-name-xxxx`. It contains the start in UTC, the program, and four hexadecimal digits
 /// that distinguish runs of the same second. It contains only letters and digits of any script, `-` and `_`, and begins
@@ -45,10 +45,10 @@ impl RunId {
         ))
     }
 
-    /// Returns the form of a name in ids.
+    /// Converts a name to the form that it has in ids.
     pub fn name_part(name: &str) -> String {
         let mut name: String = name.chars().map(|letter| if is_name_char(letter) { letter } else { '-' }).collect();
-        while name.len() > MAX_NAME {
+        while name.len() > MAX_NAME_BYTES {
             name.pop();
         }
         match name.trim_matches('-') {
@@ -57,9 +57,9 @@ impl RunId {
         }
     }
 
-    /// The name part of the id; see [`RunId::name_part`].
+    /// The name in the id, as [`RunId::name_part`] makes it.
     pub fn name(&self) -> &str {
-        &self.0[STAMP + 1..self.0.len() - SUFFIX]
+        &self.0[STAMP_BYTES + 1..self.0.len() - SUFFIX_BYTES]
     }
 
     /// The id as text.
@@ -67,12 +67,12 @@ impl RunId {
         &self.0
     }
 
-    /// The last four characters, which tell runs of the same second apart, and mostly all runs of an archive.
+    /// The last four characters. They distinguish runs of the same second, and usually all runs of an archive.
     pub fn suffix(&self) -> &str {
-        &self.0[self.0.len() - SUFFIX + 1..]
+        &self.0[self.0.len() - SUFFIX_BYTES + 1..]
     }
 
-    /// The shortest name by which the run is found among `ids` and `tags`: the end of its id, or all of it.
+    /// Returns the shortest name that finds the run among `ids` and `tags`: the suffix of its id, or the whole id.
     pub fn short_name(&self, ids: &[&Self], tags: &BTreeMap<String, Self>) -> &str {
         let short = self.suffix();
         let is_meant = |id: &&&Self| id.suffix() == short || id.as_str().starts_with(short);
@@ -82,7 +82,7 @@ impl RunId {
 
     /// The timestamp of the start, by the clock at that time: `YYYYMMDD-HHMMSS`.
     pub fn stamp(&self) -> &str {
-        &self.0[..STAMP]
+        &self.0[..STAMP_BYTES]
     }
 }
 
@@ -91,20 +91,22 @@ pub(super) fn is_name_char(letter: char) -> bool {
 }
 
 /// Whether a text has exactly the form of an id, with a valid date and time.
-fn valid(text: &str) -> bool {
+fn is_valid_id(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let name_and_dashes = bytes.len().checked_sub(STAMP + SUFFIX);
-    // A dash and a name of at least one byte.
-    if !text.chars().all(is_name_char) || !name_and_dashes.is_some_and(|length| (2..=MAX_NAME + 1).contains(&length)) {
+    let name_and_dashes = bytes.len().checked_sub(STAMP_BYTES + SUFFIX_BYTES);
+    // The middle of an id is a dash and a name of at least one byte.
+    if !text.chars().all(is_name_char)
+        || !name_and_dashes.is_some_and(|length| (2..=MAX_NAME_BYTES + 1).contains(&length))
+    {
         return false;
     }
-    let Some((stamp, rest)) = text.split_at_checked(STAMP) else { return false };
-    let Some((name, suffix)) = rest.split_at_checked(rest.len() - SUFFIX) else { return false };
+    let Some((stamp, rest)) = text.split_at_checked(STAMP_BYTES) else { return false };
+    let Some((name, suffix)) = rest.split_at_checked(rest.len() - SUFFIX_BYTES) else { return false };
     let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    exists(stamp) && name.starts_with('-') && suffix.starts_with('-') && suffix.bytes().skip(1).all(hex)
+    is_valid_stamp(stamp) && name.starts_with('-') && suffix.starts_with('-') && suffix.bytes().skip(1).all(hex)
 }
 
-fn exists(stamp: &str) -> bool {
+fn is_valid_stamp(stamp: &str) -> bool {
     let Some((date, time)) = stamp.split_once('-') else { return false };
     if date.len() != 8 || time.len() != 6 || !date.bytes().chain(time.bytes()).all(|byte| byte.is_ascii_digit()) {
         return false;
@@ -129,7 +131,7 @@ impl FromStr for RunId {
     type Err = InvalidRunId;
 
     fn from_str(text: &str) -> Result<Self, InvalidRunId> {
-        if valid(text) {
+        if is_valid_id(text) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidRunId { text: text.chars().take(120).collect() })

@@ -1,4 +1,4 @@
-//! Reads an export, which may come from anybody: first all of it is checked, and only then anything is written.
+//! Imports an export, which may come from anybody. Checks all of it before it writes anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -21,32 +21,32 @@ use super::zstd::Decompressor;
 use crate::fsio::{self, FileError};
 
 /// Maximum size of a manifest in bytes. Parsed, it takes ten times as much memory.
-const MAX_MANIFEST: u64 = 16 << 20;
+const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 /// Maximum number of files. A run has a few dozen.
 const MAX_FILES: usize = 10_000;
-/// An export may unpack to this many bytes whatever its size.
-const ALWAYS_UNPACKED: u64 = 1 << 30;
-/// Maximum compression ratio of larger ones. Logs with equal lines compress a few hundred times.
-const MAX_COMPRESSION: u64 = 1024;
-/// Maximum number of bytes that any export may unpack to.
-const MAX_BYTES: u64 = 64 << 30;
-/// Maximum length of a name in bytes, and of its parts in number. Names of runs have at most 3 parts.
-const MAX_NAME: usize = 1024;
-const MAX_DEPTH: usize = 8;
+/// Unpacked bytes that are always accepted, even for a very small export.
+const ALWAYS_ACCEPTED_BYTES: u64 = 1 << 30;
+/// Maximum compression ratio of larger exports. Logs with equal lines compress a few hundred times.
+const MAX_COMPRESSION_RATIO: u64 = 1024;
+/// Maximum unpacked bytes of any export.
+const MAX_UNPACKED_BYTES: u64 = 64 << 30;
+/// Maximum bytes of a file's name, and maximum number of its parts. Names of goflame's files have at most 3 parts.
+const MAX_NAME_BYTES: usize = 1024;
+const MAX_NAME_PARTS: usize = 8;
 /// The block of zeros that ends a tar archive. There are two; the reader consumes the first.
-const END: [u8; 512] = [0; 512];
+const END_BLOCK: [u8; 512] = [0; 512];
 
-/// An export whose files are all there and are what its manifest says.
+/// A checked export: all files are present and match the manifest.
 #[derive(Debug)]
 pub struct CheckedExport {
     path: PathBuf,
     file: File,
-    head: Head,
+    head: ExportHead,
 }
 
-/// The first entry of an export.
+/// The manifest of an export, which is its first entry.
 #[derive(Debug)]
-struct Head {
+struct ExportHead {
     id: RunId,
     manifest: Value,
     files: BTreeMap<String, FileEntry>,
@@ -58,7 +58,7 @@ pub fn check_export(path: &Path) -> Result<CheckedExport, Error> {
     let wrap = |error| FileError::new("read", path, error);
     let metadata = file.metadata().map_err(wrap)?;
     if !metadata.is_file() {
-        // It is read twice.
+        // The file is read twice, so a pipe cannot be imported.
         return Err(wrap(io::Error::other("it is not a plain file")).into());
     }
     let head = read_export(BufReader::new(&file), metadata.len(), path, &mut |_, _| Ok(Box::new(io::sink())))?;
@@ -83,7 +83,7 @@ impl CheckedExport {
 }
 
 impl Store {
-    /// Adds the run of an export. It becomes the newest run. After an error nothing of it is left.
+    /// Adds the run of an export as the newest run. After an error, no file of the run remains.
     pub fn import(&self, export: &CheckedExport) -> Result<Run, Error> {
         let draft = self.begin(export.id())?;
         let wrap = |error| FileError::new("read", &export.path, error);
@@ -91,14 +91,14 @@ impl Store {
             (&export.file).rewind().map_err(wrap)?;
             let size = export.file.metadata().map_err(wrap)?.len();
             read_export(BufReader::new(&export.file), size, &export.path, &mut |id, name| {
-                // The file may have changed since it was checked.
+                // The export may have changed since it was checked.
                 if id != export.id() {
                     return Err(Error::Gone { id: export.id().clone() });
                 }
                 Ok(Box::new(draft.create_file(name)?))
             })
         })();
-        // An error of the writing has its lock released before its files are removed.
+        // Drops the draft before its files are removed, because the draft holds their lock.
         let imported = match written {
             Ok(head) => draft.commit(&head.manifest),
             Err(error) => {
@@ -113,26 +113,26 @@ impl Store {
     }
 }
 
-/// Creates the file of a run with this name.
-type Create<'c> = dyn FnMut(&RunId, &str) -> Result<Box<dyn Write>, Error> + 'c;
+/// Creates the file with this name in a run.
+type CreateFile<'c> = dyn FnMut(&RunId, &str) -> Result<Box<dyn Write>, Error> + 'c;
 
 /// Reads an export of `size` bytes to its end, and writes each file to what `create` returns for its name.
-fn read_export(source: impl BufRead, size: u64, path: &Path, create: &mut Create<'_>) -> Result<Head, Error> {
+fn read_export(source: impl BufRead, size: u64, path: &Path, create: &mut CreateFile<'_>) -> Result<ExportHead, Error> {
     let refuse = |source| Error::Refused { path: path.to_owned(), source };
     let damaged = |error| refuse(Refusal::NotAnArchive(error));
-    let limit = size.saturating_mul(MAX_COMPRESSION).clamp(ALWAYS_UNPACKED, MAX_BYTES);
+    let limit = size.saturating_mul(MAX_COMPRESSION_RATIO).clamp(ALWAYS_ACCEPTED_BYTES, MAX_UNPACKED_BYTES);
     let mut archive = Archive::new(Decompressor::new(source));
-    let mut head: Option<Head> = None;
+    let mut head: Option<ExportHead> = None;
     let mut seen = BTreeSet::new();
     let mut long_name = None;
-    // Raw: names that continue in other entries, and attributes, are not read behind our back.
+    // Raw entries: the tar reader must not process long names and attributes unnoticed.
     for entry in archive.entries().map_err(damaged)?.raw(true) {
         let mut entry = entry.map_err(damaged)?;
         let header_name = long_name.take().unwrap_or_else(|| entry.path_bytes().into_owned());
-        let shown = || String::from_utf8_lossy(&header_name).chars().take(MAX_NAME).collect::<String>();
+        let shown = || String::from_utf8_lossy(&header_name).chars().take(MAX_NAME_BYTES).collect::<String>();
         match entry.header().entry_type() {
             EntryType::Regular => {}
-            EntryType::GNULongName if entry.size() <= MAX_NAME as u64 => {
+            EntryType::GNULongName if entry.size() <= MAX_NAME_BYTES as u64 => {
                 let mut name = Vec::new();
                 entry.read_to_end(&mut name).map_err(damaged)?;
                 name.pop_if(|byte| *byte == 0);
@@ -152,13 +152,13 @@ fn read_export(source: impl BufRead, size: u64, path: &Path, create: &mut Create
             head = Some(read_head(&mut entry, id, path, limit, &refuse)?);
             continue;
         };
-        if id != head.id || !is_acceptable(name) {
+        if id != head.id || !is_acceptable_name(name) {
             return Err(bad_name());
         }
         let problem = |problem| refuse(Refusal::File(FileProblem { file: name.to_owned(), problem }));
         let expected = head.files.get(name);
         if !seen.insert(name.to_owned()) || (name == MANIFEST && expected.is_none()) {
-            return Err(refuse(Refusal::Twice { name: name.to_owned() }));
+            return Err(refuse(Refusal::DuplicateName { name: name.to_owned() }));
         }
         let expected = expected.ok_or_else(|| problem(Discrepancy::Extra))?.clone();
         if entry.size() != expected.size {
@@ -166,7 +166,7 @@ fn read_export(source: impl BufRead, size: u64, path: &Path, create: &mut Create
             return Err(problem(Discrepancy::Changed { expected, found }));
         }
         let mut file = create(&head.id, name)?;
-        let found = copy(&mut entry, &mut file).map_err(|failed| match failed {
+        let found = copy_and_hash(&mut entry, &mut file).map_err(|failed| match failed {
             CopyError::Read(error) => damaged(error),
             CopyError::Write(error) => FileError::new("write", name, error).into(),
         })?;
@@ -175,8 +175,8 @@ fn read_export(source: impl BufRead, size: u64, path: &Path, create: &mut Create
         }
     }
     let mut rest = Vec::new();
-    archive.into_inner().take(END.len() as u64 + 1).read_to_end(&mut rest).map_err(damaged)?;
-    let head = head.filter(|_| rest == END && long_name.is_none()).ok_or_else(|| refuse(Refusal::BadEnd))?;
+    archive.into_inner().take(END_BLOCK.len() as u64 + 1).read_to_end(&mut rest).map_err(damaged)?;
+    let head = head.filter(|_| rest == END_BLOCK && long_name.is_none()).ok_or_else(|| refuse(Refusal::BadEnd))?;
     match head.files.keys().find(|name| !seen.contains(*name)) {
         Some(name) => {
             let problem = FileProblem { file: name.clone(), problem: Discrepancy::Missing };
@@ -186,19 +186,19 @@ fn read_export(source: impl BufRead, size: u64, path: &Path, create: &mut Create
     }
 }
 
-/// Reads the manifest, and checks all that it promises.
+/// Reads the manifest, and checks the number, names and sizes of its files.
 fn read_head(
     entry: &mut impl Read,
     id: RunId,
     path: &Path,
     limit: u64,
     refuse: &dyn Fn(Refusal) -> Error,
-) -> Result<Head, Error> {
+) -> Result<ExportHead, Error> {
     let mut bytes = Vec::new();
-    let read = entry.take(MAX_MANIFEST + 1).read_to_end(&mut bytes);
+    let read = entry.take(MAX_MANIFEST_BYTES + 1).read_to_end(&mut bytes);
     read.map_err(|error| refuse(Refusal::NotAnArchive(error)))?;
-    if bytes.len() as u64 > MAX_MANIFEST {
-        return Err(refuse(Refusal::TooLarge { limit: MAX_MANIFEST }));
+    if bytes.len() as u64 > MAX_MANIFEST_BYTES {
+        return Err(refuse(Refusal::TooLarge { limit: MAX_MANIFEST_BYTES }));
     }
     let parsed = ManifestHead::parse(&id, &bytes, &path.join(MANIFEST));
     let (ManifestHead { files, .. }, manifest) = parsed.map_err(|damage| refuse(Refusal::Manifest(damage)))?;
@@ -210,18 +210,18 @@ fn read_head(
         return Err(refuse(Refusal::TooLarge { limit }));
     }
     let lies_in_a_file = |name: &str| name.match_indices('/').any(|(at, _)| files.contains_key(&name[..at]));
-    if let Some(name) = files.keys().find(|name| !is_acceptable(name) || lies_in_a_file(name)) {
+    if let Some(name) = files.keys().find(|name| !is_acceptable_name(name) || lies_in_a_file(name)) {
         return Err(refuse(Refusal::BadName { name: name.clone() }));
     }
-    Ok(Head { id, manifest, files })
+    Ok(ExportHead { id, manifest, files })
 }
 
-/// Whether a name is one that goflame gives to files of a run.
-fn is_acceptable(name: &str) -> bool {
+/// Whether a file of an imported run can have this name.
+fn is_acceptable_name(name: &str) -> bool {
     let parts = || name.split('/');
     tree::is_safe_name(name)
-        && name.len() <= MAX_NAME
-        && parts().count() <= MAX_DEPTH
+        && name.len() <= MAX_NAME_BYTES
+        && parts().count() <= MAX_NAME_PARTS
         && parts().all(|part| part.len() <= 255)
         && !name.contains(char::is_control)
 }
@@ -242,9 +242,9 @@ enum CopyError {
     Write(io::Error),
 }
 
-/// Copies a file, and returns what was copied.
-fn copy(from: &mut impl Read, to: &mut dyn Write) -> Result<FileEntry, CopyError> {
-    let mut from = BufReader::with_capacity(128 << 10, tree::Hashed::new(from));
+/// Copies a file. Returns the hash and size of the copied bytes.
+fn copy_and_hash(from: &mut impl Read, to: &mut dyn Write) -> Result<FileEntry, CopyError> {
+    let mut from = BufReader::with_capacity(128 << 10, tree::HashingReader::new(from));
     loop {
         let bytes = from.fill_buf().map_err(CopyError::Read)?;
         if bytes.is_empty() {

@@ -1,4 +1,4 @@
-//! File locks (flock). They end with the process in every case.
+//! File locks (flock). The kernel releases them when the process ends.
 
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
@@ -23,8 +23,8 @@ impl Drop for FileLock {
 }
 
 /// Opens the lock file, creates it if it does not exist, and waits for the exclusive lock.
-pub(super) fn exclusive(dir: &Dir, name: &str) -> Result<FileLock, Error> {
-    let file = dir.file_to_lock(name)?;
+pub(super) fn lock_exclusive(dir: &Dir, name: &str) -> Result<FileLock, Error> {
+    let file = dir.open_lock_file(name)?;
     loop {
         match file.lock() {
             Ok(()) => return Ok(FileLock { file }),
@@ -37,7 +37,7 @@ pub(super) fn exclusive(dir: &Dir, name: &str) -> Result<FileLock, Error> {
 
 /// Marks an open file as in use while the lock lives. Several processes may do this at the same time. `None` if the
 /// file system does not support locks.
-pub(super) fn shared(file: File) -> Option<FileLock> {
+pub(super) fn lock_shared(file: File) -> Option<FileLock> {
     file.try_lock_shared().ok().map(|()| FileLock { file })
 }
 
@@ -78,14 +78,14 @@ pub(super) fn is_held(dir: &Dir, name: &str) -> Result<bool, Error> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::{Dir, exclusive, is_held};
+    use super::{Dir, is_held, lock_exclusive};
 
     #[test]
     fn a_lock_ends_with_its_holder_though_a_starting_child_shares_the_file() {
         let temporary = tempfile::tempdir().unwrap();
         let dir = Dir::open_root(temporary.path()).unwrap();
         assert!(!is_held(&dir, "lock").unwrap(), "no file, no holder");
-        let lock = exclusive(&dir, "lock").unwrap();
+        let lock = lock_exclusive(&dir, "lock").unwrap();
         // Simulates the effect of fork on the descriptor.
         let shared = lock.file.try_clone().unwrap();
         assert!(is_held(&dir, "lock").unwrap());

@@ -14,7 +14,7 @@ use super::store::Store;
 use crate::fsio::FileError;
 
 /// The first bytes of an ELF file.
-const ELF: &[u8] = b"\x7fELF";
+const ELF_MAGIC: &[u8] = b"\x7fELF";
 
 /// A directory in `build/<variant>/` that only one build writes to. Dropping this value removes it.
 #[derive(Debug)]
@@ -31,21 +31,23 @@ impl Store {
     /// Creates a private directory for a build of `variant`.
     pub fn build_place(&self, variant: &str) -> Result<BuildPlace, Error> {
         let _lock = self.lock()?;
-        let builds = self.sub("build")?.make_dir(variant)?;
-        for name in builds.names()?.iter().filter(|name| is_temporary(name)) {
-            if builds.kind(name)? == Some(FileType::Directory) && !lock::is_in_use(as_file(&builds.dir(name)?)?) {
+        let builds = self.open_sub_dir("build")?.open_or_create_dir(variant)?;
+        for name in builds.utf8_names()?.iter().filter(|name| is_temporary(name)) {
+            if builds.file_type(name)? == Some(FileType::Directory)
+                && !lock::is_in_use(as_file(&builds.open_dir(name)?)?)
+            {
                 builds.remove(name)?;
             }
         }
         let name = builds.temporary_name()?;
         let dir = builds.create_dir(&name, 0o700)?;
-        let lock = lock::shared(as_file(&dir)?);
+        let lock = lock::lock_shared(as_file(&dir)?);
         Ok(BuildPlace { builds, name, dir, _lock: lock })
     }
 
     /// Writes a file to `build/<variant>/` atomically. Replaces an existing file and keeps its permissions.
     pub fn write_build_file(&self, variant: &str, name: &str, contents: &[u8]) -> Result<(), Error> {
-        let builds = self.sub("build")?.make_dir(variant)?;
+        let builds = self.open_sub_dir("build")?.open_or_create_dir(variant)?;
         let old = builds.open_file(name).ok().and_then(|file| file.metadata().ok());
         builds.write_with(name, |mut file| {
             file.write_all(contents)?;
@@ -63,8 +65,8 @@ impl BuildPlace {
     /// Copies the last published program, if it exists. If the copy is still up to date, `go build` skips linking.
     pub fn reuse(&self, program: &str) -> Result<(), Error> {
         let Ok(mut from) = self.builds.open_file(program) else { return Ok(()) };
-        let mut magic = [0; ELF.len()];
-        if from.read_exact(&mut magic).is_err() || magic != *ELF {
+        let mut magic = [0; ELF_MAGIC.len()];
+        if from.read_exact(&mut magic).is_err() || magic != *ELF_MAGIC {
             return Ok(());
         }
         let copied = copy(&mut from, &self.dir, program);
@@ -75,7 +77,7 @@ impl BuildPlace {
         Ok(())
     }
 
-    /// Moves the program to `build/<variant>/<program>` atomically. Replaces the last one.
+    /// Moves the program to `build/<variant>/<program>` atomically. Replaces the previous program.
     pub fn publish(&self, program: &str) -> Result<(), Error> {
         self.dir.rename(program, &self.builds, program)
     }

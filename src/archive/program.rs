@@ -17,13 +17,13 @@ use super::tree::{self, FileEntry};
 use crate::fsio::{self, FileError};
 
 /// Mode of a stored program: executable and not writable, because several runs share the file.
-const MODE: u32 = 0o555;
-/// Mode of any other stored file: a file in the program's memory may be private.
+const PROGRAM_MODE: u32 = 0o555;
+/// Mode of any other stored file: a file that a process mapped may be private.
 const PRIVATE_MODE: u32 = 0o400;
-/// Directory in a run of the files that the program's processes mapped.
+/// Directory in a run with the files that the program's processes mapped.
 const MAPPED_DIR: &str = "mapped";
 /// Maximum length of a stored file's name in bytes. The limit of file systems is 255.
-const MAX_NAME: usize = 200;
+const MAX_NAME_BYTES: usize = 200;
 
 /// A program in the store, to be started from there. The store keeps it at least as long as this value lives.
 #[derive(Debug)]
@@ -34,55 +34,62 @@ pub struct Program {
     path: PathBuf,
     pub(super) dir: Dir,
     file: File,
-    /// Prevents its removal before a run links to it.
+    /// Prevents the removal of the program before a run links to it.
     _in_use: Option<FileLock>,
 }
 
 /// The difference between the program that ran and the program that was built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Substitution {
-    /// Another file has taken its name.
+    /// Another file has replaced the program.
     #[error("{} was replaced while the workload ran: the profile may show another program than the one that the run keeps", .0.display())]
     Replaced(PathBuf),
-    /// Its content has changed.
+    /// The content of the program has changed.
     #[error("{} was changed while the workload ran: the profile may show another program than the one that the run keeps", .0.display())]
     Changed(PathBuf),
 }
 
 impl Store {
-    /// Stores a program so that it can be started and archived, if it is not there. `entry` is the hash and the size of
-    /// its content, which the caller has just read. Replaces a stored file whose content has changed. Runs that hold the
-    /// old file keep it, and their verification reports it.
+    /// Stores a program, if it is not stored yet, so that it can be started and archived. `entry` is the hash and the size
+    /// of its content, which the caller has just read. Replaces a stored file whose content has changed. Runs that link to
+    /// the changed file keep it, and their verification reports it.
     pub fn add_program(&self, source: &Path, name: &str, entry: &FileEntry) -> Result<Program, Error> {
         if !tree::is_safe_name(name) || name.contains('/') {
             return Err(Error::BadName { name: name.to_owned() });
         }
         let _lock = self.lock()?;
         self.upgrade()?;
-        let dir = dir_of(&self.sub("bin")?, &entry.sha256, name)?;
+        let dir = dir_for_hash(&self.open_sub_dir("bin")?, &entry.sha256, name)?;
         let read = |error| FileError::new("read", source, error);
         let mut from = fsio::open(source)?;
-        // A mapped file with this content may be there, which cannot be started.
+        // The same content may be stored as a mapped file, which cannot be started.
         let stored = dir.open_file(name).ok();
         let stored =
             stored.filter(|file| file.metadata().is_ok_and(|metadata| metadata.mode() & 0o777 != PRIVATE_MODE));
-        let is_there = stored.map_or(Ok(false), |stored| same_content(stored, &from)).map_err(read)?;
+        let is_there = stored.map_or(Ok(false), |stored| has_same_content(stored, &from)).map_err(read)?;
         if !is_there {
             from.rewind().map_err(read)?;
             dir.write_with(name, |mut file| {
                 io::copy(&mut from, &mut file)?;
-                file.set_permissions(Permissions::from_mode(MODE))
+                file.set_permissions(Permissions::from_mode(PROGRAM_MODE))
             })?;
         }
         let file = dir.open_file(name)?;
         let shown = dir.path().join(name);
         let open_again = file.try_clone().map_err(|error| FileError::new("read", &shown, error))?;
         let path = fs::canonicalize(&shown).map_err(|error| FileError::new("read", &shown, error))?;
-        Ok(Program { name: name.to_owned(), entry: entry.clone(), path, dir, file, _in_use: lock::shared(open_again) })
+        Ok(Program {
+            name: name.to_owned(),
+            entry: entry.clone(),
+            path,
+            dir,
+            file,
+            _in_use: lock::lock_shared(open_again),
+        })
     }
 }
 
-/// A file in a run that was stored by its content.
+/// A file in a run that the store keeps by its hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredFile {
     /// Name relative to the run's directory.
@@ -99,8 +106,8 @@ impl StoredFile {
         let entry = tree::digest(bytes).map_err(|error| FileError::new("read", &name, error))?;
         let _lock = store.lock()?;
         store.upgrade()?;
-        let stored = dir_of(&store.sub("bin")?, &entry.sha256, &name)?;
-        let is_there = stored.open_file(&name).is_ok_and(|file| same_content(file, bytes).unwrap_or(false));
+        let stored = dir_for_hash(&store.open_sub_dir("bin")?, &entry.sha256, &name)?;
+        let is_there = stored.open_file(&name).is_ok_and(|file| has_same_content(file, bytes).unwrap_or(false));
         if !is_there {
             stored.write_with(&name, |mut file| {
                 file.set_permissions(Permissions::from_mode(PRIVATE_MODE))?;
@@ -108,17 +115,17 @@ impl StoredFile {
             })?;
         }
         let short = &entry.sha256[..12];
-        let run = run.make_dir(MAPPED_DIR)?.make_dir(short)?;
+        let run = run.open_or_create_dir(MAPPED_DIR)?.open_or_create_dir(short)?;
         link_or_copy(&stored, &run, &name, PRIVATE_MODE)?;
         Ok(Self { file: format!("{MAPPED_DIR}/{short}/{name}"), entry })
     }
 }
 
-/// A name that is safe as one part of a path.
+/// Returns a name that is safe as one part of a path.
 fn file_name(name: &str) -> String {
     let safe = |c: char| if c == '/' || c.is_control() { '_' } else { c };
     let ends = || name.char_indices().map(|(start, c)| start + c.len_utf8());
-    let fitting = ends().take_while(|end| *end <= MAX_NAME).last().unwrap_or(0);
+    let fitting = ends().take_while(|end| *end <= MAX_NAME_BYTES).last().unwrap_or(0);
     let safe: String = name[..fitting].chars().map(safe).collect();
     if tree::is_safe_name(&safe) && !is_temporary(&safe) { safe } else { "file".to_owned() }
 }
@@ -126,7 +133,7 @@ fn file_name(name: &str) -> String {
 /// Links a stored file into a run. Copies it if the file system or its policy rejects the link (no links at all, too many,
 /// another user's file).
 fn link_or_copy(stored: &Dir, run: &Dir, name: &str, mode: u32) -> Result<(), Error> {
-    if run.kind(name)?.is_some() {
+    if run.file_type(name)?.is_some() {
         run.remove(name)?;
     }
     if stored.link(name, run, name).is_ok() {
@@ -157,11 +164,11 @@ impl Program {
 
     /// Links the program into a run, or copies it.
     pub(super) fn link_into(&self, run: &Dir) -> Result<(), Error> {
-        link_or_copy(&self.dir, run, &self.name, MODE)
+        link_or_copy(&self.dir, run, &self.name, PROGRAM_MODE)
     }
 
-    /// Checks that the program in the store is unchanged: the same file at its path, and the same content.
-    /// Returns the current content.
+    /// Checks that the program in the store is unchanged: the same file at its path, with the same content.
+    /// Returns the current hash and size.
     pub(super) fn check(&self) -> Result<(FileEntry, Option<Substitution>), Error> {
         let read = |error| FileError::new("read", &self.path, error);
         let own = self.file.metadata().map_err(read)?;
@@ -178,8 +185,8 @@ impl Program {
         Ok((found, substitution))
     }
 
-    /// Whether a file of a run is the same file (inode).
-    pub(super) fn is(&self, run: &Dir) -> Result<bool, Error> {
+    /// Whether a run contains a hard link to this program (the same inode).
+    pub(super) fn is_linked_in(&self, run: &Dir) -> Result<bool, Error> {
         let own = self.file.metadata().map_err(|error| FileError::new("read", &self.path, error))?;
         Ok(run.stat(&self.name)?.is_some_and(|file| (file.st_dev, file.st_ino) == (own.dev(), own.ino())))
     }
@@ -187,9 +194,9 @@ impl Program {
 
 /// Opens the directory for programs with this hash. Before format 2 this name was the program file itself, which is
 /// moved into the directory.
-fn dir_of(bin: &Dir, sha256: &str, name: &str) -> Result<Dir, Error> {
-    if bin.kind(sha256)? != Some(FileType::RegularFile) {
-        return bin.make_dir(sha256);
+fn dir_for_hash(bin: &Dir, sha256: &str, name: &str) -> Result<Dir, Error> {
+    if bin.file_type(sha256)? != Some(FileType::RegularFile) {
+        return bin.open_or_create_dir(sha256);
     }
     let temporary = bin.temporary_name()?;
     bin.rename(sha256, bin, &temporary)?;
@@ -198,8 +205,8 @@ fn dir_of(bin: &Dir, sha256: &str, name: &str) -> Result<Dir, Error> {
     Ok(dir)
 }
 
-/// Compares two files from where they are.
-fn same_content(mut a: impl Read, mut b: impl Read) -> io::Result<bool> {
+/// Whether the rest of two files, from their current positions, is equal.
+fn has_same_content(mut a: impl Read, mut b: impl Read) -> io::Result<bool> {
     let (mut ours, mut theirs) = (vec![0; 128 << 10], vec![0; 128 << 10]);
     loop {
         let length = a.read(&mut ours)?;
@@ -218,19 +225,19 @@ fn same_content(mut a: impl Read, mut b: impl Read) -> io::Result<bool> {
 
 /// Removes stored programs that no run contains and that no process is about to start, and remains of interrupted
 /// writes. Considers only names that goflame writes. The caller holds the lock.
-pub(super) fn sweep(store: &Store) -> Result<(), Error> {
-    let Some(bin) = store.root().dir_if_present("bin")? else { return Ok(()) };
+pub(super) fn remove_unused(store: &Store) -> Result<(), Error> {
+    let Some(bin) = store.root().open_dir_if_present("bin")? else { return Ok(()) };
     let mut listed = None;
-    for name in bin.names()? {
+    for name in bin.utf8_names()? {
         let is_hash = is_sha256(&name);
-        match bin.kind(&name)? {
-            Some(FileType::RegularFile) if (is_hash || is_temporary(&name)) && is_unlinked(&bin, &name)? => {
+        match bin.file_type(&name)? {
+            Some(FileType::RegularFile) if (is_hash || is_temporary(&name)) && has_one_link(&bin, &name)? => {
                 bin.remove(&name)?;
             }
             Some(FileType::Directory) if is_hash => {
-                let dir = bin.dir(&name)?;
-                for program in dir.names()? {
-                    if !is_unlinked(&dir, &program)? || lock::is_in_use(dir.open_file(&program)?) {
+                let dir = bin.open_dir(&name)?;
+                for program in dir.utf8_names()? {
+                    if !has_one_link(&dir, &program)? || lock::is_in_use(dir.open_file(&program)?) {
                         continue;
                     }
                     // If the file system has no hard links, the runs contain copies.
@@ -257,7 +264,7 @@ fn listed_hashes(store: &Store) -> Result<BTreeSet<String>, Error> {
 }
 
 /// Whether a plain file has only one hard link.
-fn is_unlinked(dir: &Dir, name: &str) -> Result<bool, Error> {
+fn has_one_link(dir: &Dir, name: &str) -> Result<bool, Error> {
     let is_plain = |mode| FileType::from_raw_mode(mode) == FileType::RegularFile;
     Ok(dir.stat(name)?.is_some_and(|file| is_plain(file.st_mode) && file.st_nlink == 1))
 }

@@ -28,27 +28,27 @@ impl PrunePlan {
     }
 }
 
-/// The runs of a series that stay: the newest ones.
+/// Limits for the runs of a series that stay. The newest runs stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keep {
+pub struct KeepLimits {
     /// Maximum number of runs.
     pub runs: usize,
     /// Maximum size of the runs together, in bytes. The newest run stays even if it is larger.
     pub bytes: Option<u64>,
 }
 
-/// The runs of a series so far, from the newest on.
+/// Counts the runs of a series, from the newest to the oldest.
 #[derive(Debug, Default)]
 struct KeptRuns {
     runs: usize,
     bytes: u64,
-    /// SHA-256 of each file: runs share their programs.
+    /// SHA-256 of each counted file: runs share their programs.
     files: HashSet<String>,
 }
 
 impl KeptRuns {
-    /// Adds the next older run. Returns whether it stays.
-    fn add(&mut self, run: &Run, keep: Keep) -> bool {
+    /// Adds the next older run. Returns whether the run stays.
+    fn add(&mut self, run: &Run, keep: KeepLimits) -> bool {
         self.runs += 1;
         for file in run.files().values() {
             if self.files.insert(file.sha256.clone()) {
@@ -62,7 +62,7 @@ impl KeptRuns {
 impl Store {
     /// Returns the runs to remove, newest first, so that the newest runs of each series stay. Skips runs without a series,
     /// tagged runs, and runs that cannot be loaded: of another user, of a newer version, or damaged. Changes nothing.
-    pub fn outdated<S: Ord>(&self, keep: Keep, series: impl Fn(&Run) -> Option<S>) -> Result<Vec<Run>, Error> {
+    pub fn outdated<S: Ord>(&self, keep: KeepLimits, series: impl Fn(&Run) -> Option<S>) -> Result<Vec<Run>, Error> {
         let mut kept = BTreeMap::new();
         let mut outdated = Vec::new();
         let tagged = self.tagged()?;
@@ -80,27 +80,28 @@ impl Store {
     /// written now, or have a tag. Each run disappears by one rename before its files are removed.
     pub fn prune(&self, plan: &PrunePlan) -> Result<(), Error> {
         let _lock = self.lock()?;
-        let (runs, partial, trash) = (self.sub("runs")?, self.sub("partial")?, self.sub("trash")?);
+        let (runs, partial, trash) =
+            (self.open_sub_dir("runs")?, self.open_sub_dir("partial")?, self.open_sub_dir("trash")?);
         // Empty the trash of an interrupted removal first: a full disk may need its space for the rest.
-        empty(&trash)?;
+        empty_trash(&trash)?;
         let tagged = self.tagged()?;
         for id in plan.runs.iter().filter(|id| !tagged.contains(*id)) {
-            discard(&runs, id, &trash)?;
+            move_to_trash(&runs, id, &trash)?;
         }
         for id in &plan.partials {
             if !lock::is_held(&partial, &lock_name(id))? {
-                discard(&partial, id, &trash)?;
+                move_to_trash(&partial, id, &trash)?;
             }
         }
         remove_idle_locks(&partial)?;
-        empty(&trash)?;
-        program::sweep(self)
+        empty_trash(&trash)?;
+        program::remove_unused(self)
     }
 }
 
 /// Moves a run to the trash.
-fn discard(dir: &Dir, id: &RunId, trash: &Dir) -> Result<(), Error> {
-    if dir.kind(id.as_str())?.is_none() {
+fn move_to_trash(dir: &Dir, id: &RunId, trash: &Dir) -> Result<(), Error> {
+    if dir.file_type(id.as_str())?.is_none() {
         return Ok(());
     }
     dir.rename(id.as_str(), trash, id.as_str())?;
@@ -108,8 +109,8 @@ fn discard(dir: &Dir, id: &RunId, trash: &Dir) -> Result<(), Error> {
 }
 
 /// Removes the runs in the trash. Other names do not belong to goflame.
-fn empty(trash: &Dir) -> Result<(), Error> {
-    for name in trash.names()?.iter().filter(|name| name.parse::<RunId>().is_ok()) {
+fn empty_trash(trash: &Dir) -> Result<(), Error> {
+    for name in trash.utf8_names()?.iter().filter(|name| name.parse::<RunId>().is_ok()) {
         trash.remove(name)?;
     }
     Ok(())
@@ -117,9 +118,9 @@ fn empty(trash: &Dir) -> Result<(), Error> {
 
 /// Removes lock files without a run. They remain from removed partial runs, or from a crash right after completion.
 fn remove_idle_locks(partial: &Dir) -> Result<(), Error> {
-    for name in partial.names()? {
+    for name in partial.utf8_names()? {
         let Some(Ok(id)) = name.strip_suffix(".lock").map(str::parse::<RunId>) else { continue };
-        if partial.kind(id.as_str())?.is_none() && !lock::is_held(partial, &name)? {
+        if partial.file_type(id.as_str())?.is_none() && !lock::is_held(partial, &name)? {
             partial.remove(&name)?;
         }
     }

@@ -13,13 +13,13 @@ pub enum Refusal {
     /// Bytes follow the end of the tar archive, or its end is missing.
     #[error("its end is missing, or something follows it")]
     BadEnd,
-    /// It unpacks to more bytes than its size justifies, or than any run has.
-    #[error("it unpacks to more than {limit} bytes, for which it is too small or which no run has")]
+    /// The export unpacks to more bytes than its size justifies, or than any run has.
+    #[error("it unpacks to more than {limit} bytes: too much for its size, or for any run")]
     TooLarge {
         /// The limit.
         limit: u64,
     },
-    /// It has more files than any run.
+    /// The export has more files than any run.
     #[error("it has more than {limit} files")]
     TooManyFiles {
         /// The limit.
@@ -45,16 +45,16 @@ pub enum Refusal {
         /// The name of the first entry.
         name: String,
     },
-    /// The manifest is not one, is newer than this goflame, or is that of another run.
+    /// The manifest is invalid, newer than this goflame, or belongs to another run.
     #[error("its manifest is not usable")]
     Manifest(#[source] Damage),
-    /// An entry is there twice.
+    /// Two entries have the same name.
     #[error("{name:?} is in it twice")]
-    Twice {
+    DuplicateName {
         /// The name.
         name: String,
     },
-    /// A file is not what the manifest says.
+    /// A file does not match the manifest.
     #[error("{0}")]
     File(FileProblem),
 }

@@ -18,10 +18,10 @@ use crate::fsio;
 
 /// The manifest's file name in a run.
 pub(super) const MANIFEST: &str = "manifest.json";
-/// The manifest schema that this version writes, and the newest that it reads.
+/// Number of the manifest schema that this version writes. This is also the newest schema that it can read.
 pub(super) const SCHEMA: u64 = 1;
 /// Maximum size of a manifest in bytes. A real manifest has a few KiB.
-const MANIFEST_LIMIT: u64 = 64 << 20;
+const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 
 /// The fields that the archive writes into a manifest of any schema.
 #[derive(Deserialize)]
@@ -40,7 +40,7 @@ pub(super) struct ManifestHead {
 }
 
 impl ManifestHead {
-    /// Parses the manifest of the run `id`, and returns all of it too. `path` is for the error.
+    /// Parses the manifest of the run `id`. Also returns the whole manifest. `path` is for the error.
     pub(super) fn parse(id: &RunId, bytes: &[u8], path: &Path) -> Result<(Self, Value), Damage> {
         let not_a_manifest = |source| Damage::NotAManifest { path: path.to_owned(), source };
         let manifest: Value = serde_json::from_slice(bytes).map_err(not_a_manifest)?;
@@ -83,7 +83,7 @@ impl Run {
         })
     }
 
-    /// Loads the run whose directory this is, in an archive or copied out of it.
+    /// Loads the run in this directory, which can be outside of an archive. `None` if its name is not a run id.
     pub fn from_directory(dir: &Path) -> Option<Result<Self, Error>> {
         let id = dir.file_name()?.to_str()?.parse().ok()?;
         Some(Self::load(&id, dir))
@@ -99,7 +99,7 @@ impl Run {
         if fs::symlink_metadata(&path).is_ok_and(|meta| !meta.is_file()) {
             return Err(Damage::NotAFile { path });
         }
-        let bytes = fsio::read_bounded(&path, MANIFEST_LIMIT).map_err(Damage::Unreadable)?;
+        let bytes = fsio::read_bounded(&path, MAX_MANIFEST_BYTES).map_err(Damage::Unreadable)?;
         let (head, manifest) = ManifestHead::parse(id, &bytes, &path)?;
         let identity = (place.dev(), place.ino());
         Ok(Self { id: id.clone(), sequence: head.sequence, dir: dir.to_owned(), identity, files: head.files, manifest })
@@ -121,7 +121,7 @@ impl Run {
     }
 
     /// Whether the run's directory is still the directory that was loaded.
-    pub(super) fn is_at_its_place(&self) -> bool {
+    pub(super) fn is_same_directory(&self) -> bool {
         fs::symlink_metadata(&self.dir).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.identity)
     }
 
@@ -150,8 +150,8 @@ impl Run {
         M::deserialize(&self.manifest).map_err(|source| Error::Decode { id: self.id.clone(), source })
     }
 
-    /// Returns the path of a file that the manifest lists. Fails if the manifest does not list the file, if the file
-    /// does not exist, or if the path contains a symbolic link, which could lead out of the run.
+    /// Returns the path of a file that the manifest lists. Fails if the manifest does not list the file, or if the file
+    /// does not exist. Also fails if the path contains a symbolic link, which could lead out of the run.
     pub fn file(&self, name: &str) -> Result<PathBuf, Error> {
         if !self.files.contains_key(name) {
             return Err(Error::NoFile { id: self.id.clone(), name: name.to_owned() });

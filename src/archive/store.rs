@@ -17,7 +17,7 @@ use super::run::{MANIFEST, Run};
 use super::tree;
 use crate::fsio::{self, FileError};
 
-/// The format that this version writes, and the newest that it reads.
+/// Number of the format that this version writes. This is also the newest format that it can read.
 const FORMAT: u64 = 2;
 /// The marker file of an archive.
 const MARKER: &str = "format";
@@ -52,12 +52,12 @@ impl RunEntry {
 
 /// A run that was not completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Partial {
+pub struct PartialRun {
     /// The id of the run.
     pub id: RunId,
-    /// The directory of its files.
+    /// The directory of the run's files.
     pub dir: PathBuf,
-    /// The total size of its files in bytes, as far as they are readable.
+    /// The total size of the run's readable files in bytes.
     pub size: u64,
     /// Whether the run is being written now. Otherwise it was left behind.
     pub in_progress: bool,
@@ -65,28 +65,27 @@ pub struct Partial {
 
 impl Store {
     /// Opens the archive in `dir`. Creates it if `dir` does not exist or is empty. Rejects a directory that is used for
-    /// something else, because the archive makes git ignore the whole directory and removes files that it considers its
-    /// own.
+    /// something else: an archive makes git ignore its directory, and removes files in it.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        create_root(dir)?;
+        create_archive_dir(dir)?;
         let store = Self { dir: dir.to_owned(), root: Arc::new(Dir::open_root(dir)?) };
         if store.format()?.is_none() {
-            // With a marker by now, another process creates the archive, and the entry is its own.
+            // If there is a marker now, another process has just created the archive, with this entry.
             if let Some(entry) = store.foreign_entry()?
                 && store.format()?.is_none()
             {
                 return Err(Error::Foreign { dir: dir.to_owned(), entry });
             }
-            // Write the marker first: an interruption after this leaves a valid archive. Another process may do the
-            // same.
+            // Write the marker first: an interruption after this leaves a valid archive. Another process may write it at
+            // the same time.
             store.root.write(MARKER, format!("{FORMAT}\n").as_bytes())?;
         }
         let _lock = store.lock()?;
         for name in DIRS {
-            store.root.make_dir(name)?;
+            store.root.open_or_create_dir(name)?;
         }
         for (name, text) in [(".gitignore", GITIGNORE), ("CACHEDIR.TAG", CACHEDIR_TAG)] {
-            if store.root.kind(name)?.is_none() {
+            if store.root.file_type(name)?.is_none() {
                 store.root.write(name, text.as_bytes())?;
             }
         }
@@ -105,8 +104,8 @@ impl Store {
         let store = Self { dir: dir.to_owned(), root: Arc::new(root) };
         store.format()?.ok_or_else(no_store)?;
         for name in DIRS {
-            // A link here is an error.
-            store.root.dir_if_present(name)?;
+            // Fails if the directory is a symbolic link.
+            store.root.open_dir_if_present(name)?;
         }
         Ok(store)
     }
@@ -116,7 +115,7 @@ impl Store {
         &self.dir
     }
 
-    /// Bytes on its file system that are free for this user.
+    /// Bytes on the archive's file system that are free for this user.
     pub fn free_bytes(&self) -> Result<u64, Error> {
         let facts = self.root.file_system()?;
         Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
@@ -140,12 +139,14 @@ impl Store {
             let dir = self.run_dir(&id);
             match Run::load(&id, &dir) {
                 Ok(run) => whole.push(run),
-                // Another process may have removed it just now.
+                // Another process may have removed the run just now.
                 Err(_) if fs::symlink_metadata(&dir).is_err_and(|error| error.kind() == ErrorKind::NotFound) => {}
                 Err(error) => broken.push(RunEntry { id, run: Err(error) }),
             }
         }
-        whole.sort_by_cached_key(|run| (run.sequence(), run.id().stamp().to_owned(), completed(run), run.id().clone()));
+        whole.sort_by_cached_key(|run| {
+            (run.sequence(), run.id().stamp().to_owned(), completion_time(run), run.id().clone())
+        });
         let mut entries: Vec<RunEntry> =
             whole.into_iter().rev().map(|run| RunEntry { id: run.id().clone(), run: Ok(run) }).collect();
         broken.sort_by(|a, b| a.id.cmp(&b.id));
@@ -158,10 +159,10 @@ impl Store {
 
     /// Finds the run that the user names: an id, a tag, a unique prefix of an id, the last four characters of an id if they
     /// are unique, `latest`, or `@1` (the run before the latest), `@2`, … in the order of [`Store::list`]. Damaged runs
-    /// count. Runs whose workload failed are found by their id or tag alone.
+    /// count. Runs whose workload failed are found only by their id or tag.
     pub fn find(&self, query: &str) -> Result<Run, Error> {
         let mut entries = self.list()?;
-        match self.pick(&entries, &[], query) {
+        match self.select_id(&entries, &[], query) {
             Ok(id) => {
                 let at = entries.iter().position(|entry| entry.id == id);
                 at.map_or_else(|| Err(self.not_found(query, &[])), |at| entries.swap_remove(at).run)
@@ -169,19 +170,19 @@ impl Store {
             Err(error @ Error::NotFound { .. }) => {
                 let partials = self.partials()?;
                 let ids: Vec<&RunId> = partials.iter().map(|partial| &partial.id).collect();
-                let id = self.pick(&[], &ids, query).map_err(|_| error)?;
+                let id = self.select_id(&[], &ids, query).map_err(|_| error)?;
                 Err(Error::Incomplete { dir: self.partial_dir(&id), id })
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Like [`Store::find`], but also finds runs that cannot be loaded and runs that were not completed. `latest` and
-    /// `@1` count only completed runs.
+    /// Finds the id of a run as [`Store::find`] does, also of runs that cannot be loaded or were not completed. `latest`
+    /// and `@1` count only completed runs.
     pub fn find_id(&self, query: &str) -> Result<RunId, Error> {
         let (entries, partials) = (self.list()?, self.partials()?);
         let others: Vec<&RunId> = partials.iter().map(|partial| &partial.id).collect();
-        self.pick(&entries, &others, query)
+        self.select_id(&entries, &others, query)
     }
 
     fn not_found(&self, query: &str, entries: &[RunEntry]) -> Error {
@@ -190,7 +191,7 @@ impl Store {
     }
 
     /// Selects an id. `entries` are in the order of `latest` and `@1`. `others` can be selected by id only.
-    fn pick(&self, entries: &[RunEntry], others: &[&RunId], query: &str) -> Result<RunId, Error> {
+    fn select_id(&self, entries: &[RunEntry], others: &[&RunId], query: &str) -> Result<RunId, Error> {
         let position = if query == "latest" { Some("0") } else { query.strip_prefix('@') };
         if let Some(position) = position {
             let mut counted = entries.iter().filter(|entry| !entry.has_failed());
@@ -218,20 +219,20 @@ impl Store {
         let problems = run.verify();
         // A file that another process removes meanwhile does not count as damaged.
         let intact = matches!(&problems, Ok(problems) if problems.is_empty());
-        if !intact && !run.is_at_its_place() {
+        if !intact && !run.is_same_directory() {
             return Err(Error::Gone { id: run.id().clone() });
         }
         problems
     }
 
     /// Runs that were not completed, newest first. Each is being written, or was left behind by a crash.
-    pub fn partials(&self) -> Result<Vec<Partial>, Error> {
-        let Some(dir) = self.root.dir_if_present("partial")? else { return Ok(Vec::new()) };
+    pub fn partials(&self) -> Result<Vec<PartialRun>, Error> {
+        let Some(dir) = self.root.open_dir_if_present("partial")? else { return Ok(Vec::new()) };
         let mut partials = Vec::new();
         for id in self.ids_in("partial")? {
             let in_progress = lock::is_held(&dir, &lock_name(&id))?;
             let path = self.partial_dir(&id);
-            partials.push(Partial { size: tree::size(&path), dir: path, id, in_progress });
+            partials.push(PartialRun { size: tree::total_size(&path), dir: path, id, in_progress });
         }
         partials.sort_by(|a, b| b.id.cmp(&a.id));
         Ok(partials)
@@ -243,8 +244,8 @@ impl Store {
     }
 
     fn ids_in(&self, name: &str) -> Result<Vec<RunId>, Error> {
-        let names = match self.root.dir_if_present(name)? {
-            Some(dir) => dir.names()?,
+        let names = match self.root.open_dir_if_present(name)? {
+            Some(dir) => dir.utf8_names()?,
             None => Vec::new(),
         };
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
@@ -261,8 +262,8 @@ impl Store {
     }
 
     /// Opens one of the archive's directories and creates it if it does not exist.
-    pub(super) fn sub(&self, name: &str) -> Result<Dir, Error> {
-        self.root.make_dir(name)
+    pub(super) fn open_sub_dir(&self, name: &str) -> Result<Dir, Error> {
+        self.root.open_or_create_dir(name)
     }
 
     pub(super) fn run_dir(&self, id: &RunId) -> PathBuf {
@@ -275,7 +276,7 @@ impl Store {
 
     /// Waits for the lock that permits changes of the store.
     pub(super) fn lock(&self) -> Result<FileLock, Error> {
-        lock::exclusive(&self.root, "lock")
+        lock::lock_exclusive(&self.root, "lock")
     }
 
     /// Marks the store as having contents that only this format supports. The caller holds the lock.
@@ -303,11 +304,11 @@ impl Store {
         }
     }
 
-    /// Returns an entry of a directory without marker that an interrupted creation cannot have left. This version
-    /// leaves at most the marker's temporary file. Older versions wrote the marker last, after their lock and the rest.
+    /// Returns an entry that shows that a directory without a marker is not an archive whose creation was interrupted.
+    /// Such an archive has at most the marker's temporary file. Older versions wrote the marker after all other entries.
     fn foreign_entry(&self) -> Result<Option<String>, Error> {
         let root = &self.root;
-        let is_file = |name: &str| Ok::<_, Error>(root.kind(name)? == Some(FileType::RegularFile));
+        let is_file = |name: &str| Ok::<_, Error>(root.file_type(name)? == Some(FileType::RegularFile));
         let holds = |name: &str, text: &str| {
             Ok::<_, Error>(is_file(name)? && fsio::read_bounded(&self.dir.join(name), 4096)? == text.as_bytes())
         };
@@ -320,7 +321,7 @@ impl Store {
                 "lock" | MARKER => true,
                 ".gitignore" => holds(".gitignore", GITIGNORE)?,
                 "CACHEDIR.TAG" => holds("CACHEDIR.TAG", CACHEDIR_TAG)?,
-                name if DIRS.contains(&name) => root.dir(name)?.entries()?.is_empty(),
+                name if DIRS.contains(&name) => root.open_dir(name)?.entries()?.is_empty(),
                 _ => false,
             };
             if !expected {
@@ -338,7 +339,7 @@ pub(super) fn lock_name(id: &RunId) -> String {
 }
 
 /// Creates the archive's directory and its parents.
-fn create_root(dir: &Path) -> Result<(), Error> {
+fn create_archive_dir(dir: &Path) -> Result<(), Error> {
     let created = fsio::create_dir_all(dir);
     if let (Err(_), Ok(target)) = (&created, fs::read_link(dir))
         && !dir.exists()
@@ -349,7 +350,7 @@ fn create_root(dir: &Path) -> Result<(), Error> {
 }
 
 /// The completion time of a run. It orders runs of older versions that have the same second.
-fn completed(run: &Run) -> SystemTime {
+fn completion_time(run: &Run) -> SystemTime {
     let manifest = fs::symlink_metadata(run.dir().join(MANIFEST));
     manifest.and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
 }

@@ -9,24 +9,24 @@ use super::store::Store;
 use crate::fsio::FileError;
 
 /// Maximum length of a tag in bytes.
-const MAX_TAG: usize = 64;
+const MAX_TAG_BYTES: usize = 64;
 
 /// Maximum size in bytes of a tag's file, which holds an id.
-const MAX_FILE: u64 = 1024;
+const MAX_FILE_BYTES: u64 = 1024;
 
 impl Store {
     /// Returns all tags and their runs.
     pub fn tags(&self) -> Result<BTreeMap<String, RunId>, Error> {
         let mut tags = BTreeMap::new();
-        let Some(dir) = self.root().dir_if_present("tags")? else { return Ok(tags) };
-        for name in dir.names()?.into_iter().filter(|name| is_tag(name)) {
+        let Some(dir) = self.root().open_dir_if_present("tags")? else { return Ok(tags) };
+        for name in dir.utf8_names()?.into_iter().filter(|name| is_tag(name)) {
             let mut text = String::new();
             let file = match dir.open_file(&name) {
-                // Another process has removed it meanwhile.
+                // Another process has removed the tag meanwhile.
                 Err(Error::File(error)) if error.is_missing() => continue,
                 file => file?,
             };
-            file.take(MAX_FILE)
+            file.take(MAX_FILE_BYTES)
                 .read_to_string(&mut text)
                 .map_err(|error| FileError::new("read", dir.path().join(&name), error))?;
             if let Ok(id) = text.trim_end().parse() {
@@ -36,39 +36,39 @@ impl Store {
         Ok(tags)
     }
 
-    /// Gives a complete run a tag. Returns the run that had it before.
+    /// Gives a complete run a tag. Returns the run that had the tag before.
     pub fn tag(&self, id: &RunId, name: &str) -> Result<Option<RunId>, Error> {
         if !is_tag(name) {
             return Err(Error::BadTag { name: name.to_owned() });
         }
         let _lock = self.lock()?;
-        if self.sub("runs")?.kind(id.as_str())?.is_none() {
+        if self.open_sub_dir("runs")?.file_type(id.as_str())?.is_none() {
             return Err(Error::Gone { id: id.clone() });
         }
         let before = self.tags()?.remove(name).filter(|before| before != id);
-        self.sub("tags")?.write(name, format!("{id}\n").as_bytes())?;
+        self.open_sub_dir("tags")?.write(name, format!("{id}\n").as_bytes())?;
         Ok(before)
     }
 
-    /// Removes a tag. Returns the run that had it.
+    /// Removes a tag. Returns the run that had the tag.
     pub fn untag(&self, name: &str) -> Result<RunId, Error> {
         let _lock = self.lock()?;
         let mut tags = self.tags()?;
         let Some(id) = tags.remove(name) else {
             return Err(Error::NoTag { name: name.to_owned(), tags: tags.into_keys().collect() });
         };
-        self.sub("tags")?.remove(name)?;
+        self.open_sub_dir("tags")?.remove(name)?;
         Ok(id)
     }
 
-    /// Returns the runs that have a tag, which only their user removes.
+    /// Returns the runs that have a tag. Pruning never removes such runs.
     pub(super) fn tagged(&self) -> Result<BTreeSet<RunId>, Error> {
         Ok(self.tags()?.into_values().collect())
     }
 }
 
-/// Whether a text may be a tag: it cannot be mistaken for an id, for `latest`, for `@1`, or for a file or a flag.
+/// Whether a text can be a tag: nobody can mistake it for an id, for `latest`, for `@1`, or for a file or a flag.
 fn is_tag(text: &str) -> bool {
-    let fits = (1..=MAX_TAG).contains(&text.len()) && text.chars().all(is_name_char) && !text.starts_with('-');
+    let fits = (1..=MAX_TAG_BYTES).contains(&text.len()) && text.chars().all(is_name_char) && !text.starts_with('-');
     fits && text != "latest" && text.parse::<RunId>().is_err()
 }

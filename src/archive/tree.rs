@@ -74,7 +74,7 @@ pub(super) fn is_safe_name(name: &str) -> bool {
     !name.is_empty() && !name.contains('\0') && name.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
-/// Opens a plain file for reading. Fails if it is a link. Does not block if it is a pipe.
+/// Opens a plain file for reading. Fails for a link. Does not block for a pipe.
 pub(super) fn open_plain(path: &Path) -> Result<File, FileError> {
     let wrap = |source| FileError::new("read", path, source);
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
@@ -87,13 +87,13 @@ pub(super) fn open_plain(path: &Path) -> Result<File, FileError> {
 }
 
 /// A reader that computes SHA-256 and size of what is read through it.
-pub(super) struct Hashed<R> {
+pub(super) struct HashingReader<R> {
     from: R,
     sha: Sha256,
     size: u64,
 }
 
-impl<R: Read> Hashed<R> {
+impl<R: Read> HashingReader<R> {
     pub(super) fn new(from: R) -> Self {
         Self { from, sha: Sha256::new(), size: 0 }
     }
@@ -103,7 +103,7 @@ impl<R: Read> Hashed<R> {
     }
 }
 
-impl<R: Read> Read for Hashed<R> {
+impl<R: Read> Read for HashingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.from.read(buffer)?;
         self.sha.update(&buffer[..length]);
@@ -114,7 +114,7 @@ impl<R: Read> Read for Hashed<R> {
 
 /// Computes SHA-256 and size of the bytes of a reader.
 pub(super) fn digest(from: impl Read) -> io::Result<FileEntry> {
-    let mut hashed = BufReader::with_capacity(128 << 10, Hashed::new(from));
+    let mut hashed = BufReader::with_capacity(128 << 10, HashingReader::new(from));
     io::copy(&mut hashed, &mut io::sink())?;
     Ok(hashed.into_inner().finish())
 }
@@ -126,7 +126,7 @@ pub(super) fn digest_file(path: &Path) -> Result<FileEntry, FileError> {
 }
 
 /// The total size in bytes of the files in a tree, as far as it can be read.
-pub(super) fn size(root: &Path) -> u64 {
+pub(super) fn total_size(root: &Path) -> u64 {
     let files = walk(root).unwrap_or_default().entries.into_iter().filter(|(_, kind)| *kind == NodeKind::File);
     files.filter_map(|(name, _)| fs::symlink_metadata(root.join(name)).ok()).map(|meta| meta.len()).sum()
 }

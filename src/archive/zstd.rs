@@ -5,13 +5,13 @@ use std::io::{self, BufRead, ErrorKind, Read, Write};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
-/// Bytes that make one frame.
-const FRAME: usize = 4 << 20;
+/// Number of uncompressed bytes in one frame.
+const FRAME_BYTES: usize = 4 << 20;
 
-/// Maximum distance in bytes that a frame may refer back: decoders are to support this much (RFC 8878).
-const MAX_WINDOW: u64 = 8 << 20;
+/// Maximum distance in bytes that a frame may refer back. RFC 8878 recommends that decoders support this distance.
+const MAX_WINDOW_BYTES: u64 = 8 << 20;
 
-/// Compresses what is written to it. [`Compressor::finish`] writes the rest.
+/// Compresses the bytes that are written to it. [`Compressor::finish`] writes the last frame.
 pub(super) struct Compressor<W: Write> {
     pending: Vec<u8>,
     out: W,
@@ -37,9 +37,9 @@ impl<W: Write> Compressor<W> {
 
 impl<W: Write> Write for Compressor<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let length = bytes.len().min(FRAME - self.pending.len());
+        let length = bytes.len().min(FRAME_BYTES - self.pending.len());
         self.pending.extend_from_slice(&bytes[..length]);
-        if self.pending.len() == FRAME {
+        if self.pending.len() == FRAME_BYTES {
             self.write_frame()?;
         }
         Ok(length)
@@ -50,7 +50,7 @@ impl<W: Write> Write for Compressor<W> {
     }
 }
 
-/// Unpacks the frames of a stream. Anything else between or after them is an error.
+/// Unpacks the frames of a stream. Other bytes between or after the frames are an error.
 pub(super) struct Decompressor<R: BufRead> {
     source: R,
     decoder: FrameDecoder,
@@ -59,11 +59,11 @@ pub(super) struct Decompressor<R: BufRead> {
 impl<R: BufRead> Decompressor<R> {
     pub(super) fn new(source: R) -> Self {
         let mut decoder = FrameDecoder::new();
-        decoder.set_max_window_size(MAX_WINDOW);
+        decoder.set_max_window_size(MAX_WINDOW_BYTES);
         Self { source, decoder }
     }
 
-    fn check_sum(&self) -> io::Result<()> {
+    fn verify_checksum(&self) -> io::Result<()> {
         match self.decoder.get_checksum_from_data() {
             Some(expected) if self.decoder.get_calculated_checksum() != Some(expected) => {
                 Err(io::Error::new(ErrorKind::InvalidData, "the checksum of a Zstandard frame is wrong"))
@@ -78,20 +78,20 @@ impl<R: BufRead> Read for Decompressor<R> {
         while !buffer.is_empty() && self.decoder.can_collect() == 0 {
             if !self.decoder.is_finished() {
                 let blocks = BlockDecodingStrategy::UptoBlocks(1);
-                self.decoder.decode_blocks(&mut self.source, blocks).map_err(invalid)?;
+                self.decoder.decode_blocks(&mut self.source, blocks).map_err(invalid_data)?;
                 continue;
             }
-            self.check_sum()?;
+            self.verify_checksum()?;
             if self.source.fill_buf()?.is_empty() {
                 return Ok(0);
             }
-            self.decoder.reset(&mut self.source).map_err(invalid)?;
+            self.decoder.reset(&mut self.source).map_err(invalid_data)?;
         }
         self.decoder.read(buffer)
     }
 }
 
-fn invalid(error: impl std::error::Error) -> io::Error {
+fn invalid_data(error: impl std::error::Error) -> io::Error {
     let mut innermost: &dyn std::error::Error = &error;
     // The outer errors of ruzstd only repeat the inner one, as `Debug` prints it.
     while let Some(source) = innermost.source() {

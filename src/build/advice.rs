@@ -2,16 +2,16 @@
 
 use crate::process;
 
-/// Lets Go build where the home directory cannot hold its cache.
+/// Shell command that lets Go build if the home directory cannot hold its cache.
 pub const SET_GOCACHE: &str = "export GOCACHE=/var/tmp/go-build";
 
 /// Returns advice for the error of a go command.
-pub(super) fn for_error(error: &process::Error) -> Vec<String> {
-    for_messages(&message_of(error))
+pub(super) fn hints_for_error(error: &process::Error) -> Vec<String> {
+    hints_for_messages(&stderr_message(error))
 }
 
 /// Returns advice for messages of Go (`cmd/go/internal/modload`).
-pub(super) fn for_messages(messages: &str) -> Vec<String> {
+pub(super) fn hints_for_messages(messages: &str) -> Vec<String> {
     let mut advice = Vec::new();
     if messages.contains("go.mod file not found") {
         advice.push("Go builds packages of a module: `go mod init NAME` makes this directory one".to_owned());
@@ -36,7 +36,7 @@ pub(super) fn for_messages(messages: &str) -> Vec<String> {
     advice
 }
 
-/// Whether Go says that it has no place for its build cache (`cmd/go/internal/cache`).
+/// Whether a message of Go says that Go cannot find or create its build cache (`cmd/go/internal/cache`).
 pub(super) fn lacks_cache(message: &str) -> bool {
     message.contains("build cache")
 }
@@ -48,7 +48,7 @@ pub fn first_release(go_line: &str) -> String {
 }
 
 /// Returns the message of a go command that failed.
-pub(super) fn message_of(error: &process::Error) -> String {
+pub(super) fn stderr_message(error: &process::Error) -> String {
     match error {
         process::Error::Failed { stderr_tail: Some(tail), .. } => tail.to_string(),
         _ => String::new(),

@@ -12,16 +12,16 @@ use crate::gobin::{Binary, BinaryFacts};
 use super::{Error, Mismatch, inspect};
 
 /// Chunk size in bytes: the part of a program that is in memory while it is hashed.
-const HASHED_AT_ONCE: usize = 4 << 20;
+const HASH_CHUNK_BYTES: usize = 4 << 20;
 
 /// Built program and the facts that its bytes show.
 #[derive(Debug, Clone)]
 pub struct Artifact {
-    /// The file.
+    /// Path of the program.
     pub path: PathBuf,
-    /// SHA-256 of its bytes, 64 hex digits.
+    /// SHA-256 of the program, 64 hex digits.
     pub sha256: String,
-    /// Its size in bytes.
+    /// Size of the program in bytes.
     pub size: u64,
     /// Facts about the binary.
     pub facts: BinaryFacts,
@@ -45,7 +45,7 @@ impl Artifact {
 fn sha256(mapped: &MappedFile) -> String {
     let mut hash = Sha256::new();
     let mut done = 0;
-    for bytes in mapped.as_ref().chunks(HASHED_AT_ONCE) {
+    for bytes in mapped.as_ref().chunks(HASH_CHUNK_BYTES) {
         hash.update(bytes);
         mapped.release(done..done + bytes.len());
         done += bytes.len();

@@ -18,15 +18,15 @@ const TEST_FLAGS: [(&str, bool); 10] = [
     ("v", false),
 ];
 
-/// Returns the arguments for a test binary. Flags are accepted in the form of `go test` (`-bench Sort`) and in that of
-/// the test binary (`-test.bench=Sort`). `choice` replaces what the arguments say. Unless they say otherwise, all
-/// benchmarks run, no tests run, and allocations are reported.
+/// Returns the arguments for a test binary. Accepts flags in the form of `go test` (`-bench Sort`) and of the test binary
+/// (`-test.bench=Sort`). `choice` replaces the same flags in `typed`. Without flags, all benchmarks run, no tests run, and
+/// allocations are reported.
 pub(super) fn bench_args(typed: &[String], choice: &BenchmarkChoice) -> Vec<String> {
     let (flags, rest) = split_at_args(typed);
     // As for `go test`, everything after `-args` belongs to the program.
     let rest = rest.strip_prefix(&["-args".to_owned()]).or(rest.strip_prefix(&["--args".to_owned()])).unwrap_or(rest);
-    let mut args = translated(flags);
-    for (name, value) in flags_of(choice) {
+    let mut args = translate_flags(flags);
+    for (name, value) in flags_for_choice(choice) {
         let flag = format!("-test.{name}");
         args.retain(|arg| !is_flag(arg, &flag));
         args.insert(0, format!("{flag}={value}"));
@@ -46,19 +46,19 @@ pub(super) fn bench_args(typed: &[String], choice: &BenchmarkChoice) -> Vec<Stri
 pub fn replaced_flag<'a>(typed: &'a [String], choice: &BenchmarkChoice) -> Option<&'a str> {
     let is_replaced = |word: &&str| {
         let name = name_and_value(word).map(|(name, _)| name.strip_prefix("test.").unwrap_or(name));
-        flags_of(choice).any(|(flag, _)| name == Some(flag))
+        flags_for_choice(choice).any(|(flag, _)| name == Some(flag))
     };
     split_at_args(typed).0.iter().map(String::as_str).find(is_replaced)
 }
 
-/// The flags of `go test` that stand for a choice, with their values.
-fn flags_of(choice: &BenchmarkChoice) -> impl Iterator<Item = (&'static str, String)> {
+/// Returns the flags of `go test` for a choice, with their values.
+fn flags_for_choice(choice: &BenchmarkChoice) -> impl Iterator<Item = (&'static str, String)> {
     let count = choice.count.map(|count| count.to_string());
     let flags = [("count", count), ("benchtime", choice.time.clone()), ("bench", choice.names.clone())];
     flags.into_iter().filter_map(|(flag, value)| Some((flag, value?)))
 }
 
-/// Divides arguments into those for goflame or `go test`, and those for the program, with the word between them.
+/// Splits arguments at `--` or `-args`: first the flags of `go test`, then this word and the program's arguments.
 fn split_at_args(typed: &[String]) -> (&[String], &[String]) {
     let end = typed.iter().position(|arg| matches!(arg.as_str(), "--" | "-args" | "--args"));
     typed.split_at(end.unwrap_or(typed.len()))
@@ -68,8 +68,8 @@ fn is_flag(arg: &str, flag: &str) -> bool {
     arg.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
 }
 
-/// Writes each flag in [`TEST_FLAGS`] as one word for the test binary. Other words stay.
-fn translated(typed: &[String]) -> Vec<String> {
+/// Writes each flag in [`TEST_FLAGS`] as one word for the test binary. Other words stay unchanged.
+fn translate_flags(typed: &[String]) -> Vec<String> {
     let mut args = Vec::with_capacity(typed.len());
     let mut words = typed.iter();
     while let Some(word) = words.next() {
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flags_of_goflame_win() {
+    fn flags_of_goflame_replace_flags_of_go_test() {
         let choice = BenchmarkChoice { names: Some("Plus".to_owned()), time: Some("10x".to_owned()), count: Some(3) };
         assert_eq!(
             args(&["-test.bench=Other", "-benchtime", "1s", "-size=5"], &choice),

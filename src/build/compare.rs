@@ -11,8 +11,8 @@ use crate::gobin::{Binary, BuildInfo};
 
 /// One of the two builds: its bytes and its directory.
 #[derive(Debug, Clone, Copy)]
-pub struct Side<'a> {
-    /// The program.
+pub struct ComparedProgram<'a> {
+    /// The bytes of the program.
     pub bytes: &'a [u8],
     /// The project directory of this build.
     pub dir: &'a Path,
@@ -40,16 +40,16 @@ pub struct Culprit {
 }
 
 /// Compares two builds. Returns `None` if the bytes are equal.
-pub fn compare(a: &Side<'_>, b: &Side<'_>) -> Option<BuildDifference> {
+pub fn compare(a: &ComparedProgram<'_>, b: &ComparedProgram<'_>) -> Option<BuildDifference> {
     if a.bytes == b.bytes {
         return None;
     }
-    let (sections, names) = sections(a.bytes, b.bytes);
-    Some(BuildDifference { sections, culprits: culprits(a, b, &names) })
+    let (sections, names) = differing_sections(a.bytes, b.bytes);
+    Some(BuildDifference { sections, culprits: find_culprits(a, b, &names) })
 }
 
 /// Returns the differences and the names of the sections that differ.
-fn sections(a: &[u8], b: &[u8]) -> (Vec<String>, BTreeSet<String>) {
+fn differing_sections(a: &[u8], b: &[u8]) -> (Vec<String>, BTreeSet<String>) {
     let (Ok(first), Ok(second)) = (object::File::parse(a), object::File::parse(b)) else {
         return (
             vec![format!("{} bytes and {} bytes, and at least one is not an ELF file", a.len(), b.len())],
@@ -95,10 +95,10 @@ fn sections(a: &[u8], b: &[u8]) -> (Vec<String>, BTreeSet<String>) {
     (lines, names)
 }
 
-fn culprits(a: &Side<'_>, b: &Side<'_>, sections: &BTreeSet<String>) -> Vec<Culprit> {
+fn find_culprits(a: &ComparedProgram<'_>, b: &ComparedProgram<'_>, sections: &BTreeSet<String>) -> Vec<Culprit> {
     let mut found = Vec::new();
     let mut blame = |id, text: String| found.push(Culprit { id, text });
-    let facts = |side: &Side<'_>| Binary::parse(side.bytes).ok().map(|binary| binary.facts());
+    let facts = |side: &ComparedProgram<'_>| Binary::parse(side.bytes).ok().map(|binary| binary.facts());
     let (first, second) = (facts(a), facts(b));
     let info = |facts: &Option<crate::gobin::BinaryFacts>| facts.as_ref().and_then(|facts| facts.go.clone().ok());
     if let (Some(first), Some(second)) = (info(&first), info(&second)) {

@@ -1,4 +1,4 @@
-//! Copy of the project in another directory, to be built there.
+//! Copy of the project in another directory, for a second build.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::process::{Command, PrivateDir};
 
 use super::Error;
 use super::docker::Sources;
-use super::git::ANOTHER_REPOSITORY;
+use super::git::GIT_REPOSITORY_VARIABLES;
 
 /// Temporary copy of a project. It is removed when this value is dropped.
 #[derive(Debug)]
@@ -27,9 +27,9 @@ impl ProjectCopy {
         let temporary = PrivateDir::new("goflame-verify-")
             .map_err(|source| Error::Copy(FileError::new("create directory", std::env::temp_dir(), source)))?;
         let sources = Sources::find(&config.go_dir, stamped);
-        let common = common(&config.root, &sources.dirs);
+        let common = common_ancestor(&config.root, &sources.dirs);
         for dir in &sources.dirs {
-            let target = moved(dir, &common, temporary.path());
+            let target = path_in_copy(dir, &common, temporary.path());
             if stamped && dir.join(".git").exists() {
                 check_out(dir, &target)?;
             } else {
@@ -38,8 +38,8 @@ impl ProjectCopy {
             }
         }
         let mut copied = config.clone();
-        copied.root = moved(&config.root, &common, temporary.path());
-        copied.go_dir = moved(&config.go_dir, &common, temporary.path());
+        copied.root = path_in_copy(&config.root, &common, temporary.path());
+        copied.go_dir = path_in_copy(&config.go_dir, &common, temporary.path());
         copied.archive.dir = copied.root.join(".goflame");
         // Mounts the files that were copied from outside the project.
         copied.build.mounts.push(temporary.path().canonicalize().unwrap_or_else(|_| temporary.path().to_owned()));
@@ -47,25 +47,25 @@ impl ProjectCopy {
     }
 
     /// Returns a directory for a cache. It is removed with the copy.
-    pub fn scratch(&self, name: &str) -> PathBuf {
+    pub fn cache_dir(&self, name: &str) -> PathBuf {
         self.temporary.path().join(name)
     }
 }
 
 /// Returns the innermost directory that contains the project's root and all `dirs`.
-fn common(root: &Path, dirs: &[PathBuf]) -> PathBuf {
+fn common_ancestor(root: &Path, dirs: &[PathBuf]) -> PathBuf {
     let mut common = root.parent().unwrap_or(root).to_owned();
     while !dirs.iter().all(|dir| dir.starts_with(&common)) && common.pop() {}
     common
 }
 
-fn moved(dir: &Path, common: &Path, to: &Path) -> PathBuf {
+fn path_in_copy(dir: &Path, common: &Path, to: &Path) -> PathBuf {
     to.join("copy").join(dir.strip_prefix(common).unwrap_or(dir))
 }
 
 fn check_out(repository: &Path, target: &Path) -> Result<(), Error> {
     let git = Command::new("git")
-        .without(&ANOTHER_REPOSITORY)
+        .without(&GIT_REPOSITORY_VARIABLES)
         .args(["clone", "--quiet", "--no-hardlinks"])
         .args([repository, target]);
     git.capture().map(|_| ()).map_err(|source| Error::CheckOut { dir: repository.to_owned(), source })

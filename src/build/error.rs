@@ -192,8 +192,8 @@ pub enum Error {
         /// The package.
         package: String,
     },
-    /// No package was named, and several could be meant.
-    #[error("{} has several {}: {}", dir.display(), plural(*kind), packages.join(", "))]
+    /// No package was named, and the directory has several.
+    #[error("{} has several {}: {}", dir.display(), plural_name(*kind), packages.join(", "))]
     SeveralPackages {
         /// The directory that was searched.
         dir: PathBuf,
@@ -256,10 +256,10 @@ pub enum NotOnePackage {
     /// The setting is empty.
     #[error("it is empty")]
     Empty,
-    /// It starts with `-`.
+    /// The setting starts with `-`.
     #[error("Go would take it for a flag")]
     Flag,
-    /// It contains `...`.
+    /// The setting contains `...`.
     #[error("`...` stands for many packages")]
     Pattern,
 }
@@ -321,9 +321,9 @@ impl Error {
         )
     }
 
-    /// Whether Go runs but finds no place for its build cache.
+    /// Whether Go runs but cannot find or create its build cache.
     pub fn is_lack_of_cache(&self) -> bool {
-        matches!(self, Self::GoEnv(source) if advice::lacks_cache(&advice::message_of(source)))
+        matches!(self, Self::GoEnv(source) if advice::lacks_cache(&advice::stderr_message(source)))
     }
 
     /// Says in one line why Go cannot be used, in Go's words where it has some.
@@ -346,7 +346,7 @@ impl Error {
             }
             Self::GoEnv(source) | Self::Start(source) | Self::List { source, .. } => {
                 let mut hints = source.hints();
-                hints.extend(advice::for_error(source));
+                hints.extend(advice::hints_for_error(source));
                 hints
             }
             Self::Failed { advice, .. } => advice.clone(),
@@ -396,7 +396,7 @@ impl Error {
                 vec!["kind = \"bench\" needs a package with Benchmark functions in _test.go files".to_owned()]
             }
             Self::NoPackages { reason, .. } => {
-                let hints = advice::for_messages(reason);
+                let hints = advice::hints_for_messages(reason);
                 if hints.is_empty() {
                     return vec!["change to a directory with a go.mod, or create one: go mod init NAME".to_owned()];
                 }
@@ -422,7 +422,7 @@ impl Error {
     }
 }
 
-fn plural(kind: Kind) -> &'static str {
+fn plural_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Binary => "main packages",
         Kind::Bench => "packages with benchmarks",

@@ -16,19 +16,19 @@ pub struct GitState {
     pub dirty: Option<bool>,
     /// Branch. `None` on a detached HEAD.
     pub branch: Option<String>,
-    /// Reason why nothing is known: no git, no repository, or the message of git.
+    /// Reason why the state is unknown: no git, no repository, or the message of git.
     pub reason: Option<String>,
 }
 
 /// Asks `git` about the repository around `dir`. Changes nothing in the repository, not even the index.
 pub fn git_state(dir: &Path) -> GitState {
-    state_by(&Command::new("git").dir(dir).without(&ANOTHER_REPOSITORY))
+    state_from(&Command::new("git").dir(dir).without(&GIT_REPOSITORY_VARIABLES))
 }
 
 /// Variables that make git work in a repository other than the repository around its directory (`git rev-parse
 /// --local-env-vars`, without the variables that hold configuration). A git hook has some of them set, and its children
 /// inherit them.
-pub(super) const ANOTHER_REPOSITORY: [&str; 11] = [
+pub(super) const GIT_REPOSITORY_VARIABLES: [&str; 11] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
     "GIT_DIR",
@@ -42,18 +42,18 @@ pub(super) const ANOTHER_REPOSITORY: [&str; 11] = [
     "GIT_WORK_TREE",
 ];
 
-fn state_by(git: &Command) -> GitState {
+fn state_from(git: &Command) -> GitState {
     let status = git
         .clone()
         .args(["status", "--porcelain=v2", "--branch", "--untracked-files=normal"])
         .envs([("GIT_OPTIONAL_LOCKS", "0"), ("LC_ALL", "C")]);
     match status.capture() {
-        Ok(captured) => parse(&captured.text()),
-        Err(error) => GitState { reason: Some(reason(&error)), ..GitState::default() },
+        Ok(captured) => parse_status(&captured.text()),
+        Err(error) => GitState { reason: Some(failure_reason(&error)), ..GitState::default() },
     }
 }
 
-fn reason(error: &Error) -> String {
+fn failure_reason(error: &Error) -> String {
     match error {
         // Only the first line is kept. The lines below it are long explanations.
         Error::Failed { stderr_tail: Some(tail), .. } => {
@@ -66,7 +66,7 @@ fn reason(error: &Error) -> String {
 
 /// Parses the output of `git status`, "Porcelain Format Version 2" in `git-status(1)`. Header lines begin with `#`. All
 /// other lines are changes.
-fn parse(text: &str) -> GitState {
+fn parse_status(text: &str) -> GitState {
     let mut state = GitState { dirty: Some(false), ..GitState::default() };
     for line in text.lines() {
         if let Some(oid) = line.strip_prefix("# branch.oid ") {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn follows_a_repository() {
+    fn the_state_follows_commits_and_changes() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
         git(dir, &["init", "-q", "-b", "trunk"]);
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn no_git_is_an_answer_with_a_reason() {
-        let state = state_by(&Command::new("git").env("PATH", ""));
+        let state = state_from(&Command::new("git").env("PATH", ""));
         assert_eq!(state.reason.as_deref(), Some("`git` was not found on PATH"));
         assert_eq!(state.dirty, None);
     }

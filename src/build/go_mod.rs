@@ -4,10 +4,10 @@ use std::path::Path;
 
 use crate::fsio;
 
-/// Size limit of a file: 4 MiB, larger than any real one.
-const MAX_FILE: u64 = 4 << 20;
+/// Maximum bytes of a file: 4 MiB. Real files are far smaller.
+const MAX_FILE_BYTES: u64 = 4 << 20;
 
-/// Relevant lines of a go.mod or go.work. A text is empty if its line is missing.
+/// Relevant lines of a go.mod or go.work. A field is empty if its line is missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GoMod {
     /// Import path in the `module` line.
@@ -16,16 +16,16 @@ pub struct GoMod {
     pub go: String,
     /// Name in the `toolchain` line, for example `go1.27.3` or `default`.
     pub toolchain: String,
-    /// Whether a module is required.
+    /// Whether the file requires a module.
     pub requires: bool,
-    /// Directories that are used, or that replace a module, as they are written.
+    /// Directories in `use` and `replace` lines, as written.
     pub local_dirs: Vec<String>,
 }
 
 impl GoMod {
     /// Reads a go.mod or go.work. `None` if it cannot be read.
     pub fn read(path: &Path) -> Option<Self> {
-        let bytes = fsio::read_bounded(path, MAX_FILE).ok()?;
+        let bytes = fsio::read_bounded(path, MAX_FILE_BYTES).ok()?;
         Some(Self::parse(&String::from_utf8_lossy(&bytes)))
     }
 

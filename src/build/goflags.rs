@@ -1,15 +1,15 @@
 //! Parser for Go's flag texts: the values of GOFLAGS, `-ldflags` and `-gcflags`.
 
-use crate::config::goflags::{StripFlag, is_true, name_and_value, strips, words};
+use crate::config::goflags::{self, StripFlag, is_true, name_and_value, stripping_words};
 
 /// Splits a text like the value of GOFLAGS into words. `None` if a quote is not closed.
-pub(super) fn split(text: &str) -> Option<Vec<String>> {
-    let words = words(text).ok()?;
+pub(super) fn split_words(text: &str) -> Option<Vec<String>> {
+    let words = goflags::split_words(text).ok()?;
     Some(words.into_iter().map(|word| word.text.to_owned()).collect())
 }
 
 /// Returns the value of the last `-name=value` (or `--name=value`) in `fields`. A bare `-name` has the value `true`.
-pub(super) fn last<'a>(fields: &'a [String], name: &str) -> Option<&'a str> {
+pub(super) fn last_value<'a>(fields: &'a [String], name: &str) -> Option<&'a str> {
     fields.iter().rev().find_map(|field| {
         let (key, value) = name_and_value(field)?;
         (key == name).then_some(value.unwrap_or("true"))
@@ -18,7 +18,7 @@ pub(super) fn last<'a>(fields: &'a [String], name: &str) -> Option<&'a str> {
 
 /// Whether the last value of this boolean flag is true, in the spellings of `strconv.ParseBool`.
 pub(super) fn is_set(fields: &[String], name: &str) -> bool {
-    last(fields, name).is_some_and(is_true)
+    last_value(fields, name).is_some_and(is_true)
 }
 
 /// Per-package flag value: `[pattern=]arguments` (`go help build`).
@@ -39,7 +39,7 @@ impl PackageFlags {
             Some((pattern, text)) if !value.starts_with('-') => (Some(pattern.to_owned()), text),
             _ => (None, value),
         };
-        Self { pattern, words: split(text).unwrap_or_default(), value: value.to_owned() }
+        Self { pattern, words: split_words(text).unwrap_or_default(), value: value.to_owned() }
     }
 
     /// Whether the flags turn off both optimisation and inlining (`-N` and `-l`) for the packages they apply to.
@@ -54,8 +54,8 @@ impl PackageFlags {
 
     /// Returns the first linker flag that removes data which a profile needs: `-s` (symbol table and DWARF) or `-w`
     /// (DWARF).
-    pub(super) fn stripping(&self) -> Option<StripFlag> {
-        Some(strips(&self.value).ok()?.first()?.flag)
+    pub(super) fn stripping_flag(&self) -> Option<StripFlag> {
+        Some(stripping_words(&self.value).ok()?.first()?.flag)
     }
 }
 
@@ -66,22 +66,22 @@ mod tests {
 
     #[test]
     fn splits_as_go_does() {
-        assert_eq!(split("  -a=1\t-b  ").unwrap(), ["-a=1", "-b"]);
+        assert_eq!(split_words("  -a=1\t-b  ").unwrap(), ["-a=1", "-b"]);
         assert_eq!(
-            split(r#"'-ldflags=-s -w' "-x=it's" -X=a'b c"#).unwrap(),
+            split_words(r#"'-ldflags=-s -w' "-x=it's" -X=a'b c"#).unwrap(),
             ["-ldflags=-s -w", "-x=it's", "-X=a'b", "c"]
         );
-        assert_eq!(split("'a''b'").unwrap(), ["a", "b"]);
-        assert_eq!(split("").unwrap(), [""; 0]);
-        assert_eq!(split("-a 'b"), None);
+        assert_eq!(split_words("'a''b'").unwrap(), ["a", "b"]);
+        assert_eq!(split_words("").unwrap(), [""; 0]);
+        assert_eq!(split_words("-a 'b"), None);
     }
 
     #[test]
     fn the_last_flag_wins() {
-        let fields = split("-race --race=false -tags=a -tags=b").unwrap();
+        let fields = split_words("-race --race=false -tags=a -tags=b").unwrap();
         assert!(!is_set(&fields, "race"));
-        assert_eq!(last(&fields, "tags"), Some("b"));
-        assert_eq!(last(&fields, "pgo"), None);
+        assert_eq!(last_value(&fields, "tags"), Some("b"));
+        assert_eq!(last_value(&fields, "pgo"), None);
     }
 
     #[test]
@@ -102,7 +102,7 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(
-                PackageFlags::parse(value).stripping().map(|flag| flag.to_string()).as_deref(),
+                PackageFlags::parse(value).stripping_flag().map(|flag| flag.to_string()).as_deref(),
                 expected,
                 "{value}"
             );

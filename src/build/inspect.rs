@@ -12,7 +12,7 @@ pub struct Mismatch {
     /// Stable name in kebab-case.
     pub id: &'static str,
     /// Value that the settings request.
-    pub asked: String,
+    pub requested: String,
     /// Value found in the binary.
     pub found: String,
     /// Effect on a profile.
@@ -24,28 +24,28 @@ pub struct Mismatch {
 /// Compares a binary with the variant and the pin that it was built for. Returns an empty list if the binary matches,
 /// as far as a binary can show. Unknown facts are not a mismatch: an unknown optimisation state or an empty pin.
 pub fn inspect(facts: &BinaryFacts, variant: &Variant, pin: &Toolchain) -> Vec<Mismatch> {
-    let mut found = of_sections(facts, variant);
-    found.extend(of_compilation(facts, variant));
+    let mut found = section_mismatches(facts, variant);
+    found.extend(compilation_mismatches(facts, variant));
     match &facts.go {
-        Ok(info) => found.extend(of_build_info(info, variant, pin)),
+        Ok(info) => found.extend(build_info_mismatches(info, variant, pin)),
         Err(absence) => found.push(Mismatch {
             id: "build-info",
-            asked: "Go build info".to_owned(),
+            requested: "Go build info".to_owned(),
             found: absence.to_string(),
             why: "without it neither the Go version nor the flags of this binary can be checked",
-            fix: "build with `go build` or `go test -c`, and leave the binary as it comes out",
+            fix: "build with `go build` or `go test -c`, and do not change the binary",
         }),
     }
     found
 }
 
 /// Checks names and debug information.
-fn of_sections(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
+fn section_mismatches(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
     let mut found = Vec::new();
     if let Err(reason) = &facts.pclntab {
         found.push(Mismatch {
             id: "pclntab",
-            asked: "Go's function table".to_owned(),
+            requested: "Go's function table".to_owned(),
             found: reason.to_string(),
             why: "it names the functions, lines and inlined calls of Go code",
             fix: "use a Go version that goflame knows, and no tool that rewrites the binary",
@@ -54,7 +54,7 @@ fn of_sections(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
     if !facts.symtab {
         found.push(Mismatch {
             id: "symbol-table",
-            asked: "a symbol table".to_owned(),
+            requested: "a symbol table".to_owned(),
             found: "none".to_owned(),
             why: "functions of C and assembly outside of Go's own table have no names",
             fix: "build without -s, also in GOFLAGS and -extldflags, and do not strip the binary",
@@ -64,15 +64,15 @@ fn of_sections(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
     if !facts.dwarf.present {
         found.push(Mismatch {
             id: "dwarf",
-            asked: "DWARF debug information".to_owned(),
+            requested: "DWARF debug information".to_owned(),
             found: "none".to_owned(),
             why: "C functions have no lines and no inlined calls, and the binary cannot be debugged",
             fix: "build without -w and -s, also in GOFLAGS and -extldflags, and do not strip the binary",
         });
-    } else if facts.dwarf.compressed && goflags::last(&ldflags.words, "compressdwarf") == Some("false") {
+    } else if facts.dwarf.compressed && goflags::last_value(&ldflags.words, "compressdwarf") == Some("false") {
         found.push(Mismatch {
             id: "dwarf-compression",
-            asked: "uncompressed DWARF (-compressdwarf=false)".to_owned(),
+            requested: "uncompressed DWARF (-compressdwarf=false)".to_owned(),
             found: "compressed DWARF".to_owned(),
             why: "tools that cannot decompress it show no lines",
             fix: "look for an external linker (-extldflags) or a tool that compresses it again",
@@ -82,20 +82,20 @@ fn of_sections(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
 }
 
 /// Checks optimisation and build mode, as the machine code shows them.
-fn of_compilation(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
+fn compilation_mismatches(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
     let mut found = Vec::new();
     let gcflags = PackageFlags::parse(&variant.gcflags);
     match &facts.optimisation {
         Optimisation::Optimised { why } if gcflags.is_debug() && gcflags.is_all() => found.push(Mismatch {
             id: "debug-flags",
-            asked: "no optimisation (-gcflags=all=-N -l)".to_owned(),
+            requested: "no optimisation (-gcflags=all=-N -l)".to_owned(),
             found: format!("optimised code: {why}"),
             why: "functions are inlined and do not have frames of their own",
             fix: "look for a wrapper around go or a -toolexec in GOFLAGS that drops -gcflags",
         }),
         Optimisation::Debug if !gcflags.is_debug() => found.push(Mismatch {
             id: "optimised",
-            asked: "optimised code".to_owned(),
+            requested: "optimised code".to_owned(),
             found: "code built with -N -l".to_owned(),
             why: "-N -l costs CPU unevenly, so this profile does not rank hot spots as the shipped program does",
             fix: "take -N -l out of GOFLAGS (`go env GOFLAGS`)",
@@ -105,7 +105,7 @@ fn of_compilation(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
     if let ("pie", false) | ("exe", true) = (variant.buildmode.as_str(), facts.pie) {
         found.push(Mismatch {
             id: "build-mode",
-            asked: format!("-buildmode={}", variant.buildmode),
+            requested: format!("-buildmode={}", variant.buildmode),
             found: if facts.pie { "a position-independent executable" } else { "an executable at fixed addresses" }
                 .to_owned(),
             why: "addresses and relocations differ from the program that is shipped",
@@ -115,7 +115,7 @@ fn of_compilation(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
     if variant.cgo == Some(false) && facts.cgo {
         found.push(Mismatch {
             id: "cgo",
-            asked: "no cgo".to_owned(),
+            requested: "no cgo".to_owned(),
             found: "C code linked in".to_owned(),
             why: "stacks that pass through C are harder to follow, and the C library becomes part of the build",
             fix: "look for CGO_ENABLED in a wrapper around go",
@@ -125,11 +125,11 @@ fn of_compilation(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
 }
 
 /// Checks the build information that the go command wrote into the binary.
-fn of_build_info(info: &BuildInfo, variant: &Variant, pin: &Toolchain) -> Vec<Mismatch> {
+fn build_info_mismatches(info: &BuildInfo, variant: &Variant, pin: &Toolchain) -> Vec<Mismatch> {
     let mut found = Vec::new();
-    let mut compare = |id, asked: String, shown: String, why, fix| {
-        if asked != shown {
-            found.push(Mismatch { id, asked, found: shown, why, fix });
+    let mut compare = |id, requested: String, shown: String, why, fix| {
+        if requested != shown {
+            found.push(Mismatch { id, requested, found: shown, why, fix });
         }
     };
     if let Some(pinned) = pinned_version(pin) {

@@ -19,26 +19,26 @@ pub fn updated_lock(config: &Config, before: Option<&LockFile>, go: &GoTool, dig
         let go = release(&go.version).unwrap_or_else(|| go.version.clone());
         lock.docker = Some(LockedImage { image, digest: digest.to_owned(), go });
     } else {
-        // A development version has no name that can retrieve it again.
+        // A development version has no name by which Go can download it.
         lock.native_go = release(&go.version);
         lock.docker = lock.docker.filter(|locked| locked.image == image);
     }
-    lock.go_sum = digest_above(&config.go_dir, "go.sum");
+    lock.go_sum = digest_beside_go_mod(&config.go_dir, "go.sum");
     lock.variants = config
         .variants
         .iter()
         .map(|(name, variant)| {
             let mut env = variant.env.clone();
             env.extend(variant.cgo.map(|cgo| ("CGO_ENABLED".to_owned(), u8::from(cgo).to_string())));
-            (name.clone(), LockedVariant { flags: plan::flags(variant), env })
+            (name.clone(), LockedVariant { flags: plan::build_flags(variant), env })
         })
         .collect();
-    // The file is meant to be committed.
+    // Users commit the lock file, so it must not contain secrets.
     lock.with_digests(&config.secrets().as_digests())
 }
 
 /// SHA-256 of a file next to the active go.mod around `root`, as 64 hex digits. `None` if it cannot be read.
-pub fn digest_above(root: &Path, name: &str) -> Option<String> {
+pub fn digest_beside_go_mod(root: &Path, name: &str) -> Option<String> {
     let module = root.ancestors().find(|dir| dir.join("go.mod").exists())?;
     std::fs::read(module.join(name)).ok().map(|bytes| hex(&Sha256::digest(bytes)))
 }

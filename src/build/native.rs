@@ -9,25 +9,25 @@ use crate::process::{self, Command, ExitStatus};
 
 use super::advice;
 use super::docker::{ContainerPlan, DockerEngine};
-use super::git::ANOTHER_REPOSITORY;
+use super::git::GIT_REPOSITORY_VARIABLES;
 use super::package_counter::{LIST_FORMAT, PackageCounter};
 use super::progress::BuildProgress;
-use super::toolchain::TEMPORARY;
+use super::toolchain::TEMPORARY_DIR_VARIABLES;
 use super::{BuildPlan, Error, GoTool};
 
 /// First bytes of an archive (`<ar.h>`). For a package that is not a program, `go build -o` writes an archive without
 /// an error.
 const ARCHIVE_MAGIC: &[u8] = b"!<arch>\n";
 
-/// For each package: its error, and a line if it has C code.
-const TEMPLATE: &str =
+/// Template for `go list`: for each package, its error, and a line if the package has C code.
+const LIST_TEMPLATE: &str =
     "{{with .Error}}{{.Err}}\n{{end}}{{if .CgoFiles}}cgo {{if .Standard}}-{{else}}{{.ImportPath}}{{end}}{{end}}";
 
 /// Runs `plan` and writes the program to `into` instead of the plan's output. Passes the output of Go on unchanged.
 ///
 /// On success, `into` exists and was written or confirmed by this build.
 pub fn run(plan: &BuildPlan, into: &Path, go: &GoTool, progress: &dyn BuildProgress) -> Result<(), Error> {
-    prepare(plan, into)?;
+    prepare_output(plan, into)?;
     let argv = plan.argv_into(into)?;
     let ended = if progress.shows_packages() {
         run_with_progress(plan, argv, go, progress)
@@ -41,27 +41,27 @@ pub fn run(plan: &BuildPlan, into: &Path, go: &GoTool, progress: &dyn BuildProgr
     if !status.success() {
         return Err(Error::Failed { status, command: plan.to_string(), advice: explain_failure(plan, go) });
     }
-    outcome(plan, into)
+    check_output(plan, into)
 }
 
-/// Asks Go why it cannot build what the plan says, and returns advice. Go's messages about the build itself went to
-/// standard error already. Fetches nothing.
+/// Asks Go why the build failed, and returns advice. Go's messages about the build itself are already on standard error.
+/// Downloads nothing.
 fn explain_failure(plan: &BuildPlan, go: &GoTool) -> Vec<String> {
     let tags = plan.argv.iter().filter(|arg| arg.starts_with("-tags="));
-    // Without a C compiler, Go leaves files with C code out, unless it is told otherwise.
-    let list = Command::new("go").found_at(&go.path).args(["list", "-e", "-deps", "-f", TEMPLATE]).args(tags);
+    // Without a C compiler, Go leaves out files with C code, unless `CGO_ENABLED` is set.
+    let list = Command::new("go").found_at(&go.path).args(["list", "-e", "-deps", "-f", LIST_TEMPLATE]).args(tags);
     let list = list.args([&plan.package]).envs(plan.env.clone()).env("CGO_ENABLED", "1").env("GOPROXY", "off");
-    let answer = match list.dir(&plan.dir).private_temporary(TEMPORARY).capture() {
+    let answer = match list.dir(&plan.dir).private_temporary(TEMPORARY_DIR_VARIABLES).capture() {
         Ok(answer) => answer.text(),
-        Err(error) => advice::message_of(&error),
+        Err(error) => advice::stderr_message(&error),
     };
-    let mut advice = advice::for_messages(&answer);
+    let mut advice = advice::hints_for_messages(&answer);
     let package = &plan.package;
     if !package.starts_with(['.', '/']) && plan.dir.join(package).is_dir() {
         advice.push(format!("Go reads this as an import path; the directory is `./{package}`"));
     }
     advice.extend(for_missing_directory(plan));
-    advice.extend(for_c_compiler(plan, go, &answer));
+    advice.extend(c_compiler_hints(plan, go, &answer));
     advice
 }
 
@@ -85,7 +85,7 @@ fn for_missing_directory(plan: &BuildPlan) -> Option<String> {
 }
 
 /// Returns advice if a package has C code and there is no C compiler.
-fn for_c_compiler(plan: &BuildPlan, go: &GoTool, answer: &str) -> Vec<String> {
+fn c_compiler_hints(plan: &BuildPlan, go: &GoTool, answer: &str) -> Vec<String> {
     let set = |name: &str| plan.env.iter().find(|(set, _)| set == name).map(|(_, value)| value.as_str());
     let needs_c = |line: &&str| *line != "-" || set("CGO_ENABLED").map_or(go.cgo_enabled, |value| value == "1");
     let mut packages = answer.lines().filter_map(|line| line.strip_prefix("cgo ")).filter(needs_c);
@@ -111,7 +111,7 @@ fn run_with_progress(
     go: &GoTool,
     progress: &dyn BuildProgress,
 ) -> Result<ExitStatus, process::Error> {
-    // `go test -c` does not tell which packages it compiles.
+    // `go test -c` does not print which packages it compiles.
     let list = (plan.kind == Kind::Binary).then(|| {
         argv.insert(1, "-v".to_owned());
         go_command(plan, go).args(["list", "-deps", "-f", LIST_FORMAT]).args(plan.flags()).args([&plan.package])
@@ -122,18 +122,18 @@ fn run_with_progress(
     ended
 }
 
-/// Go with the settings of a build.
+/// Returns the go command with the settings of a build.
 fn go_command(plan: &BuildPlan, go: &GoTool) -> Command {
     Command::new(&plan.program)
         // Go asks git for the commit (`-buildvcs`).
-        .without(&ANOTHER_REPOSITORY)
+        .without(&GIT_REPOSITORY_VARIABLES)
         .found_at(&go.path)
         .envs(plan.env.clone())
         .dir(&plan.dir)
-        .private_temporary(TEMPORARY)
+        .private_temporary(TEMPORARY_DIR_VARIABLES)
 }
 
-/// Does the same in containers of the engine.
+/// Runs `plan` in containers of the engine and writes the program to `into`.
 pub fn run_in_container(
     plan: &BuildPlan,
     into: &Path,
@@ -141,20 +141,20 @@ pub fn run_in_container(
     engine: &DockerEngine,
     progress: &dyn BuildProgress,
 ) -> Result<(), Error> {
-    prepare(plan, into)?;
+    prepare_output(plan, into)?;
     let ended = engine.build(&container.clone().with_build_args(plan.argv_into(into)?), progress)?;
     if ended.status != 0 {
         let status = ExitStatus::Code(i32::try_from(ended.status).unwrap_or(i32::MAX));
-        let advice = in_container(&ended.output_tail, container);
+        let advice = container_hints(&ended.output_tail, container);
         return Err(Error::Failed { status, command: container.to_string(), advice });
     }
-    outcome(plan, into)
+    check_output(plan, into)
 }
 
 /// Returns advice for messages of Go that have a special meaning in a container.
-fn in_container(output: &str, container: &ContainerPlan) -> Vec<String> {
+fn container_hints(output: &str, container: &ContainerPlan) -> Vec<String> {
     let image = &container.image;
-    let mut advice = advice::for_messages(output);
+    let mut advice = advice::hints_for_messages(output);
     if output.contains("C compiler") && output.contains("not found") {
         advice.push(format!(
             "the image {image} has no C compiler, which cgo needs: use an image with one (golang without -alpine)"
@@ -181,7 +181,7 @@ fn in_container(output: &str, container: &ContainerPlan) -> Vec<String> {
 }
 
 /// Checks that the build produced a program.
-fn outcome(plan: &BuildPlan, into: &Path) -> Result<(), Error> {
+fn check_output(plan: &BuildPlan, into: &Path) -> Result<(), Error> {
     match plan.kind {
         Kind::Binary if is_archive(into) => Err(Error::NotMain { package: plan.package.clone() }),
         Kind::Bench if !into.exists() => Err(Error::NoTests { package: plan.package.clone() }),
@@ -189,13 +189,13 @@ fn outcome(plan: &BuildPlan, into: &Path) -> Result<(), Error> {
     }
 }
 
-fn prepare(plan: &BuildPlan, into: &Path) -> Result<(), Error> {
+fn prepare_output(plan: &BuildPlan, into: &Path) -> Result<(), Error> {
     let output = |source| Error::Output { path: into.to_owned(), source };
     if let Some(parent) = into.parent() {
         fs::create_dir_all(parent).map_err(output)?;
     }
-    // Without tests, `go test -c` succeeds and writes nothing, so an older build could pass for its result.
-    // `go build` always produces the file. It skips linking only if the existing file is already the right one.
+    // Without tests, `go test -c` succeeds and writes nothing, so an older program would look like its result.
+    // `go build` always produces the file. It skips linking only if the existing file is already up to date.
     if plan.kind == Kind::Bench {
         match fs::remove_file(into) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(output(error)),

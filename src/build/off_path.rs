@@ -1,4 +1,4 @@
-//! A Go that is installed in a directory that PATH does not name.
+//! Finds a Go that is installed in a directory outside of PATH.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use crate::process::{acting_for, find, quote, quote_command};
 pub struct GoOffPath {
     /// The directory, for example `/usr/local/go/bin`.
     pub dir: PathBuf,
-    /// The command that makes it known, ready to paste.
+    /// Shell command that adds the directory to PATH, ready to paste.
     pub command: String,
 }
 
 impl GoOffPath {
-    /// Finds the `go` command where Go's own archive and package managers put it. Under sudo, whose PATH is not the user's,
-    /// also searches the home of the user who called it.
+    /// Finds the `go` command in the directories of Go's own archive and of package managers. Under sudo, searches the home
+    /// directory of the user who called sudo.
     pub fn find() -> Option<Self> {
         let caller = acting_for();
         let home =
@@ -25,12 +25,12 @@ impl GoOffPath {
         let usual = ["/usr/local/go/bin", "/usr/lib/go/bin", "/snap/bin", "/home/linuxbrew/.linuxbrew/bin"];
         let mut dirs = usual.iter().map(PathBuf::from).chain(in_home);
         let dir = dirs.find(|dir| find(dir.join("go").as_os_str(), None, dir).is_ok())?;
-        Some(Self { command: command(&dir, caller.is_some()), dir })
+        Some(Self { command: path_command(&dir, caller.is_some()), dir })
     }
 }
 
-/// The command that adds a directory to PATH: to the one of this shell, or to the one that sudo passes on.
-fn command(dir: &Path, sudo: bool) -> String {
+/// Returns the shell command that adds a directory to PATH. With `sudo`, the command also runs goflame again.
+fn path_command(dir: &Path, sudo: bool) -> String {
     let path = format!("PATH=\"$PATH\":{}", quote(dir.as_os_str()));
     if !sudo {
         return format!("export {path}");
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn the_directory_is_quoted_for_the_shell() {
-        assert_eq!(command(Path::new("/usr/local/go/bin"), false), "export PATH=\"$PATH\":/usr/local/go/bin");
-        assert_eq!(command(Path::new("/home/$a b/go/bin"), false), "export PATH=\"$PATH\":'/home/$a b/go/bin'");
+        assert_eq!(path_command(Path::new("/usr/local/go/bin"), false), "export PATH=\"$PATH\":/usr/local/go/bin");
+        assert_eq!(path_command(Path::new("/home/$a b/go/bin"), false), "export PATH=\"$PATH\":'/home/$a b/go/bin'");
     }
 }

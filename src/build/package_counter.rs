@@ -1,7 +1,7 @@
 //! Counts the packages that `go build -v` has compiled.
 //!
 //! Go names a package when it begins to compile it, and only if it is not in the cache. All packages that it imports are
-//! then compiled or taken from the cache, so they are done. `go list -deps` tells the imports. It runs beside the build,
+//! then compiled or taken from the cache, so they are done. `go list -deps` lists the imports. It runs beside the build,
 //! and only if the build takes some time.
 
 use std::collections::HashMap;
@@ -10,27 +10,27 @@ use std::time::{Duration, Instant};
 use super::progress::{BuildProgress, CompiledPackages};
 use crate::process::{Capturing, Command};
 
-/// A build that takes less time is not worth a progress line or a `go list`.
-const SHORT_BUILD: Duration = Duration::from_secs(1);
+/// Builds that take less time get no progress line and no `go list`.
+const SHORT_BUILD_TIME: Duration = Duration::from_secs(1);
 
 /// Format of `go list` that [`Imports::parse`] reads: a package and the packages that it imports.
 pub(super) const LIST_FORMAT: &str = "{{.ImportPath}}{{range .Imports}} {{.}}{{end}}";
 
-/// Reads the output of a build, and tells a [`BuildProgress`] about it.
+/// Reads the output of a build, and reports the compiled packages to a [`BuildProgress`].
 pub(super) struct PackageCounter<'a> {
     progress: &'a dyn BuildProgress,
     list: Option<&'a Command>,
     started: Instant,
-    /// Start of a line whose end has not come yet.
+    /// Beginning of a line that is not complete yet.
     line: Vec<u8>,
-    /// Whether the lines belong to a message of a compiler. Go writes `# PACKAGE` before it.
+    /// Whether the current lines belong to a message of a compiler. Go writes `# PACKAGE` before such a message.
     in_message: bool,
-    /// Packages whose compilation has begun, in this order.
+    /// Packages whose compilation has begun, the oldest first.
     begun: Vec<String>,
-    imports: Listing<'a>,
+    imports: ListState<'a>,
 }
 
-enum Listing<'a> {
+enum ListState<'a> {
     NotAsked,
     Running(Box<Capturing<'a>>),
     Known(Imports),
@@ -38,8 +38,8 @@ enum Listing<'a> {
 }
 
 impl<'a> PackageCounter<'a> {
-    /// Creates a counter for a `go build -v`. Runs `list`, a `go list -deps` with [`LIST_FORMAT`], when it needs it. `None`
-    /// for a command that does not name packages.
+    /// Creates a counter for a `go build -v`. Runs `list`, a `go list -deps` with [`LIST_FORMAT`], only during a long build.
+    /// `list` is `None` for a command that does not print package names.
     pub(super) fn new(list: Option<&'a Command>, progress: &'a dyn BuildProgress) -> Self {
         Self {
             progress,
@@ -48,44 +48,44 @@ impl<'a> PackageCounter<'a> {
             line: Vec::new(),
             in_message: false,
             begun: Vec::new(),
-            imports: Listing::NotAsked,
+            imports: ListState::NotAsked,
         }
     }
 
-    /// Takes the next bytes of the output. Must be called without bytes from time to time while none come.
+    /// Processes the next bytes of the output. During silence, call it with no bytes from time to time.
     pub(super) fn receive(&mut self, bytes: &[u8]) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.line.extend_from_slice(part);
             if part.ends_with(b"\n") {
-                self.end_of_line();
+                self.process_line();
             }
         }
         let elapsed = self.started.elapsed();
-        if elapsed < SHORT_BUILD {
+        if elapsed < SHORT_BUILD_TIME {
             return;
         }
-        self.ask_for_imports();
+        self.update_imports();
         let (done, total) = match &self.imports {
-            Listing::Known(imports) => (imports.done, Some(imports.packages.len())),
+            ListState::Known(imports) => (imports.done, Some(imports.packages.len())),
             _ => (self.begun.len(), None),
         };
         let latest = self.begun.last().map_or("", String::as_str);
         self.progress.compiling(&CompiledPackages { done, total, latest, elapsed });
     }
 
-    /// Passes on a last line without an end.
+    /// Passes on a last line that has no newline.
     pub(super) fn finish(self) {
         if !self.line.is_empty() {
             self.progress.output(&self.line);
         }
     }
 
-    fn end_of_line(&mut self) {
+    fn process_line(&mut self) {
         let line = std::mem::take(&mut self.line);
         if let Some(package) = import_path(&line).filter(|package| self.list.is_some() && self.is_package(package)) {
             self.in_message = false;
-            if let Listing::Known(imports) = &mut self.imports {
-                imports.begin(package);
+            if let ListState::Known(imports) = &mut self.imports {
+                imports.mark_imports_done(package);
             }
             self.begun.push(package.to_owned());
         } else {
@@ -94,34 +94,34 @@ impl<'a> PackageCounter<'a> {
         }
     }
 
-    /// Whether a line that could be an import path is one. Within a message, it is one only if Go lists it.
+    /// Whether a line in the form of an import path names a package. In a message, this requires that `go list` lists it.
     fn is_package(&self, line: &str) -> bool {
-        !self.in_message || matches!(&self.imports, Listing::Known(imports) if imports.packages.contains_key(line))
+        !self.in_message || matches!(&self.imports, ListState::Known(imports) if imports.packages.contains_key(line))
     }
 
-    fn ask_for_imports(&mut self) {
-        self.imports = match std::mem::replace(&mut self.imports, Listing::Failed) {
-            // Without a compiled package, Go links only.
-            Listing::NotAsked if self.begun.is_empty() => Listing::NotAsked,
-            Listing::NotAsked => match self.list.map(Command::start_capture) {
-                Some(Ok(listing)) => Listing::Running(Box::new(listing)),
-                _ => Listing::Failed,
+    fn update_imports(&mut self) {
+        self.imports = match std::mem::replace(&mut self.imports, ListState::Failed) {
+            // If no package was compiled, Go only links.
+            ListState::NotAsked if self.begun.is_empty() => ListState::NotAsked,
+            ListState::NotAsked => match self.list.map(Command::start_capture) {
+                Some(Ok(listing)) => ListState::Running(Box::new(listing)),
+                _ => ListState::Failed,
             },
-            Listing::Running(listing) if listing.has_ended() => match listing.finish() {
+            ListState::Running(listing) if listing.has_ended() => match listing.finish() {
                 Ok(listed) => {
                     let mut imports = Imports::parse(&listed.text());
-                    self.begun.iter().for_each(|package| imports.begin(package));
-                    Listing::Known(imports)
+                    self.begun.iter().for_each(|package| imports.mark_imports_done(package));
+                    ListState::Known(imports)
                 }
                 // The build itself reports the reason.
-                Err(_) => Listing::Failed,
+                Err(_) => ListState::Failed,
             },
             other => other,
         };
     }
 }
 
-/// Returns the import path that is all of a line. Messages of Go and of compilers have spaces or colons.
+/// Returns the line if it has the form of an import path. Messages of Go and of compilers have spaces or colons.
 fn import_path(line: &[u8]) -> Option<&str> {
     let line = std::str::from_utf8(line).ok()?.trim_end();
     let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "-._~+/".contains(letter);
@@ -151,8 +151,8 @@ impl Imports {
         Self { packages: packages.collect(), done: 0 }
     }
 
-    /// Go begins to compile `package`: marks all packages below it as done.
-    fn begin(&mut self, package: &str) {
+    /// Marks all imports of `package`, direct or not, as done: Go begins to compile `package` only after them.
+    fn mark_imports_done(&mut self, package: &str) {
         let Some(begun) = self.packages.get(package) else { return };
         let mut below = begun.imports.clone();
         while let Some(name) = below.pop() {
@@ -188,7 +188,7 @@ mod tests {
         let mut counter = PackageCounter::new(Some(&list), &NoProgress);
         counter.receive(b"fmt\n# example.com/app\nremark\n");
         assert_eq!(counter.begun, ["fmt"]);
-        counter.imports = Listing::Known(Imports::parse("fmt\nexample.com/app fmt\n"));
+        counter.imports = ListState::Known(Imports::parse("fmt\nexample.com/app fmt\n"));
         counter.receive(b"remark\nexample.com/");
         counter.receive(b"app\n");
         assert_eq!(counter.begun, ["fmt", "example.com/app"]);
@@ -198,7 +198,7 @@ mod tests {
     fn packages_below_a_compiled_one_are_done() {
         let mut imports = Imports::parse("unsafe\na unsafe\nb a unsafe\nc a C\nmain b c\n");
         let mut done = |package| {
-            imports.begin(package);
+            imports.mark_imports_done(package);
             (imports.done, imports.packages.len())
         };
         assert_eq!(done("a"), (1, 5));

@@ -8,10 +8,10 @@ use serde::Deserialize;
 
 use crate::process::Command;
 
-use super::toolchain::TEMPORARY;
+use super::toolchain::TEMPORARY_DIR_VARIABLES;
 use super::{Error, GoMod, GoTool};
 
-/// A package, and what can be profiled of it.
+/// A package, and whether it has a program or benchmarks to profile.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FoundPackage {
     /// Argument for Go: `.` or `./cmd/server`.
@@ -24,13 +24,13 @@ pub struct FoundPackage {
 
 /// Maximum depth at which nested modules are searched: `services/shop/server` has 3.
 const MAX_DEPTH: usize = 4;
-/// Maximum number of nested modules that are listed. Each costs a start of Go, 0.1 to 0.5 s.
+/// Maximum number of nested modules that are listed. Each needs one run of Go, 0.1 to 0.5 s.
 const MAX_MODULES: usize = 50;
 
 /// Fields requested from `go list -json` (`go help list`).
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Listed {
+struct ListedPackage {
     name: String,
     dir: String,
     test_go_files: Vec<String>,
@@ -44,24 +44,24 @@ struct ListError {
     err: String,
 }
 
-/// Lists the packages in `dir` and below, sorted. In a workspace, these are the packages of all its modules. If `dir` is
-/// not in a module, they are those of the modules below.
+/// Lists the packages in `dir` and below, sorted. In a workspace, lists the packages of all its modules. If `dir` is not
+/// in a module, lists the packages of the modules below `dir`.
 ///
 /// Packages with parse errors are listed as far as Go could read them. Finding no package is not an error.
-pub fn discover(dir: &Path, go: &GoTool, env: &BTreeMap<String, String>) -> Result<Vec<FoundPackage>, Error> {
+pub fn discover_packages(dir: &Path, go: &GoTool, env: &BTreeMap<String, String>) -> Result<Vec<FoundPackage>, Error> {
     if let Some(work) = &go.gowork {
         return list_packages(dir, go, env, &workspace_patterns(dir, work));
     }
     let modules = if go.gomod.is_none() { nested_modules(dir) } else { Vec::new() };
     if modules.is_empty() {
-        return list_packages(dir, go, env, &[ALL.to_owned()]);
+        return list_packages(dir, go, env, &[ALL_PACKAGES.to_owned()]);
     }
     let mut found = Vec::new();
     let mut failure = None;
     for module in modules {
-        match list_packages(&module, go, env, &[ALL.to_owned()]) {
+        match list_packages(&module, go, env, &[ALL_PACKAGES.to_owned()]) {
             Ok(packages) => found.extend(packages.into_iter().map(|package| {
-                let argument = argument(dir, &module.join(&package.argument));
+                let argument = package_argument(dir, &module.join(&package.argument));
                 FoundPackage { argument, ..package }
             })),
             Err(error) => failure = failure.or(Some(error)),
@@ -88,12 +88,12 @@ pub fn list_packages(
         .args(patterns)
         .envs(env.clone())
         .dir(dir)
-        .private_temporary(TEMPORARY)
+        .private_temporary(TEMPORARY_DIR_VARIABLES)
         .capture()
         .map_err(|source| Error::List { dir: dir.to_owned(), source })?;
     let mut found = Vec::new();
     let mut reason = None;
-    for package in serde_json::Deserializer::from_slice(&captured.stdout).into_iter::<Listed>() {
+    for package in serde_json::Deserializer::from_slice(&captured.stdout).into_iter::<ListedPackage>() {
         let package = package.map_err(|source| Error::GoJson { command: "go list -json", source })?;
         if package.dir.is_empty() {
             // Go returns an entry without a directory for a pattern outside of all modules.
@@ -102,7 +102,7 @@ pub fn list_packages(
         }
         let files = package.test_go_files.iter().chain(&package.x_test_go_files);
         found.push(FoundPackage {
-            argument: argument(dir, Path::new(&package.dir)),
+            argument: package_argument(dir, Path::new(&package.dir)),
             is_main: package.name == "main",
             has_benchmarks: files.map(|file| Path::new(&package.dir).join(file)).any(|file| has_benchmark(&file)),
         });
@@ -115,7 +115,7 @@ pub fn list_packages(
 }
 
 /// The pattern for all packages of a module in the directory and below.
-const ALL: &str = "./...";
+const ALL_PACKAGES: &str = "./...";
 
 /// Returns the patterns for all packages of a workspace in `dir` and below.
 fn workspace_patterns(dir: &Path, work: &Path) -> Vec<String> {
@@ -125,20 +125,20 @@ fn workspace_patterns(dir: &Path, work: &Path) -> Vec<String> {
     for used in GoMod::read(work).unwrap_or_default().local_dirs {
         let module = canonical(&home.join(used));
         if here.starts_with(&module) {
-            patterns.push(ALL.to_owned());
+            patterns.push(ALL_PACKAGES.to_owned());
         } else if module.starts_with(&here) {
-            patterns.push(format!("{}/...", argument(dir, &module)));
+            patterns.push(format!("{}/...", package_argument(dir, &module)));
         }
     }
     if patterns.is_empty() {
-        // Go says why there is nothing.
-        patterns.push(ALL.to_owned());
+        // Go then reports why there are no packages.
+        patterns.push(ALL_PACKAGES.to_owned());
     }
     patterns
 }
 
-/// Returns the directories below `dir` that have a go.mod, sorted. Like Go, leaves out directories that are no packages:
-/// `testdata`, `vendor`, and names that begin with `.` or `_`.
+/// Returns the directories below `dir` that have a go.mod, sorted. Like Go, skips `testdata`, `vendor`, and names that
+/// begin with `.` or `_`.
 fn nested_modules(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut level = vec![dir.to_owned()];
@@ -169,7 +169,7 @@ fn canonical(path: &Path) -> PathBuf {
 }
 
 /// Returns the package in `package_dir` as an argument for Go in `dir`.
-fn argument(dir: &Path, package_dir: &Path) -> String {
+fn package_argument(dir: &Path, package_dir: &Path) -> String {
     // Go may reach the directory through other symbolic links than the user did.
     let package_dir = canonical(package_dir);
     match package_dir.strip_prefix(canonical(dir)) {
@@ -179,14 +179,13 @@ fn argument(dir: &Path, package_dir: &Path) -> String {
     }
 }
 
-/// Whether a Go file declares a benchmark. `false` for a file that cannot be read: `init` makes offers, it does not
-/// judge.
+/// Whether a Go file declares a benchmark. `false` for a file that cannot be read.
 fn has_benchmark(file: &Path) -> bool {
     fs::read(file).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).lines().any(declares_benchmark))
 }
 
 /// Whether a line begins with `func BenchmarkX(`, where X does not begin with a lower-case letter: the rule of `go help
-/// testfunc`. gofmt puts it at the start of a line.
+/// testfunc`. gofmt puts such a declaration at the start of a line.
 fn declares_benchmark(line: &str) -> bool {
     line.strip_prefix("func Benchmark").is_some_and(|rest| {
         let name_ends = rest.find(|c: char| !c.is_alphanumeric() && c != '_');

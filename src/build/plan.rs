@@ -44,14 +44,14 @@ pub struct BuildPlan {
 impl fmt::Display for BuildPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut words = vec![self.program.clone()];
-        words.extend(self.secrets.args(&self.argv));
-        let env = self.env.iter().map(|(name, value)| (name.clone(), self.secrets.value(name, value)));
+        words.extend(self.secrets.mask_args(&self.argv));
+        let env = self.env.iter().map(|(name, value)| (name.clone(), self.secrets.mask_value(name, value)));
         f.write_str(&quote_line(Some(&self.dir), &env.collect::<Vec<_>>(), &words))
     }
 }
 
 impl BuildPlan {
-    /// The command of Go.
+    /// Returns the subcommand of Go.
     pub(super) fn command(&self) -> &'static str {
         match self.kind {
             Kind::Binary => "build",
@@ -77,8 +77,8 @@ impl BuildPlan {
     }
 }
 
-/// Plans the build of the selected variant of `config` with this Go. `None` is the Go of an image that was not asked yet: it
-/// builds for Linux, its GOFLAGS are taken as empty, and the settings of C compilers as Go's defaults.
+/// Plans the build of the selected variant of `config` with `go`. `None` means the Go of an image that was not asked yet:
+/// the plan then assumes Linux, empty GOFLAGS, and Go's default flags for C compilers.
 ///
 /// [`Config::root`] must be absolute. Config loading makes it absolute.
 pub fn plan(config: &Config, go: Option<&GoTool>) -> Result<BuildPlan, Error> {
@@ -87,7 +87,7 @@ pub fn plan(config: &Config, go: Option<&GoTool>) -> Result<BuildPlan, Error> {
     let package = config.go_package();
     check_package(&package)?;
     check_linux(variant, go)?;
-    let output = output(config)?;
+    let output = output_path(config)?;
     let output_text = utf8_path(&output)?;
     utf8_path(&config.go_dir)?;
 
@@ -96,13 +96,13 @@ pub fn plan(config: &Config, go: Option<&GoTool>) -> Result<BuildPlan, Error> {
         Kind::Bench => vec!["test".to_owned(), "-c".to_owned()],
     };
     let has_stamp = go.is_none_or(|go| knows_buildvcs(&go.version));
-    argv.extend(flags(variant).into_iter().filter(|flag| has_stamp || !flag.starts_with("-buildvcs=")));
+    argv.extend(build_flags(variant).into_iter().filter(|flag| has_stamp || !flag.starts_with("-buildvcs=")));
     argv.extend(["-o".to_owned(), output_text, package.clone()]);
 
     Ok(BuildPlan {
         program: "go".to_owned(),
         argv,
-        env: environment(config, variant, go)?.into_iter().collect(),
+        env: build_environment(config, variant, go)?.into_iter().collect(),
         dir: config.go_dir.clone(),
         output,
         package,
@@ -114,7 +114,7 @@ pub fn plan(config: &Config, go: Option<&GoTool>) -> Result<BuildPlan, Error> {
 }
 
 /// Returns the `go build` flags of a variant, without output and package.
-pub(super) fn flags(variant: &Variant) -> Vec<String> {
+pub(super) fn build_flags(variant: &Variant) -> Vec<String> {
     let mut flags = Vec::new();
     if variant.trimpath {
         flags.push("-trimpath".to_owned());
@@ -139,7 +139,11 @@ pub(super) fn flags(variant: &Variant) -> Vec<String> {
     flags
 }
 
-fn environment(config: &Config, variant: &Variant, go: Option<&GoTool>) -> Result<BTreeMap<String, String>, Error> {
+fn build_environment(
+    config: &Config,
+    variant: &Variant,
+    go: Option<&GoTool>,
+) -> Result<BTreeMap<String, String>, Error> {
     let mut env = variant.env.clone();
     if let Some(cgo) = variant.cgo {
         env.insert("CGO_ENABLED".to_owned(), u8::from(cgo).to_string());
@@ -164,7 +168,7 @@ fn environment(config: &Config, variant: &Variant, go: Option<&GoTool>) -> Resul
     Ok(env)
 }
 
-/// Compiler flags with the one that keeps the frame pointer, unless they decide about it.
+/// Adds `-fno-omit-frame-pointer` to compiler flags, unless they already have a flag for the frame pointer.
 fn with_frame_pointers(flags: &str) -> String {
     let decided = |flag: &str| matches!(flag, "-fomit-frame-pointer" | "-fno-omit-frame-pointer");
     if flags.split_whitespace().any(decided) {
@@ -200,7 +204,7 @@ pub fn utf8_path(path: &Path) -> Result<String, Error> {
 }
 
 /// Output path: `<archive.dir>/build/<variant>/<name>`. Benchmarks end in `.test`, as `go test -c` names them.
-fn output(config: &Config) -> Result<PathBuf, Error> {
+fn output_path(config: &Config) -> Result<PathBuf, Error> {
     let mut name = config.app.name.clone();
     if config.app.kind == Kind::Bench {
         name.push_str(".test");
@@ -209,11 +213,11 @@ fn output(config: &Config) -> Result<PathBuf, Error> {
     if !dir.is_absolute() {
         return Err(Error::RelativeRoot { root: config.root.clone() });
     }
-    Ok(dir.join("build").join(file_name(&config.build.variant)?).join(file_name(&name)?))
+    Ok(dir.join("build").join(check_file_name(&config.build.variant)?).join(check_file_name(&name)?))
 }
 
-/// Checks that a name is a single plain path component, so that it stays one wherever it is joined.
-fn file_name(name: &str) -> Result<&Path, Error> {
+/// Checks that a name is a single plain path component, so that a joined path stays inside its directory.
+fn check_file_name(name: &str) -> Result<&Path, Error> {
     let path = Path::new(name);
     let mut components = path.components();
     match (components.next(), components.next()) {
@@ -229,30 +233,32 @@ fn check_flags(name: &str, variant: &Variant, go: Option<&GoTool>) -> Result<Vec
     // Go treats an empty variable as unset and reads its settings file instead.
     let set = variant.env.get("GOFLAGS").filter(|value| !value.is_empty());
     let goflags = set.or_else(|| go.map(|go| &go.goflags)).map_or("", String::as_str);
-    let extra = goflags::split(goflags).ok_or_else(|| Error::GoFlags { goflags: goflags.to_owned() })?;
+    let extra = goflags::split_words(goflags).ok_or_else(|| Error::GoFlags { goflags: goflags.to_owned() })?;
     let mut warnings = Vec::new();
     // The variant's own build mode was checked with the settings.
     if variant.buildmode.is_empty()
-        && let Some(mode) = goflags::last(&extra, "buildmode").filter(|mode| !builds_program(mode))
+        && let Some(mode) = goflags::last_value(&extra, "buildmode").filter(|mode| !builds_program(mode))
     {
         return Err(Error::NoProgram { mode: mode.to_owned() });
     }
 
     let in_effect = |own: &str, flag: &str, key: &str| {
         if own.is_empty() {
-            (goflags::last(&extra, flag).map(PackageFlags::parse), "GOFLAGS".to_owned())
+            (goflags::last_value(&extra, flag).map(PackageFlags::parse), "GOFLAGS".to_owned())
         } else {
             (Some(PackageFlags::parse(own)), format!("{key} of [variant.{name}]"))
         }
     };
     if let (Some(ldflags), origin) = in_effect(&variant.ldflags, "ldflags", "ldflags") {
-        if let Some(flag) = ldflags.stripping() {
+        if let Some(flag) = ldflags.stripping_flag() {
             return Err(Error::Strips { flag, origin });
         }
-        if goflags::last(&ldflags.words, "buildid") == Some("") {
+        if goflags::last_value(&ldflags.words, "buildid") == Some("") {
             warnings.push(format!("-buildid= in {origin} leaves the program without a build id to match profiles by"));
         }
-        if variant.ldflags.is_empty() && goflags::last(&ldflags.words, "compressdwarf").is_some_and(|v| v != "false") {
+        if variant.ldflags.is_empty()
+            && goflags::last_value(&ldflags.words, "compressdwarf").is_some_and(|v| v != "false")
+        {
             warnings.push(format!("-compressdwarf in {origin} compresses DWARF, which some tools cannot read"));
         }
     }
@@ -279,7 +285,7 @@ fn check_flags(name: &str, variant: &Variant, go: Option<&GoTool>) -> Result<Vec
         warnings.push(format!("-trimpath in GOFLAGS overrides trimpath = false of [variant.{name}]"));
     }
     for (flag, own) in [("tags", !variant.tags.is_empty()), ("pgo", !variant.pgo.is_empty())] {
-        if let Some(value) = goflags::last(&extra, flag) {
+        if let Some(value) = goflags::last_value(&extra, flag) {
             if own {
                 warnings.push(format!("-{flag}={value} in GOFLAGS is replaced by that of [variant.{name}]"));
             } else {

@@ -1,4 +1,4 @@
-//! Progress of a build, to show it.
+//! Progress of a build, for display.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use std::time::Duration;
 pub trait BuildProgress: Sync {
     /// The build wrote these bytes to standard output or standard error.
     fn output(&self, bytes: &[u8]);
-    /// Whether [`BuildProgress::compiling`] is shown. If not, Go need not be asked for it.
+    /// Whether [`BuildProgress::compiling`] is shown. If not, Go is not asked for the names of packages.
     fn shows_packages(&self) -> bool;
     /// Go compiles packages.
     fn compiling(&self, packages: &CompiledPackages<'_>);
     /// Progress of an image pull: layers done and total, then bytes done and total. Bytes count only layers with a
     /// known size.
     fn pulling(&self, layers: (usize, usize), bytes: (u64, u64));
-    /// The network is in use, or a wait begins. Arguments: a verb and its object.
+    /// A step that uses the network or that waits begins. `verb` and `text` (the object) name the step.
     fn stage(&self, verb: &str, text: &str);
 }
 
@@ -24,7 +24,7 @@ pub struct CompiledPackages<'a> {
     pub done: usize,
     /// Number of all packages, including those from Go's cache. `None` if it is unknown.
     pub total: Option<usize>,
-    /// The package that was begun last. Empty if Go does not tell.
+    /// The package whose compilation began last. Empty if unknown.
     pub latest: &'a str,
     /// Time since the start of the build.
     pub elapsed: Duration,

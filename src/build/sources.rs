@@ -3,36 +3,36 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::toolchain::TEMPORARY;
+use super::toolchain::TEMPORARY_DIR_VARIABLES;
 use super::{BuildPlan, GoTool};
 use crate::process::Command;
 
-/// A line for each package that is not in the standard library.
-const TEMPLATE: &str =
+/// Template for `go list`: a line for each package outside of the standard library.
+const LIST_TEMPLATE: &str =
     "{{if not .Standard}}{{.ImportPath}}\t{{.Dir}}\t{{with .Module}}{{.Path}}\t{{.Version}}{{end}}{{end}}";
 
-/// Lists the directories of the modules that a plan builds, and that of the standard library under the empty name. With
+/// Lists the directories of the modules that a plan builds. The standard library has the empty name. With
 /// `-trimpath`, Go names a module's directory by its path, and by its version if it has one (`cmd/go/internal/work/gc.go`).
 ///
-/// Best effort: fetches nothing, and is empty if Go does not answer.
+/// Best effort: downloads nothing, and lists only the standard library if Go fails.
 pub fn source_dirs(plan: &BuildPlan, go: &GoTool) -> BTreeMap<String, PathBuf> {
     let mut dirs = BTreeMap::from([(String::new(), go.goroot.join("src"))]);
     let tags = plan.argv.iter().filter(|arg| arg.starts_with("-tags="));
     let test = (plan.kind == crate::config::Kind::Bench).then_some("-test");
     let list =
-        Command::new("go").found_at(&go.path).args(["list", "-e", "-deps", "-f", TEMPLATE]).args(tags).args(test);
+        Command::new("go").found_at(&go.path).args(["list", "-e", "-deps", "-f", LIST_TEMPLATE]).args(tags).args(test);
     let list = list
         .args([&plan.package])
         .envs(plan.env.clone())
         .env("GOPROXY", "off")
         .dir(&plan.dir)
-        .private_temporary(TEMPORARY);
+        .private_temporary(TEMPORARY_DIR_VARIABLES);
     let Ok(answer) = list.capture() else { return dirs };
     dirs.extend(answer.text().lines().filter_map(module_dir));
     dirs
 }
 
-/// Name and directory of the module in a line of [`TEMPLATE`].
+/// Returns the name and directory of the module in a line of [`LIST_TEMPLATE`].
 fn module_dir(line: &str) -> Option<(String, PathBuf)> {
     let mut fields = line.split('\t');
     let (import_path, dir) = (fields.next()?, Path::new(fields.next().filter(|dir| !dir.is_empty())?));

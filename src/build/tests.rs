@@ -16,7 +16,7 @@ use crate::gobin::Optimisation;
 use crate::process::ExitStatus;
 
 /// Environment in which neither the tester's GOFLAGS nor a download can change these builds.
-fn quiet() -> BTreeMap<String, String> {
+fn isolated_env() -> BTreeMap<String, String> {
     [("GOENV", "off"), ("GOFLAGS", ""), ("GOPROXY", "off"), ("GOTOOLCHAIN", "local")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into()
@@ -27,14 +27,14 @@ fn unpinned() -> Toolchain {
 }
 
 fn go(dir: &Path) -> GoTool {
-    GoTool::find(dir, &unpinned(), &quiet(), &|_| {}).unwrap()
+    GoTool::find(dir, &unpinned(), &isolated_env(), &|_| {}).unwrap()
 }
 
-/// Config for `module()`, with a quiet environment in each variant.
+/// Returns the config for `module()`, with the isolated environment in each variant.
 fn project(dir: &Path) -> Config {
     let mut config = config(dir);
     for variant in config.variants.values_mut() {
-        variant.env = quiet();
+        variant.env = isolated_env();
     }
     config
 }
@@ -59,7 +59,7 @@ fn first_line(program: &Path, args: &[String]) -> String {
 }
 
 #[test]
-fn builds_debug_and_release_as_asked() {
+fn builds_debug_and_release_as_requested() {
     let dir = module();
     let mut config = project(dir.path());
     let debug = build(&config).unwrap();
@@ -112,13 +112,13 @@ fn a_dry_run_line_builds_the_same_bytes_in_a_shell() {
 /// Runs this test again as a child, to compare the real standard error with the output of Go alone.
 #[test]
 fn compile_errors_pass_through_untouched() {
-    const CHILD: &str = "GOFLAME_TEST_BUILD_BROKEN_IN";
+    const CHILD_VARIABLE: &str = "GOFLAME_TEST_BUILD_BROKEN_IN";
     let broken = |dir: &Path| {
         let mut config = project(dir);
         config.app.package = "./cmd/broken".to_owned();
         config
     };
-    if let Some(dir) = env::var_os(CHILD) {
+    if let Some(dir) = env::var_os(CHILD_VARIABLE) {
         let config = broken(Path::new(&dir));
         let Err(Error::Failed { status, command, .. }) = build(&config) else { panic!("a broken program was built") };
         assert_eq!(status, ExitStatus::Code(1));
@@ -130,7 +130,7 @@ fn compile_errors_pass_through_untouched() {
     let alone = Command::new("sh").args(["-c", &line]).output().unwrap();
     let own = Command::new(env::current_exe().unwrap())
         .args(["--exact", "build::tests::compile_errors_pass_through_untouched"])
-        .env(CHILD, dir.path())
+        .env(CHILD_VARIABLE, dir.path())
         .output()
         .unwrap();
     assert!(own.status.success(), "{own:?}");
@@ -151,7 +151,7 @@ fn a_library_is_not_a_program() {
 }
 
 #[test]
-fn benchmarks_without_test_files_are_not_an_older_build() {
+fn an_older_test_binary_is_removed_when_the_test_files_are_gone() {
     let dir = module();
     let mut config = project(dir.path());
     config.app.kind = Kind::Bench;
@@ -173,7 +173,7 @@ fn an_output_that_cannot_be_created_is_an_error() {
 }
 
 #[test]
-fn a_binary_built_with_other_flags_shows_it() {
+fn a_binary_built_with_other_flags_has_mismatches() {
     let dir = module();
     let config = project(dir.path());
     let debug = config.variants.get("debug").unwrap();
@@ -184,7 +184,7 @@ fn a_binary_built_with_other_flags_shows_it() {
             .args(flags)
             .args(["-o".as_ref(), out.as_os_str(), "./cmd/app".as_ref()])
             .current_dir(dir.path())
-            .envs(quiet())
+            .envs(isolated_env())
             .status()
             .unwrap();
         assert!(built.success());
@@ -200,7 +200,7 @@ fn a_binary_built_with_other_flags_shows_it() {
     );
 }
 
-/// Rule that the plan applies to GOFLAGS: the command line wins.
+/// Confirms a rule of the plan with the real Go: the command line wins over GOFLAGS.
 #[test]
 fn ldflags_of_the_variant_replace_those_of_goflags() {
     let dir = module();
@@ -223,7 +223,7 @@ fn find_reports_the_settings_of_go() {
     let dir = module();
     let go = go(dir.path());
     let says = |args: &[&str]| {
-        let out = Command::new("go").args(args).current_dir(dir.path()).envs(quiet()).output().unwrap();
+        let out = Command::new("go").args(args).current_dir(dir.path()).envs(isolated_env()).output().unwrap();
         String::from_utf8(out.stdout).unwrap().trim().to_owned()
     };
     assert_eq!(go.version, says(&["env", "GOVERSION"]));
@@ -232,13 +232,13 @@ fn find_reports_the_settings_of_go() {
     assert_eq!((go.goos.as_str(), go.goflags.as_str(), go.gotoolchain.as_str()), ("linux", "", "local"));
     assert_eq!(go.gomod, Some(dir.path().canonicalize().unwrap().join("go.mod")));
     let empty = tempfile::tempdir().unwrap();
-    assert_eq!(GoTool::find(empty.path(), &unpinned(), &quiet(), &|_| {}).unwrap().gomod, None);
+    assert_eq!(GoTool::find(empty.path(), &unpinned(), &isolated_env(), &|_| {}).unwrap().gomod, None);
 }
 
 #[test]
-fn goflags_of_the_variant_are_the_reported_ones() {
+fn goflags_of_the_variant_are_reported() {
     let dir = module();
-    let mut env = quiet();
+    let mut env = isolated_env();
     env.insert("GOFLAGS".to_owned(), "'-ldflags=-s -w' -mod=mod".to_owned());
     assert_eq!(GoTool::find(dir.path(), &unpinned(), &env, &|_| {}).unwrap().goflags, "'-ldflags=-s -w' -mod=mod");
 }
@@ -257,13 +257,13 @@ fn pin(version: &str) -> Toolchain {
 }
 
 /// Version of the real `go`, without its experiments.
-fn own_version() -> String {
+fn version_of_go_on_path() -> String {
     toolchain::bare_version(&go(Path::new("/")).version).to_owned()
 }
 
 #[test]
 fn an_installed_pin_is_used() {
-    let own = own_version();
+    let own = version_of_go_on_path();
     let dir = module();
     let mut config = project(dir.path());
     config.toolchain = pin(own.strip_prefix("go").unwrap());
@@ -276,8 +276,8 @@ fn an_installed_pin_is_used() {
 #[test]
 fn a_pin_that_cannot_be_downloaded_is_an_error() {
     let dir = module();
-    let error = GoTool::find(dir.path(), &pin("1.98.7"), &quiet(), &|_| {}).unwrap_err();
-    let own = own_version();
+    let error = GoTool::find(dir.path(), &pin("1.98.7"), &isolated_env(), &|_| {}).unwrap_err();
+    let own = version_of_go_on_path();
     assert_eq!(
         error.to_string(),
         format!("goflame.toml pins go1.98.7, but `go` is {own} and cannot switch to go1.98.7")
@@ -287,8 +287,8 @@ fn a_pin_that_cannot_be_downloaded_is_an_error() {
     assert!(said.contains("toolchain not available"), "{said}");
 }
 
-/// Creates a directory with a `go` that is a wrapper around the real one and runs `first`.
-fn wrapper(first: &str) -> (tempfile::TempDir, BTreeMap<String, String>) {
+/// Creates a directory with a `go` script that runs `first` and then the real go command.
+fn go_wrapper(first: &str) -> (tempfile::TempDir, BTreeMap<String, String>) {
     let dir = tempfile::tempdir().unwrap();
     let real = go(Path::new("/")).path;
     let script = format!("#!/bin/sh\n{first}\nexec {} \"$@\"\n", real.display());
@@ -306,34 +306,34 @@ fn wrapper(first: &str) -> (tempfile::TempDir, BTreeMap<String, String>) {
             .into_iter()
             .chain(env::split_paths(&env::var_os("PATH").unwrap()).collect::<Vec<PathBuf>>()),
     );
-    let mut env = quiet();
+    let mut env = isolated_env();
     env.insert("PATH".to_owned(), path.unwrap().into_string().unwrap());
     (dir, env)
 }
 
 #[test]
 fn a_go_that_ignores_the_pin_is_an_error() {
-    let (bin, env) = wrapper("export GOTOOLCHAIN=local");
+    let (bin, env) = go_wrapper("export GOTOOLCHAIN=local");
     let error = GoTool::find(Path::new("/"), &pin("1.27.3"), &env, &|_| {}).unwrap_err();
-    let own = own_version();
+    let own = version_of_go_on_path();
     assert_eq!(error.to_string(), format!("goflame.toml pins go1.27.3, but `go` is {own} (GOTOOLCHAIN=local)"));
     assert_eq!(GoTool::find(Path::new("/"), &unpinned(), &env, &|_| {}).unwrap().path, bin.path().join("go"));
 }
 
 #[test]
 fn a_go_with_an_unreadable_answer_is_an_error() {
-    let (_bin, env) = wrapper("echo hello; exit 0");
+    let (_bin, env) = go_wrapper("echo hello; exit 0");
     let error = GoTool::find(Path::new("/"), &unpinned(), &env, &|_| {}).unwrap_err();
     assert_eq!(error.to_string(), "cannot read what `go env -json` printed");
-    let (_bin, env) = wrapper("echo no such luck >&2; exit 2");
+    let (_bin, env) = go_wrapper("echo no such luck >&2; exit 2");
     let error = GoTool::find(Path::new("/"), &unpinned(), &env, &|_| {}).unwrap_err();
     assert_eq!(error.to_string(), "`go env` failed");
     assert_eq!(error.source().unwrap().source().unwrap().to_string(), "no such luck");
 }
 
 /// Returns the main packages and the packages with benchmarks in a directory.
-fn found(dir: &Path) -> Result<[Vec<String>; 2], Error> {
-    let found = discover(dir, &go(dir), &BTreeMap::new())?;
+fn found_packages(dir: &Path) -> Result<[Vec<String>; 2], Error> {
+    let found = discover_packages(dir, &go(dir), &BTreeMap::new())?;
     let arguments = |fits: fn(&FoundPackage) -> bool| {
         found.iter().filter(|package| fits(package)).map(|package| package.argument.clone()).collect()
     };
@@ -343,10 +343,10 @@ fn found(dir: &Path) -> Result<[Vec<String>; 2], Error> {
 #[test]
 fn discovers_programs_and_benchmarks() {
     let dir = module();
-    let [mains, benches] = found(dir.path()).unwrap();
+    let [mains, benches] = found_packages(dir.path()).unwrap();
     assert_eq!(mains, ["./cmd/app", "./cmd/broken"]);
     assert_eq!(benches, ["./ext", "./lib"]);
-    assert_eq!(found(&dir.path().join("cmd/app")).unwrap()[0], ["."]);
+    assert_eq!(found_packages(&dir.path().join("cmd/app")).unwrap()[0], ["."]);
 }
 
 #[test]
@@ -358,11 +358,11 @@ fn discovers_the_modules_below_a_directory_and_those_of_a_workspace() {
         fs::write(at.join("go.mod"), format!("module example.com/{module}\n\ngo 1.21\n")).unwrap();
         fs::write(at.join("cmd/x/main.go"), "package main\n\nfunc main() {}\n").unwrap();
     }
-    assert_eq!(found(dir.path()).unwrap()[0], ["./a/cmd/x", "./deep/b/cmd/x"]);
+    assert_eq!(found_packages(dir.path()).unwrap()[0], ["./a/cmd/x", "./deep/b/cmd/x"]);
     fs::write(dir.path().join("go.work"), "go 1.21\n\nuse ./a\n").unwrap();
-    assert_eq!(found(dir.path()).unwrap()[0], ["./a/cmd/x"]);
-    assert_eq!(found(&dir.path().join("a/cmd")).unwrap()[0], ["./x"]);
-    let error = found(&dir.path().join("deep")).unwrap_err();
+    assert_eq!(found_packages(dir.path()).unwrap()[0], ["./a/cmd/x"]);
+    assert_eq!(found_packages(&dir.path().join("a/cmd")).unwrap()[0], ["./x"]);
+    let error = found_packages(&dir.path().join("deep")).unwrap_err();
     assert!(error.hints()[0].contains("go work use"), "{error}: {:?}", error.hints());
 }
 
@@ -372,16 +372,16 @@ fn discovers_through_a_symbolic_link() {
     let links = tempfile::tempdir().unwrap();
     let link = links.path().join("link");
     std::os::unix::fs::symlink(dir.path(), &link).unwrap();
-    assert_eq!(found(&link).unwrap(), found(dir.path()).unwrap());
+    assert_eq!(found_packages(&link).unwrap(), found_packages(dir.path()).unwrap());
 }
 
 #[test]
 fn discovers_nothing_without_a_module() {
     let dir = tempfile::tempdir().unwrap();
-    let error = found(dir.path()).unwrap_err();
+    let error = found_packages(dir.path()).unwrap_err();
     assert!(error.to_string().contains("does not contain main module"), "{error}");
     fs::write(dir.path().join("go.mod"), "module x\n").unwrap();
-    assert_eq!(found(dir.path()).unwrap(), [[""; 0]; 2]);
+    assert_eq!(found_packages(dir.path()).unwrap(), [[""; 0]; 2]);
     fs::write(dir.path().join("go.mod"), "nonsense\n").unwrap();
-    assert!(matches!(found(dir.path()).unwrap_err(), Error::List { .. }));
+    assert!(matches!(found_packages(dir.path()).unwrap_err(), Error::List { .. }));
 }

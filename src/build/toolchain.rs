@@ -11,10 +11,10 @@ use super::error::PinnedBy;
 
 /// Variables that set the directory for temporary files of Go and the compilers. A killed process leaves its files
 /// there.
-pub(super) const TEMPORARY: &[&str] = &["TMPDIR", "GOTMPDIR"];
+pub(super) const TEMPORARY_DIR_VARIABLES: &[&str] = &["TMPDIR", "GOTMPDIR"];
 
-/// Variables that `go env` is asked for. Each of them can make one build differ from another.
-pub(super) const VARIABLES: [&str; 16] = [
+/// Variables that goflame reads with `go env`. Each variable can make one build differ from another.
+pub(super) const GO_ENV_VARIABLES: [&str; 16] = [
     "GOVERSION",
     "GOROOT",
     "GOFLAGS",
@@ -69,7 +69,7 @@ pub struct GoTool {
     pub cc: String,
     /// Flags of the C, C++ and Fortran compilers, by [`COMPILER_FLAGS`].
     pub compiler_flags: [String; 3],
-    /// The version that [`GoTool::look`] did not find on this machine.
+    /// The version that [`GoTool::find_offline`] did not find on this machine.
     pub missing: Option<MissingGo>,
 }
 
@@ -94,15 +94,20 @@ impl GoTool {
     ) -> Result<Self, Error> {
         let pin = pinned_version(pin);
         let go = Command::new("go").envs(env.clone());
-        let mut ask = go.clone().args(["env", "-json"]).args(VARIABLES).dir(dir).private_temporary(TEMPORARY);
+        let mut ask = go
+            .clone()
+            .args(["env", "-json"])
+            .args(GO_ENV_VARIABLES)
+            .dir(dir)
+            .private_temporary(TEMPORARY_DIR_VARIABLES);
         if let Some(pin) = &pin {
             ask = ask.env("GOTOOLCHAIN", pin);
         }
-        let path = ask.program_file().map_err(find_error)?;
+        let path = ask.program_file().map_err(go_not_found)?;
         let ask = ask.found_at(&path);
         let proxy = env.get("GOPROXY").cloned().or_else(|| std::env::var("GOPROXY").ok());
         let answer = ask.clone().env("GOPROXY", "off").capture().or_else(|error| {
-            if let Some(version) = absent_version(&error).filter(|_| proxy.as_deref() != Some("off")) {
+            if let Some(version) = version_to_download(&error).filter(|_| proxy.as_deref() != Some("off")) {
                 downloading(&version);
             }
             ask.capture()
@@ -132,18 +137,18 @@ impl GoTool {
         }
     }
 
-    /// Like [`GoTool::find`], but for checks and dry runs. Downloads nothing and runs no program that the project could
-    /// have chosen. So no process gets `env` as its environment: variables in `env` replace Go's answer, and a PATH in
-    /// `env` is ignored. A version that is missing on this machine is not an error; [`GoTool::missing`] reports it.
+    /// Finds `go` for checks and dry runs. Downloads nothing and runs no program that the project could have chosen. So
+    /// no process gets `env` as its environment: variables in `env` replace Go's answer, and a PATH in `env` is ignored. A
+    /// version that is missing on this machine is not an error; [`GoTool::missing`] reports it.
     pub fn find_offline(dir: &Path, pin: &Toolchain, env: &BTreeMap<String, String>) -> Result<Self, Error> {
         let set = |name: &str| env.get(name).filter(|value| !value.is_empty());
         let own_pin = pinned_version(pin);
         let pin = own_pin.clone().or_else(|| set("GOTOOLCHAIN").filter(|value| release(value).is_some()).cloned());
         let go = Command::new("go").dir(dir);
-        let path = go.program_file().map_err(find_error)?;
+        let path = go.program_file().map_err(go_not_found)?;
         let go = go.found_at(&path);
         let ask = |toolchain: Option<&str>| {
-            let ask = go.clone().args(["env", "-json"]).args(VARIABLES).env("GOPROXY", "off");
+            let ask = go.clone().args(["env", "-json"]).args(GO_ENV_VARIABLES).env("GOPROXY", "off");
             match toolchain {
                 Some(version) => ask.env("GOTOOLCHAIN", version),
                 None => ask,
@@ -192,7 +197,7 @@ impl GoTool {
         Ok(tool)
     }
 
-    /// Parses the answer of `go env -json` for [`VARIABLES`].
+    /// Parses the answer of `go env -json` for [`GO_ENV_VARIABLES`].
     pub(super) fn from_answer(path: PathBuf, json: &[u8]) -> Result<Self, Error> {
         let mut values: BTreeMap<String, String> =
             serde_json::from_slice(json).map_err(|source| Error::GoJson { command: "go env -json", source })?;
@@ -218,15 +223,15 @@ impl GoTool {
     }
 }
 
-/// The version that Go wanted to download when it failed, from its message `go: downloading go1.27.3 (linux/amd64)`.
-fn absent_version(error: &process::Error) -> Option<String> {
+/// Returns the version that Go could not download, from its message `go: downloading go1.27.3 (linux/amd64)`.
+fn version_to_download(error: &process::Error) -> Option<String> {
     let process::Error::Failed { stderr_tail: Some(stderr), .. } = error else { return None };
     let text = stderr.to_string();
     let (_, rest) = text.split_once("go: downloading ")?;
     rest.split_whitespace().next().map(str::to_owned)
 }
 
-fn find_error(source: process::Error) -> Error {
+fn go_not_found(source: process::Error) -> Error {
     match source {
         process::Error::NotFound { .. } => Error::from_process(source),
         _ => Error::GoEnv(source),

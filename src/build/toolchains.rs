@@ -19,7 +19,7 @@ use super::{Error, GoTool};
 pub enum Installer {
     /// A `go`, or a `go1.27.3`, on PATH.
     Path,
-    /// Download of the go command (GOTOOLCHAIN).
+    /// Downloaded by the go command (GOTOOLCHAIN).
     GoCommand,
     /// `golang.org/dl`, in `~/sdk`.
     Sdk,
@@ -41,7 +41,7 @@ pub struct InstalledGo {
     pub installer: Installer,
 }
 
-/// Directories to search. [`SearchPaths::from_environment`] takes them from the environment.
+/// Directories to search for toolchains.
 #[derive(Debug, Clone, Default)]
 pub struct SearchPaths {
     /// Directories of PATH.
@@ -69,7 +69,7 @@ impl SearchPaths {
     }
 
     /// Directories whose entries may be toolchains.
-    fn parents(&self) -> Vec<(Installer, PathBuf)> {
+    fn toolchain_parents(&self) -> Vec<(Installer, PathBuf)> {
         let mut parents = Vec::new();
         if let Some(cache) = &self.gomodcache {
             // Entry: golang.org/toolchain@v0.0.1-go1.27.3.linux-amd64
@@ -100,14 +100,14 @@ pub fn installed(paths: &SearchPaths) -> Vec<InstalledGo> {
         for program in programs.filter(|entry| entry.file_name().to_str().is_some_and(is_go)) {
             // GOROOT/bin/go, with links resolved. A wrapper has no GOROOT, so it is not a toolchain.
             let goroot = fs::canonicalize(program.path()).ok().and_then(|go| Some(go.parent()?.parent()?.to_owned()));
-            found.extend(goroot.and_then(|goroot| read(&goroot, Installer::Path)));
+            found.extend(goroot.and_then(|goroot| read_toolchain(&goroot, Installer::Path)));
         }
     }
-    for (installer, parent) in paths.parents() {
+    for (installer, parent) in paths.toolchain_parents() {
         let entries = fs::read_dir(parent).into_iter().flatten().flatten();
-        found.extend(entries.filter_map(|entry| read(&entry.path(), installer)));
+        found.extend(entries.filter_map(|entry| read_toolchain(&entry.path(), installer)));
     }
-    found.sort_by(|a, b| order(&b.version).cmp(&order(&a.version)).then_with(|| a.installer.cmp(&b.installer)));
+    found.sort_by(|a, b| sort_key(&b.version).cmp(&sort_key(&a.version)).then_with(|| a.installer.cmp(&b.installer)));
     let mut seen = std::collections::BTreeSet::new();
     found.retain(|toolchain| {
         seen.insert(fs::canonicalize(&toolchain.goroot).unwrap_or_else(|_| toolchain.goroot.clone()))
@@ -115,18 +115,18 @@ pub fn installed(paths: &SearchPaths) -> Vec<InstalledGo> {
     found
 }
 
-fn read(goroot: &Path, installer: Installer) -> Option<InstalledGo> {
+fn read_toolchain(goroot: &Path, installer: Installer) -> Option<InstalledGo> {
     if !goroot.join("bin/go").exists() {
         return None;
     }
-    // The first line is the version. Since Go 1.21, a second line has the time.
+    // The first line is the version. Since Go 1.21, a second line has the build time.
     let text = fsio::read_bounded(&goroot.join("VERSION"), 4096).ok()?;
     let version = String::from_utf8_lossy(&text).lines().next()?.trim().to_owned();
     version.starts_with("go").then(|| InstalledGo { version, goroot: goroot.to_owned(), installer })
 }
 
 /// Sort key of a version like `go1.27.3`: its numbers. A release sorts after its candidates.
-fn order(version: &str) -> (Vec<u32>, bool, Vec<u32>) {
+fn sort_key(version: &str) -> (Vec<u32>, bool, Vec<u32>) {
     let numbers = |text: &str| text.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect();
     let at = version.find("rc").or_else(|| version.find("beta")).unwrap_or(version.len());
     let (head, tail) = version.split_at(at);
@@ -200,7 +200,7 @@ mod tests {
         for (older, newer) in
             [("go1.9.7", "go1.10"), ("go1.27rc1", "go1.27.0"), ("go1.27beta1", "go1.27.3"), ("go1.27.3", "go1.27.10")]
         {
-            assert!(order(older) < order(newer), "{older} {newer}");
+            assert!(sort_key(older) < sort_key(newer), "{older} {newer}");
         }
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn code(error: &Error) -> u8 {
         | Error::NoOffCpu { .. }
         | Error::TraceNotShown { .. }
         | Error::NoEvents { .. }
-        | Error::OneValue { .. }
+        | Error::NothingToSelect { .. }
         | Error::NoTimes { .. }
         | Error::NoDuration { .. }
         | Error::DifferentUnits { .. } => USAGE,

@@ -115,7 +115,7 @@ impl Terminal {
     }
 
     fn masked(&self, text: &str) -> String {
-        self.secrets.get().unwrap_or(&Secrets::default()).text(text)
+        self.secrets.get().unwrap_or(&Secrets::default()).mask_text(text)
     }
 
     /// Makes a text from any source safe for a terminal and masks its secrets.

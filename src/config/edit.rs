@@ -23,12 +23,12 @@ pub fn with_pinned_go(text: &str, version: &str) -> Option<String> {
 
 /// Masks the secrets in a text, including those in comments. A text without secrets stays unchanged.
 pub fn redacted(text: &str, secrets: &Secrets) -> String {
-    let Ok(mut document) = text.parse::<DocumentMut>() else { return secrets.text(text) };
+    let Ok(mut document) = text.parse::<DocumentMut>() else { return secrets.mask_text(text) };
     for (key, item) in document.iter_mut() {
         mask_item(&key, item, secrets);
     }
     // The remaining secrets are in comments.
-    secrets.text(&document.to_string())
+    secrets.mask_text(&document.to_string())
 }
 
 fn mask_item(key: &str, item: &mut Item, secrets: &Secrets) {
@@ -42,13 +42,13 @@ fn mask_item(key: &str, item: &mut Item, secrets: &Secrets) {
 fn mask_value(key: &str, value: &mut Value, secrets: &Secrets) {
     match value {
         Value::String(text) => {
-            let masked = secrets.value(key, text.value());
+            let masked = secrets.mask_value(key, text.value());
             replace(value, &masked);
         }
         Value::InlineTable(table) => table.iter_mut().for_each(|(key, value)| mask_value(&key, value, secrets)),
         Value::Array(array) => {
             let words: Vec<String> = array.iter().map(|value| value.as_str().unwrap_or_default().to_owned()).collect();
-            for (value, masked) in array.iter_mut().zip(secrets.args(&words)) {
+            for (value, masked) in array.iter_mut().zip(secrets.mask_args(&words)) {
                 if value.is_str() {
                     replace(value, &masked);
                 }
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_masked_and_nothing_else() {
+    fn secrets_are_masked_and_other_text_is_unchanged() {
         let secrets = Secrets::new(&["DSN".to_owned()]);
         let plain = include_str!("../../goflame.toml.example");
         assert_eq!(redacted(plain, &secrets), plain);
@@ -141,7 +141,7 @@ redact = ["DSN"]
     }
 
     #[test]
-    fn a_version_is_checked_as_in_the_file() {
+    fn a_version_follows_the_same_rule_as_in_the_file() {
         assert_eq!(check_version("1.27.3"), Ok(()));
         assert!(check_version("").is_err());
         assert_eq!(check_version("go1.27.3").unwrap_err(), "write it without the prefix `go`: `1.27.3`");

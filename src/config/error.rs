@@ -1,4 +1,4 @@
-//! Errors between a file and a [`Config`](super::Config).
+//! Errors of finding, reading and parsing the settings.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ pub enum Error {
     Untrusted {
         /// The file.
         path: PathBuf,
-        /// Who may have written it, for example `it belongs to nobody (user id 65534)`.
+        /// Who may have written the file, for example `it belongs to nobody (user id 65534)`.
         why: String,
     },
     /// A file or directory that cannot be read.
@@ -40,7 +40,7 @@ pub enum Error {
         /// Column of the byte in characters, from 1.
         column: usize,
     },
-    /// The file has problems. [`Error::render`] points at each of them.
+    /// The file has problems. [`Error::render`] shows each problem in the text.
     #[error("{0}")]
     Invalid(Problems),
     /// The value of a flag is invalid.
@@ -48,7 +48,7 @@ pub enum Error {
     Flag {
         /// The flag as typed, for example `--freq`.
         flag: &'static str,
-        /// The problem with its value.
+        /// Why the value is invalid.
         reason: String,
         /// Advice.
         help: Option<String>,

@@ -1,6 +1,6 @@
 //! Parses `-gcflags` and `-ldflags` values exactly as the go command and the linker do.
 //!
-//! Must not judge any flag except those that strip a binary.
+//! Judges only the flags that strip a binary.
 
 use std::fmt;
 use std::ops::Range;
@@ -50,14 +50,14 @@ const VALUE_FLAGS: &[&str] = &[
 pub struct Word<'a> {
     /// The text without quotes.
     pub text: &'a str,
-    /// Its byte range in the value, without quotes.
+    /// Byte range of the text in the value, without quotes.
     pub span: Range<usize>,
 }
 
-/// A flag that removes data from the binary which a profile needs.
+/// A flag that removes data that a profile needs.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Strip {
-    /// Its byte range in the value.
+pub struct StrippingWord {
+    /// Byte range of the flag in the value.
     pub span: Range<usize>,
     /// The stripping flag.
     pub flag: StripFlag,
@@ -82,8 +82,8 @@ impl fmt::Display for StripFlag {
 }
 
 /// Splits the value of a per-package flag into words, as `PerPackageFlag.set` (cmd/go/internal/load/flag.go) does: an
-/// optional `pattern=` first, then [`words`]. The error is the reason why `go build` would reject it.
-pub fn split(value: &str) -> Result<Vec<Word<'_>>, String> {
+/// optional `pattern=` first, then [`split_words`]. The error is the reason why `go build` would reject it.
+pub fn split_flags(value: &str) -> Result<Vec<Word<'_>>, String> {
     let trimmed = value.trim();
     let mut at = value.len() - value.trim_start().len();
     if !trimmed.is_empty() && !trimmed.starts_with('-') {
@@ -96,7 +96,7 @@ pub fn split(value: &str) -> Result<Vec<Word<'_>>, String> {
             None => return Err("expected flags that start with `-`, or `pattern=` before them".to_owned()),
         }
     }
-    let mut found = words(value.get(at..).unwrap_or_default())?;
+    let mut found = split_words(value.get(at..).unwrap_or_default())?;
     for word in &mut found {
         word.span = word.span.start + at..word.span.end + at;
     }
@@ -105,7 +105,7 @@ pub fn split(value: &str) -> Result<Vec<Word<'_>>, String> {
 
 /// Splits a text, for example the value of GOFLAGS, as `quoted.Split` (cmd/internal/quoted) does: at white space.
 /// Quotes count only at the start of a word, and there are no escapes. The error reports a quote that is not closed.
-pub fn words(text: &str) -> Result<Vec<Word<'_>>, String> {
+pub fn split_words(text: &str) -> Result<Vec<Word<'_>>, String> {
     let is_space = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r');
     let mut words = Vec::new();
     let mut at = 0;
@@ -141,10 +141,10 @@ pub fn name_and_value(word: &str) -> Option<(&str, Option<&str>)> {
 
 /// Returns the words of a linker flags value that strip the binary. As for every Go flag, the last mention wins, one
 /// dash equals two, and `-s=false` cancels `-s`.
-pub fn strips(value: &str) -> Result<Vec<Strip>, String> {
+pub fn stripping_words(value: &str) -> Result<Vec<StrippingWord>, String> {
     let mut symbols = None;
     let mut dwarf = None;
-    let words = split(value)?;
+    let words = split_flags(value)?;
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let Some((name, given)) = name_and_value(word.text) else { continue };
@@ -160,7 +160,7 @@ pub fn strips(value: &str) -> Result<Vec<Strip>, String> {
         };
         // The linker itself rejects values that it cannot parse.
         let on = given.is_none_or(is_true);
-        *slot = on.then(|| Strip { span: word.span.clone(), flag });
+        *slot = on.then(|| StrippingWord { span: word.span.clone(), flag });
     }
     let mut strips: Vec<_> = [symbols, dwarf].into_iter().flatten().collect();
     strips.sort_by_key(|strip| strip.span.start);
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     fn words(value: &str) -> Vec<&str> {
-        let words = split(value).unwrap();
+        let words = split_flags(value).unwrap();
         for word in &words {
             assert_eq!(&value[word.span.clone()], word.text, "{value}");
         }
@@ -197,14 +197,14 @@ mod tests {
             ("'a'b", vec![]),
         ] {
             if value == "'a'b" {
-                assert!(split(value).is_err());
+                assert!(split_flags(value).is_err());
             } else {
                 assert_eq!(words(value), expected, "{value}");
             }
         }
-        assert_eq!(split("-X 'main.s=a").unwrap_err(), "unterminated ' string");
-        assert!(split("N -l").unwrap_err().contains("start with `-`"));
-        assert!(split("=-s").unwrap_err().contains("pattern"));
+        assert_eq!(split_flags("-X 'main.s=a").unwrap_err(), "unterminated ' string");
+        assert!(split_flags("N -l").unwrap_err().contains("start with `-`"));
+        assert!(split_flags("=-s").unwrap_err().contains("pattern"));
     }
 
     #[test]
@@ -238,7 +238,7 @@ mod tests {
             ("-strictdups 1", vec![]),
             ("---s", vec![]),
         ] {
-            match strips(value) {
+            match stripping_words(value) {
                 Ok(strips) => assert_eq!(strips.iter().map(|s| s.flag).collect::<Vec<_>>(), expected, "{value}"),
                 Err(_) => assert_eq!(value, "'-s'"),
             }

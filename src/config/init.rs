@@ -10,7 +10,7 @@ use super::rules;
 const TEMPLATE: &str = include_str!("../../templates/goflame.toml");
 
 /// The placeholder in the template for the keys of `[app]`.
-const APP: &str = "{{app}}";
+const APP_PLACEHOLDER: &str = "{{app}}";
 
 /// Returns the text of a `goflame.toml` for the main packages and the packages with benchmarks, each in order of
 /// preference. The first main package is active; without one, the first package with benchmarks. All others are
@@ -21,8 +21,8 @@ pub fn init_text(root: &Path, mains: &[String], benches: &[String]) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(app, "{text}");
     };
-    let key = |package: &str| format!("package = {}", quoted(package));
-    let (mains, benches) = (usable(mains), usable(benches));
+    let key = |package: &str| format!("package = {}", toml_string(package));
+    let (mains, benches) = (writable_packages(mains), writable_packages(benches));
     let others: &[&String] = match (mains.split_first(), benches.split_first()) {
         (Some((first, rest)), _) => {
             line(key(first));
@@ -57,25 +57,25 @@ pub fn init_text(root: &Path, mains: &[String], benches: &[String]) -> String {
         line(format!("# {}", key(package)));
     }
     // One pass, so that a package with the name of the placeholder is not replaced.
-    match TEMPLATE.split_once(APP) {
+    match TEMPLATE.split_once(APP_PLACEHOLDER) {
         Some((head, tail)) => format!("{head}{}{tail}", app.trim_end()),
         None => TEMPLATE.to_owned(),
     }
 }
 
 /// Returns the packages that can be written in a file.
-fn usable(found: &[String]) -> Vec<&String> {
-    found.iter().filter(|package| rules::package(package).is_ok() && !package.contains('\0')).collect()
+fn writable_packages(found: &[String]) -> Vec<&String> {
+    found.iter().filter(|package| rules::package_argument(package).is_ok() && !package.contains('\0')).collect()
 }
 
 /// Returns the line for the name. It is a comment unless the name comes from the directory, which may be renamed.
 fn name_line(root: &Path, package: &str) -> String {
-    let line = format!("name    = {}", quoted(&rules::derived_name(package, root)));
+    let line = format!("name    = {}", toml_string(&rules::derived_name(package, root)));
     if package.ends_with('.') || package.ends_with("./") { line } else { format!("# {line}") }
 }
 
 /// Returns a TOML basic string, always on one line.
-pub(super) fn quoted(text: &str) -> String {
+pub(super) fn toml_string(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

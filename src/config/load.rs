@@ -26,11 +26,11 @@ use crate::render::Format;
 /// The name of a project's settings file.
 pub const FILE_NAME: &str = "goflame.toml";
 
-/// The documented defaults.
+/// Settings file with all defaults and their documentation.
 pub(super) const EXAMPLE: &str = include_str!("../../goflame.toml.example");
 
-/// Maximum size of a settings file in bytes. A real one has a page or two; a larger file is some other file.
-const MAX_FILE: u64 = 1 << 20;
+/// Maximum size of a settings file in bytes. A real settings file has a few KiB.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Values of the flags; `None` if the flag was not given. [`Config::resolve`] checks the values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -80,42 +80,41 @@ pub struct Overrides {
 pub struct SourceFile {
     /// The path that errors show.
     pub path: PathBuf,
-    /// Its text.
+    /// The text of the file.
     pub text: String,
 }
 
 /// Finds, reads and resolves the settings of the project around `dir`.
 ///
 /// `explicit` (`--config`) is the file to read, relative to `dir`. Without it, `goflame.toml` is searched in `dir` and
-/// then in each parent directory, as Cargo does for its manifest. A file in a parent directory is used only if nobody
-/// could have written it except `users` (user ids) and those who may write to `dir`. The project's root is the
-/// directory of the file.
+/// then in each parent directory, as Cargo does for its manifest. A file in a parent directory is used only if all its
+/// possible writers are `users` (user ids) or may write to `dir`. The project's root is the directory of the file.
 pub fn load(dir: &Path, explicit: Option<&Path>, overrides: &Overrides, users: &[u32]) -> Result<Config, Error> {
     let (path, bytes) = match explicit {
-        Some(file) => read_here(&rules::resolve(dir, file))?,
-        None => find(dir, users)?,
+        Some(file) => read_bytes(&rules::resolve_path(dir, file))?,
+        None => find_file(dir, users)?,
     };
-    let text = decoded(&path, bytes)?;
+    let text = decode_utf8(&path, bytes)?;
     Config::resolve(dir, Some(SourceFile { path, text }), overrides)
 }
 
-fn read_here(path: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
-    // Relative to `.`, the bare name is enough.
+fn read_bytes(path: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
+    // Messages show a path in the working directory without `./`.
     let path = path.strip_prefix(".").unwrap_or(path);
-    Ok((path.to_owned(), fsio::read_bounded(path, MAX_FILE)?))
+    Ok((path.to_owned(), fsio::read_bounded(path, MAX_FILE_BYTES)?))
 }
 
-fn find(dir: &Path, users: &[u32]) -> Result<(PathBuf, Vec<u8>), Error> {
+fn find_file(dir: &Path, users: &[u32]) -> Result<(PathBuf, Vec<u8>), Error> {
     // Use the real path: if the path contains `..` or a link, its text does not show the parent directories.
     let real = fs::canonicalize(dir).map_err(|source| FileError::new("open directory", dir, source))?;
     let here = dir.join(FILE_NAME);
     if is_present(&here)? {
-        return read_here(&here);
+        return read_bytes(&here);
     }
     for path in real.ancestors().skip(1).map(|dir| dir.join(FILE_NAME)) {
         if is_present(&path)? {
             let file = Trust::new(users, &real)?.open(&path)?;
-            let bytes = fsio::read_opened(file, &path, MAX_FILE)?;
+            let bytes = fsio::read_opened(file, &path, MAX_FILE_BYTES)?;
             return Ok((path, bytes));
         }
     }
@@ -132,10 +131,10 @@ fn is_present(path: &Path) -> Result<bool, Error> {
 }
 
 pub(super) fn read_text(path: &Path) -> Result<String, Error> {
-    decoded(path, fsio::read_bounded(path, MAX_FILE)?)
+    decode_utf8(path, fsio::read_bounded(path, MAX_FILE_BYTES)?)
 }
 
-fn decoded(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
+fn decode_utf8(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         let bytes = error.into_bytes();
@@ -155,8 +154,8 @@ fn decoded(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
 impl Config {
     /// Returns the defaults, for commands that need no project. Relative paths are resolved against `root`.
     pub fn defaults(root: &Path) -> Self {
-        let mut config = blank(absolute(root));
-        let problems = overlay(&mut config, &blank_variant(), EXAMPLE);
+        let mut config = blank_config(real_or_absolute(root));
+        let problems = merge_text(&mut config, &blank_variant(), EXAMPLE);
         debug_assert_eq!(problems, [], "goflame.toml.example has mistakes");
         derive_settings(&mut config);
         config
@@ -177,7 +176,7 @@ impl Config {
         config.file = file.path.file_name().map(|name| config.root.join(name));
         config.app.name.clear(); // derived anew below, from the file's package
         let release = config.variants.get("release").cloned().unwrap_or_else(blank_variant);
-        let problems = overlay(&mut config, &release, &file.text);
+        let problems = merge_text(&mut config, &release, &file.text);
         if let Some(problems) = Problems::new(&file.path, &file.text, problems) {
             return Err(Error::Invalid(problems));
         }
@@ -195,28 +194,28 @@ impl Config {
         if self.go_dir == self.root {
             return self.app.package.clone();
         }
-        rules::package_from(&self.root, &self.app.package, &self.go_dir)
+        rules::rebase_package(&self.root, &self.app.package, &self.go_dir)
     }
 }
 
 /// Merges the settings of a text into `config` and returns the problems of the text.
-fn overlay(config: &mut Config, new_variant: &Variant, text: &str) -> Vec<Problem> {
+fn merge_text(config: &mut Config, new_variant: &Variant, text: &str) -> Vec<Problem> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut problems = syntax_problems(&errors, text);
     // After a syntax error the parser guesses, so its result is not worth checking.
     if problems.is_empty() {
-        schema::apply(config, new_variant, table.get_ref(), text, &mut problems);
+        schema::apply_tables(config, new_variant, table.get_ref(), text, &mut problems);
     }
     problems
 }
 
-/// Converts TOML syntax errors to problems. Reports one error per line, because the parser guesses after the first.
+/// Converts TOML syntax errors to problems. Reports one error per line, because the parser guesses after the first error.
 pub(super) fn syntax_problems(errors: &[toml::de::Error], text: &str) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut errors: Vec<_> = errors.iter().map(|error| syntax_problem(error, text)).collect();
     errors.sort_by_key(|problem| problem.span.start);
     let mut last_line = None;
-    let mut counted = (0, 1); // a byte, and its line
+    let mut counted = (0, 1); // a byte offset, and its line
     for problem in errors {
         let start = problem.span.start.min(text.len());
         let newlines = text.as_bytes().get(counted.0..start).unwrap_or_default().iter().filter(|b| **b == b'\n');
@@ -254,10 +253,10 @@ fn syntax_problem(error: &toml::de::Error, text: &str) -> Problem {
     Problem { message: message.to_owned(), span, label, help: None }
 }
 
-/// Replaces the app of the file by that of the command line. The name, the arguments, the input and the phases of the
-/// file's app are not those of another one.
+/// Replaces the file's app by the app of the command line. Also resets the name, the arguments, the input and the
+/// phases, because they belong to the file's app.
 fn select_app(config: &mut Config, dir: &Path, overrides: &Overrides) {
-    let package = overrides.package.as_ref().map(|package| rules::package_from(dir, package, &config.root));
+    let package = overrides.package.as_ref().map(|package| rules::rebase_package(dir, package, &config.root));
     let other = package.filter(|package| !rules::is_same_package(package, &config.app.package));
     let kind = overrides.kind.unwrap_or(config.app.kind);
     if other.is_none() && kind == config.app.kind {
@@ -284,14 +283,14 @@ fn derive_settings(config: &mut Config) {
     }
 }
 
-/// Returns the directory in which Go must run to build a package of the project: a nested module is not part of the module
-/// or the directory around it, unless a go.work joins them.
+/// Returns the directory in which Go must run to build the package: its nested module if there is one, else the root.
+/// A go.work joins nested modules, so that the root fits too.
 fn go_dir(config: &Config) -> PathBuf {
     let root = &config.root;
     let variant = config.variants.get(&config.build.variant).and_then(|variant| variant.env.get("GOWORK").cloned());
     let is_workspace = variant.or_else(|| std::env::var("GOWORK").ok()).as_deref() != Some("off")
         && root.ancestors().any(|dir| dir.join("go.work").is_file());
-    if is_workspace || !rules::is_directory(&config.app.package) {
+    if is_workspace || !rules::is_path(&config.app.package) {
         return root.clone();
     }
     let package = fsio::normalize(&root.join(&config.app.package));
@@ -308,13 +307,13 @@ fn apply_overrides(config: &mut Config, dir: &Path, overrides: &Overrides) -> Re
         config.record.frequency = rules::frequency(frequency.into()).map_err(wrong("--freq"))?;
     }
     if let Some(stack) = overrides.stack {
-        config.record.stack = rules::stack(&stack.to_string()).map_err(wrong("--stack"))?;
+        config.record.stack = rules::stack_size(&stack.to_string()).map_err(wrong("--stack"))?;
     }
     if let Some(archive_dir) = &overrides.archive_dir {
-        let archive_dir = rules::archive_dir(archive_dir, &absolute(dir), &config.root);
+        let archive_dir = rules::archive_dir(archive_dir, &real_or_absolute(dir), &config.root);
         config.archive.dir = archive_dir.map_err(wrong("--archive-dir"))?;
     }
-    config.build.mounts = overrides.mounts.iter().map(|mount| absolute(&dir.join(mount))).collect();
+    config.build.mounts = overrides.mounts.iter().map(|mount| real_or_absolute(&dir.join(mount))).collect();
     config.build.docker = overrides.docker.unwrap_or(config.build.docker);
     config.record.engine = overrides.engine.unwrap_or(config.record.engine);
     config.record.event = overrides.event.unwrap_or(config.record.event);
@@ -340,12 +339,12 @@ fn apply_overrides(config: &mut Config, dir: &Path, overrides: &Overrides) -> Re
 
 /// Returns the real path of a directory, because the kernel uses it to name mapped files. If the directory does not
 /// exist, returns an absolute path.
-fn absolute(dir: &Path) -> PathBuf {
+fn real_or_absolute(dir: &Path) -> PathBuf {
     fs::canonicalize(dir).or_else(|_| std::path::absolute(dir)).unwrap_or_else(|_| dir.to_owned())
 }
 
 /// A config before defaults are applied. `goflame.toml.example` replaces each value; a test checks this.
-fn blank(root: PathBuf) -> Config {
+fn blank_config(root: PathBuf) -> Config {
     Config {
         go_dir: root.clone(),
         root,

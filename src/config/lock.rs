@@ -10,20 +10,20 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::error::Error;
-use super::init::quoted;
+use super::init::toml_string;
 use super::load::{read_text, syntax_problems};
 use super::problem::{Problem, Problems};
 use super::rules::{self, Fault};
 use super::value::{ConfigValue, entries, is_bare_key};
 use crate::redact::Secrets;
 
-/// The format that this version writes, and the newest that it reads.
+/// Number of the format that this version writes. This is also the newest format that it can read.
 const FORMAT: i64 = 1;
 
-const HEAD: &str = "# Written by goflame; commit it. `goflame build --update-lock` writes it again.\n";
+const HEADER: &str = "# Written by goflame; commit it. `goflame build --update-lock` writes it again.\n";
 
-/// The pinned inputs. Native and Docker builds pin separate Go versions; a build of one kind does not change the
-/// other's.
+/// The pinned inputs. Native and Docker builds pin separate Go versions. A build of one kind does not change the
+/// version of the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LockFile {
     /// The Go version of native builds, for example `1.27.3`. `None` before the first native build.
@@ -77,14 +77,14 @@ impl LockFile {
         let mut lock = Self::default();
         let mut problems = syntax_problems(&errors, text);
         if problems.is_empty() {
-            read(&mut lock, table.get_ref(), text, &mut problems);
+            read_tables(&mut lock, table.get_ref(), text, &mut problems);
         }
         Problems::new(path, text, problems).map_or(Ok(lock), |problems| Err(Error::Invalid(problems)))
     }
 
     /// Returns the text of the file. Equal locks give equal texts.
     pub fn text(&self) -> String {
-        let mut text = format!("{HEAD}format = {FORMAT}\n");
+        let mut text = format!("{HEADER}format = {FORMAT}\n");
         for (table, entries) in self.tables() {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "\n[{table}]");
@@ -99,9 +99,9 @@ impl LockFile {
     #[must_use]
     pub fn with_digests(mut self, secrets: &Secrets) -> Self {
         for variant in self.variants.values_mut() {
-            variant.flags = secrets.args(&variant.flags);
+            variant.flags = secrets.mask_args(&variant.flags);
             for (name, value) in &mut variant.env {
-                *value = secrets.value(name, value);
+                *value = secrets.mask_value(name, value);
             }
         }
         self
@@ -110,7 +110,7 @@ impl LockFile {
     /// Returns the changes from `self` to `new`, one line each: `- native.go = "1.26.8"`, `+ native.go = ...`.
     /// Empty if they are equal.
     pub fn difference(&self, new: &Self) -> Vec<String> {
-        let (old, new) = (self.lines(), new.lines());
+        let (old, new) = (self.values_by_path(), new.values_by_path());
         let mut lines = Vec::new();
         let paths: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         for path in paths {
@@ -123,7 +123,7 @@ impl LockFile {
         lines
     }
 
-    fn lines(&self) -> BTreeMap<String, String> {
+    fn values_by_path(&self) -> BTreeMap<String, String> {
         let tables = self.tables().into_iter();
         tables
             .flat_map(|(table, entries)| entries.into_iter().map(move |(key, value)| (format!("{table}.{key}"), value)))
@@ -134,35 +134,35 @@ impl LockFile {
     fn tables(&self) -> Vec<(String, Vec<(&'static str, String)>)> {
         let mut tables = Vec::new();
         if let Some(go) = &self.native_go {
-            tables.push(("native".to_owned(), vec![("go", quoted(go))]));
+            tables.push(("native".to_owned(), vec![("go", toml_string(go))]));
         }
         if let Some(LockedImage { image, digest, go }) = &self.docker {
-            let entries = vec![("image", quoted(image)), ("digest", quoted(digest)), ("go", quoted(go))];
+            let entries = vec![("image", toml_string(image)), ("digest", toml_string(digest)), ("go", toml_string(go))];
             tables.push(("docker".to_owned(), entries));
         }
         if let Some(go_sum) = &self.go_sum {
-            tables.push(("modules".to_owned(), vec![("go_sum", quoted(&format!("{SHA256}{go_sum}")))]));
+            tables.push(("modules".to_owned(), vec![("go_sum", toml_string(&format!("{SHA256_PREFIX}{go_sum}")))]));
         }
         for (name, LockedVariant { flags, env }) in &self.variants {
-            let flags: Vec<_> = flags.iter().map(|flag| quoted(flag)).collect();
+            let flags: Vec<_> = flags.iter().map(|flag| toml_string(flag)).collect();
             let mut entries = vec![("flags", format!("[{}]", flags.join(", ")))];
             if !env.is_empty() {
                 let env: Vec<_> =
-                    env.iter().map(|(name, value)| format!("{} = {}", written(name), quoted(value))).collect();
+                    env.iter().map(|(name, value)| format!("{} = {}", toml_key(name), toml_string(value))).collect();
                 entries.push(("env", format!("{{ {} }}", env.join(", "))));
             }
-            tables.push((format!("variant.{}", written(name)), entries));
+            tables.push((format!("variant.{}", toml_key(name)), entries));
         }
         tables
     }
 }
 
 /// Returns a key in TOML syntax, quoted where necessary.
-fn written(key: &str) -> String {
-    if is_bare_key(key) { key.to_owned() } else { quoted(key) }
+fn toml_key(key: &str) -> String {
+    if is_bare_key(key) { key.to_owned() } else { toml_string(key) }
 }
 
-fn read(lock: &mut LockFile, table: &DeTable<'_>, text: &str, problems: &mut Vec<Problem>) {
+fn read_tables(lock: &mut LockFile, table: &DeTable<'_>, text: &str, problems: &mut Vec<Problem>) {
     let (mut format, mut format_problem) = (None, None);
     let (mut image, mut digest, mut image_go) = (None, None, None);
     let mut docker = None;
@@ -173,35 +173,35 @@ fn read(lock: &mut LockFile, table: &DeTable<'_>, text: &str, problems: &mut Vec
                 format = value.integer_by(problems, known_format);
                 format_problem = problems.get(before).cloned();
             }
-            "native" => fields(&value, problems, |name, value, problems| {
+            "native" => read_entries(&value, problems, |name, value, problems| {
                 match name {
-                    "go" => lock.native_go = value.text_by(problems, go),
+                    "go" => lock.native_go = value.text_by(problems, go_release),
                     _ => return false,
                 }
                 true
             }),
             "docker" => {
                 docker = Some(value.key.clone());
-                fields(&value, problems, |name, value, problems| {
+                read_entries(&value, problems, |name, value, problems| {
                     match name {
-                        "image" => image = value.text_by(problems, rules::image),
-                        "digest" => digest = value.text_by(problems, pinned_image),
+                        "image" => image = value.text_by(problems, rules::image_name),
+                        "digest" => digest = value.text_by(problems, check_pinned_image),
                         "go" => image_go = value.text(problems).map(str::to_owned),
                         _ => return false,
                     }
                     true
                 });
             }
-            "modules" => fields(&value, problems, |name, value, problems| {
+            "modules" => read_entries(&value, problems, |name, value, problems| {
                 match name {
-                    "go_sum" => lock.go_sum = value.text_by(problems, |text| sha256(text).map(str::to_owned)),
+                    "go_sum" => lock.go_sum = value.text_by(problems, |text| sha256_digits(text).map(str::to_owned)),
                     _ => return false,
                 }
                 true
             }),
-            "variant" => tables_in(&value, problems, |name, value, problems| {
+            "variant" => for_each_entry(&value, problems, |name, value, problems| {
                 let mut variant = LockedVariant::default();
-                fields(value, problems, |name, value, problems| {
+                read_entries(value, problems, |name, value, problems| {
                     match name {
                         "flags" => variant.flags = value.list(problems).unwrap_or_default(),
                         "env" => variant.env = value.env(problems).unwrap_or_default(),
@@ -211,7 +211,7 @@ fn read(lock: &mut LockFile, table: &DeTable<'_>, text: &str, problems: &mut Vec
                 });
                 lock.variants.insert(name.to_owned(), variant);
             }),
-            _ => problems.push(unknown(&value)),
+            _ => problems.push(unknown_key_problem(&value)),
         }
     }
     if format.is_none() && problems.is_empty() {
@@ -235,25 +235,25 @@ fn read(lock: &mut LockFile, table: &DeTable<'_>, text: &str, problems: &mut Vec
 }
 
 /// Reads the entries of a table. `take` returns false for a name that it does not know.
-fn fields(
+fn read_entries(
     value: &ConfigValue<'_>,
     problems: &mut Vec<Problem>,
     mut take: impl FnMut(&str, &ConfigValue<'_>, &mut Vec<Problem>) -> bool,
 ) {
-    tables_in(value, problems, |name, value, problems| {
+    for_each_entry(value, problems, |name, value, problems| {
         if !take(name, value, problems) {
-            problems.push(unknown(value));
+            problems.push(unknown_key_problem(value));
         }
     });
 }
 
-fn tables_in(
+fn for_each_entry(
     value: &ConfigValue<'_>,
     problems: &mut Vec<Problem>,
     mut each: impl FnMut(&str, &ConfigValue<'_>, &mut Vec<Problem>),
 ) {
     let DeValue::Table(table) = value.node.get_ref() else {
-        value.wrong_type::<()>("a table", problems);
+        value.report_wrong_type::<()>("a table", problems);
         return;
     };
     for (name, value) in entries(table, &value.path, value.text) {
@@ -261,7 +261,7 @@ fn tables_in(
     }
 }
 
-fn unknown(value: &ConfigValue<'_>) -> Problem {
+fn unknown_key_problem(value: &ConfigValue<'_>) -> Problem {
     Problem {
         message: format!("unknown key `{}` in a lock file", value.path),
         span: value.key.clone(),
@@ -281,27 +281,27 @@ fn known_format(format: i64) -> Result<i64, Fault> {
     }
 }
 
-fn go(text: &str) -> Result<String, Fault> {
+fn go_release(text: &str) -> Result<String, Fault> {
     match rules::go_version(text)? {
         empty if empty.is_empty() => Err(Fault::new(rules::EXPECTED_RELEASE)),
         version => Ok(version),
     }
 }
 
-const SHA256: &str = "sha256:";
+const SHA256_PREFIX: &str = "sha256:";
 
-/// Returns the digits of a text that is `sha256:` and 64 hex digits.
-fn sha256(text: &str) -> Result<&str, Fault> {
-    let digits = text.strip_prefix(SHA256).filter(|digits| digits.len() == 64);
+/// Returns the 64 hex digits after `sha256:`.
+fn sha256_digits(text: &str) -> Result<&str, Fault> {
+    let digits = text.strip_prefix(SHA256_PREFIX).filter(|digits| digits.len() == 64);
     digits
         .filter(|digits| digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
         .ok_or_else(|| Fault::new("expected `sha256:` and 64 hex digits"))
 }
 
 /// Checks that an image is pinned by digest, so that no tag can move it.
-fn pinned_image(text: &str) -> Result<String, Fault> {
+fn check_pinned_image(text: &str) -> Result<String, Fault> {
     let digest = text.rsplit_once('@').map_or(text, |(_, digest)| digest);
-    sha256(digest).map(|_| text.to_owned())
+    sha256_digits(digest).map(|_| text.to_owned())
 }
 
 #[cfg(test)]

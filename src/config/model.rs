@@ -1,4 +1,4 @@
-//! The resolved settings that the stages receive: complete and valid. No `Option` means "default".
+//! The resolved settings that the stages receive: complete and valid. A `None` never stands for a default.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,25 +21,25 @@ pub struct Config {
     pub go_dir: PathBuf,
     /// The settings file (absolute). `None` when only defaults apply.
     pub file: Option<PathBuf>,
-    /// `[app]`.
+    /// Table `[app]`.
     pub app: App,
-    /// `[build]`.
+    /// Table `[build]`.
     pub build: Build,
-    /// `[variant.*]`. Contains at least `debug`, `release` and the variant that `build.variant` names.
+    /// Table `[variant.*]`. Contains at least `debug`, `release` and the variant that `build.variant` names.
     pub variants: BTreeMap<String, Variant>,
-    /// `[toolchain]`.
+    /// Table `[toolchain]`.
     pub toolchain: Toolchain,
-    /// `[workload]`.
+    /// Table `[workload]`.
     pub workload: Workload,
-    /// `[record]`.
+    /// Table `[record]`.
     pub record: Record,
-    /// `[runtime]`.
+    /// Table `[runtime]`.
     pub runtime: Runtime,
-    /// `[doctor]`.
+    /// Table `[doctor]`.
     pub doctor: Doctor,
-    /// `[report]`.
+    /// Table `[report]`.
     pub report: Report,
-    /// `[archive]`.
+    /// Table `[archive]`.
     pub archive: Archive,
     /// The text of the settings file, unchanged, for the run directory. Empty when there was no file.
     pub text: String,
@@ -56,7 +56,7 @@ impl Config {
         Secrets::new(&self.archive.redact)
     }
 
-    /// The image for Docker builds: the configured one, otherwise the official image of the pinned Go version.
+    /// The image for Docker builds: the configured image, otherwise the official image of the pinned Go version.
     /// `None` when neither is set.
     pub fn image(&self) -> Option<String> {
         match (self.toolchain.image.as_str(), self.toolchain.go.as_str()) {
@@ -108,15 +108,15 @@ pub struct Variant {
     pub gcflags: String,
     /// `-ldflags`. Not passed when empty.
     pub ldflags: String,
-    /// `-tags`.
+    /// Tags for `-tags`.
     pub tags: Vec<String>,
     /// Environment of the build.
     pub env: BTreeMap<String, String>,
-    /// `-trimpath`.
+    /// Whether the build gets `-trimpath`.
     pub trimpath: bool,
-    /// `-buildvcs`.
+    /// Whether the build gets `-buildvcs`.
     pub buildvcs: bool,
-    /// `-race`.
+    /// Whether the build gets `-race`.
     pub race: bool,
     /// `CGO_ENABLED`; `None` leaves the choice to Go.
     pub cgo: Option<bool>,
@@ -159,15 +159,15 @@ pub struct Workload {
 /// Which benchmarks of a test binary run, and how often. `None` leaves the choice to the arguments, or to Go's default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BenchmarkChoice {
-    /// Regular expression for their names, as for `-test.bench`.
+    /// Regular expression for the names of benchmarks, as for `-test.bench`.
     pub names: Option<String>,
-    /// Time or number of iterations of each, as for `-test.benchtime`: `2s`, `100x`.
+    /// Time or number of iterations of each benchmark, as for `-test.benchtime`: `2s`, `100x`.
     pub time: Option<String>,
-    /// How often each runs, as for `-test.count`.
+    /// How often each benchmark runs, as for `-test.count`.
     pub count: Option<u32>,
 }
 
-/// The sampler. As in the enums below, the comment of a value is its help.
+/// The sampler. The command line shows the comment of each value as its help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Engine {
     /// The sampler in goflame
@@ -201,15 +201,15 @@ pub enum Kernel {
 /// Settings of the recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// The sampler.
+    /// The sampler to use.
     pub engine: Engine,
     /// Samples per second and CPU, 1 to 20 000.
     pub frequency: u32,
-    /// The event.
+    /// The event to sample.
     pub event: EventChoice,
-    /// Kernel stacks.
+    /// Whether kernel stacks are sampled.
     pub kernel: Kernel,
-    /// User stack that is copied with each sample.
+    /// How much of the user stack is copied with each sample.
     pub stack: StackSize,
     /// Whether the profiler labels of goroutines are read.
     pub labels: bool,
@@ -220,36 +220,36 @@ pub struct Record {
 /// Size of the stack copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StackSize {
-    /// As much as the program's code needs.
+    /// As many bytes as the program's code needs.
     ByProgram,
     /// Bytes: a multiple of 8, at most 65528. 0 means none.
     Bytes(u32),
 }
 
-/// Reports that are requested of the Go runtime while it is sampled, and profiles that the program serves.
+/// Reports that the Go runtime prints during sampling, and profiles that the program serves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Runtime {
     /// A line for each garbage collection.
     pub gctrace: bool,
     /// Interval between two reports of the scheduler. `None` requests none.
     pub schedtrace: Option<Duration>,
-    /// Processors, threads and goroutines with each state of the scheduler: each second, unless `schedtrace` says
-    /// otherwise.
+    /// Adds processors, threads and goroutines to the reports of the scheduler. The interval is 1 s unless `schedtrace`
+    /// sets it.
     pub scheddetail: bool,
     /// A line for each package that is initialised.
     pub inittrace: bool,
-    /// Where the program serves its profiles. `None` fetches none.
+    /// URL where the program serves its profiles. `None` if no profile is fetched.
     pub pprof: Option<Endpoint>,
     /// The profiles that are fetched.
     pub profiles: Vec<ProfileKind>,
 }
 
-/// Interval of the scheduler's state if only its details are requested.
+/// Interval of scheduler reports if only `scheddetail` is set.
 const DETAIL_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Runtime {
-    /// Returns the value of `GODEBUG` that asks for these reports, if there are any. Keys in `existing`, the value that the
-    /// program would get otherwise, stay in force: of two equal keys, the runtime takes the last.
+    /// Returns the value of `GODEBUG` that requests these reports. `None` if none is requested. Ends with `existing`, the
+    /// value that the program would get otherwise: of two equal keys, the runtime uses the last.
     pub fn godebug(&self, existing: &str) -> Option<String> {
         let schedtrace = self.schedtrace.or(self.scheddetail.then_some(DETAIL_INTERVAL));
         let mut keys: Vec<String> = Vec::new();
@@ -274,10 +274,10 @@ pub struct Doctor {
     pub ignore: Vec<String>,
 }
 
-/// The output written about a run.
+/// Settings of the output of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// The formats.
+    /// The output formats.
     pub formats: Vec<Format>,
     /// Title of the flame graph. When empty, it is made from the program's name and variant.
     pub title: String,

@@ -1,6 +1,6 @@
 //! The names of enum values, in `goflame.toml` and in flags.
 //!
-//! clap derives them, so that a value is declared once, in its enum. Must not know to which key or flag a name belongs.
+//! clap derives the names from the enums, so that each value is declared once. Must not know to which key or flag a name belongs.
 
 use clap::ValueEnum;
 
@@ -15,7 +15,7 @@ pub fn name_of(value: &impl ValueEnum) -> String {
 pub(super) fn parse_name<T: ValueEnum>(name: &str) -> Result<T, String> {
     T::from_str(name, false).map_err(|_| {
         let known: Vec<String> = T::value_variants().iter().map(name_of).collect();
-        let expected = format!("expected {}", one_of(&known));
+        let expected = format!("expected {}", quoted_choice(&known));
         match nearest(name, known.iter().map(String::as_str)) {
             Some(near) => format!("{expected}; did you mean `{near}`?"),
             None => expected,
@@ -24,7 +24,7 @@ pub(super) fn parse_name<T: ValueEnum>(name: &str) -> Result<T, String> {
 }
 
 /// Joins names as `a`, `b` or `c`, each in backquotes.
-pub(super) fn one_of<S: AsRef<str>>(names: &[S]) -> String {
+pub(super) fn quoted_choice<S: AsRef<str>>(names: &[S]) -> String {
     let quoted: Vec<_> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
     match quoted.split_last() {
         Some((last, [])) => last.clone(),

@@ -3,16 +3,16 @@
 /// Returns the candidate nearest to the typed text. `None` if no candidate is near: a wrong guess is worse than no
 /// guess.
 pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let typed = normal(typed);
+    let typed = normalised(typed);
     candidates
         .into_iter()
-        .filter_map(|candidate| Some((distance(&typed, &normal(candidate))?, candidate)))
+        .filter_map(|candidate| Some((distance(&typed, &normalised(candidate))?, candidate)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
-/// Normalises case and dashes, which never make an intended difference.
-fn normal(name: &str) -> String {
+/// Ignores case and dashes: no two valid names differ only in these.
+fn normalised(name: &str) -> String {
     name.to_lowercase().replace('-', "_")
 }
 
@@ -32,7 +32,7 @@ mod tests {
     use super::nearest;
 
     #[test]
-    fn near_names_are_found_and_far_ones_are_not() {
+    fn similar_names_are_found_and_others_are_not() {
         let keys = ["engine", "frequency", "event", "kernel", "stack", "off_cpu"];
         for (typed, expected) in [
             ("freqency", Some("frequency")),

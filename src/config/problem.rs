@@ -18,7 +18,7 @@ pub struct Problem {
     pub message: String,
     /// The position: a range of bytes in the text.
     pub span: Range<usize>,
-    /// The message at that position.
+    /// The text below the marked position.
     pub label: String,
     /// Advice.
     pub help: Option<String>,
@@ -48,7 +48,7 @@ impl Problems {
             if !out.is_empty() {
                 out.push_str("\n\n");
             }
-            out.push_str(&renderer.render(&[self.group(problem, &path)]));
+            out.push_str(&renderer.render(&[self.draw_problem(problem, &path)]));
         }
         let left = self.list.len().saturating_sub(MAX_DRAWN);
         if left > 0 {
@@ -59,7 +59,7 @@ impl Problems {
         out
     }
 
-    fn group<'a>(&'a self, problem: &'a Problem, path: &'a str) -> Group<'a> {
+    fn draw_problem<'a>(&'a self, problem: &'a Problem, path: &'a str) -> Group<'a> {
         let position = TextPosition::new(&self.text, problem.span.start);
         // A problem of several lines is shown at its first line: the rest of a long array explains nothing.
         let end = problem.span.end.saturating_sub(position.start).clamp(position.column, position.line.len());
@@ -138,7 +138,7 @@ fn floor_char(text: &str, offset: usize) -> usize {
 }
 
 /// A list of names for a message: `a`, `b`, `c`.
-pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub(super) fn quoted_list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut out = String::new();
     for name in names {
         let comma = if out.is_empty() { "" } else { ", " };

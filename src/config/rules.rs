@@ -34,16 +34,16 @@ impl Fault {
 }
 
 /// Maximum samples per second. The kernel's own limit is 100 000 (`perf_event_max_sample_rate`). With `cpu-clock` and a
-/// stack copy, 100 000 samples keep a CPU so busy that nothing else runs on it, including the reader of the samples.
+/// stack copy, 100 000 samples use a whole CPU, so that not even the reader of the samples runs there.
 const MAX_FREQUENCY: u32 = 20_000;
 /// Maximum stack copy in bytes. `perf_copy_attr` rejects a `sample_stack_user` that is `USHRT_MAX` or more, or not a
 /// multiple of 8 (kernel/events/core.c).
-const MAX_STACK: u32 = 65_528;
-/// Minimum limit of the file size, in bytes. The largest record (64 KiB) and the kept end of a log fit well.
-const MIN_MAX_BYTES: u64 = 1_000_000;
+const MAX_STACK_BYTES: u32 = 65_528;
+/// Smallest size limit of a file, in bytes. The largest record (64 KiB) and the kept end of a log fit well.
+const MIN_SIZE_LIMIT_BYTES: u64 = 1_000_000;
 /// Maximum length of a name in bytes. Run ids add a date and a suffix, and the limit of file names is 255 bytes.
-const MAX_NAME: usize = 100;
-/// Maximum duration. Adding it to a clock is far from an overflow.
+const MAX_NAME_BYTES: usize = 100;
+/// Maximum duration: one year. Added to a clock, it cannot overflow.
 const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 pub(super) fn frequency(value: i64) -> Result<u32, Fault> {
@@ -53,42 +53,42 @@ pub(super) fn frequency(value: i64) -> Result<u32, Fault> {
     }
 }
 
-pub(super) fn stack(value: &str) -> Result<StackSize, Fault> {
+pub(super) fn stack_size(value: &str) -> Result<StackSize, Fault> {
     if value == "auto" {
         return Ok(StackSize::ByProgram);
     }
     match value.parse() {
-        Ok(stack @ 0..=MAX_STACK) if stack.is_multiple_of(8) => Ok(StackSize::Bytes(stack)),
-        Ok(stack @ 0..=MAX_STACK) => {
+        Ok(stack @ 0..=MAX_STACK_BYTES) if stack.is_multiple_of(8) => Ok(StackSize::Bytes(stack)),
+        Ok(stack @ 0..=MAX_STACK_BYTES) => {
             let near = (stack / 8 * 8, stack / 8 * 8 + 8);
             Err(Fault::new(format!("expected a multiple of 8, found {stack}"))
                 .help(format!("the nearest values are {} and {}", near.0, near.1)))
         }
-        _ => Err(Fault::new(format!("expected \"auto\" or 0 to {MAX_STACK} bytes, found {value}"))),
+        _ => Err(Fault::new(format!("expected \"auto\" or 0 to {MAX_STACK_BYTES} bytes, found {value}"))),
     }
 }
 
-pub(super) fn keep(value: i64) -> Result<usize, Fault> {
+pub(super) fn kept_runs(value: i64) -> Result<usize, Fault> {
     match usize::try_from(value) {
         Ok(keep) if keep > 0 => Ok(keep),
         _ => Err(Fault::new(format!("expected 1 or more runs, found {value}"))),
     }
 }
 
-/// Parses a limit of size. Empty means no limit.
+/// Parses a size limit. Empty means no limit.
 pub(super) fn max_bytes(value: &str) -> Result<Option<u64>, Fault> {
     if value.is_empty() {
         return Ok(None);
     }
-    match size(value) {
-        Some(bytes) if bytes < MIN_MAX_BYTES => Err(Fault::new("expected at least 1MB")),
+    match parse_size(value) {
+        Some(bytes) if bytes < MIN_SIZE_LIMIT_BYTES => Err(Fault::new("expected at least 1MB")),
         Some(bytes) => Ok(Some(bytes)),
         None => Err(Fault::new("expected a size, for example `2GB`, `500MiB` or `2000000`")),
     }
 }
 
-/// Bytes, or a number with a unit: `kB` is 1000 bytes, `KiB` is 1024.
-fn size(text: &str) -> Option<u64> {
+/// Parses a number of bytes, with or without a unit: `kB` is 1000 bytes, `KiB` is 1024.
+fn parse_size(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let unit: u64 = match unit.trim_start() {
         "" | "B" => 1,
@@ -109,7 +109,7 @@ fn size(text: &str) -> Option<u64> {
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     const EXPECTED: &str = "expected a duration, for example `10m`, `1.5s` or `500ms`";
     let seconds = text.parse().ok().map(|seconds: f64| Duration::try_from_secs_f64(seconds).map_err(|_| EXPECTED));
-    // jiff rejects a sign.
+    // jiff rejects a sign, such as in `-1s`.
     let with_unit = || jiff::fmt::friendly::SpanParser::new().parse_unsigned_duration(text).map_err(|_| EXPECTED);
     match seconds.unwrap_or_else(with_unit) {
         Ok(Duration::ZERO) => Err("expected a duration longer than zero".to_owned()),
@@ -132,7 +132,7 @@ pub(super) fn optional_duration(value: &str) -> Result<Option<Duration>, Fault> 
 pub(super) fn http_address(value: &str) -> Result<HttpAddress, Fault> {
     const EXPECTED: &str = "expected an address such as `http://127.0.0.1:8080/healthz`";
     if value.starts_with("https://") {
-        return Err(Fault::new(EXPECTED).help("of a server with TLS, `tcp = \"host:port\"` shows that it is ready"));
+        return Err(Fault::new(EXPECTED).help("for a server with TLS, use `tcp = \"host:port\"`"));
     }
     let rest = value.strip_prefix("http://").ok_or_else(|| Fault::new(EXPECTED))?;
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
@@ -180,15 +180,15 @@ pub(super) fn stop_signal(value: &str) -> Result<i32, Fault> {
 }
 
 /// Checks a command: the program and its arguments. Empty means none.
-pub(super) fn command(words: Vec<String>) -> Result<Vec<String>, Fault> {
+pub(super) fn command_words(words: Vec<String>) -> Result<Vec<String>, Fault> {
     match words.first() {
         Some(program) if program.is_empty() => Err(Fault::new("expected the name of a program first")),
         _ => Ok(words),
     }
 }
 
-/// An interval that the Go runtime takes: whole milliseconds. Empty means none.
-pub(super) fn schedtrace(value: &str) -> Result<Option<Duration>, Fault> {
+/// Parses an interval of at least one millisecond, the unit of the Go runtime. Empty means none.
+pub(super) fn schedtrace_interval(value: &str) -> Result<Option<Duration>, Fault> {
     match value {
         "" => Ok(None),
         _ => match duration(value)? {
@@ -198,7 +198,7 @@ pub(super) fn schedtrace(value: &str) -> Result<Option<Duration>, Fault> {
     }
 }
 
-pub(super) fn package(value: &str) -> Result<String, Fault> {
+pub(super) fn package_argument(value: &str) -> Result<String, Fault> {
     if value.is_empty() {
         return Err(Fault::new("expected a package").help("`.` is the package in the directory of goflame.toml"));
     }
@@ -212,13 +212,13 @@ pub(super) fn package(value: &str) -> Result<String, Fault> {
 }
 
 /// Whether a package argument is a directory or a file, not an import path.
-pub(super) fn is_directory(package: &str) -> bool {
+pub(super) fn is_path(package: &str) -> bool {
     package.starts_with(['.', '/']) || Path::new(package).extension() == Some("go".as_ref())
 }
 
-/// Returns a package argument that is relative to `dir` as one that is relative to `root`.
-pub(super) fn package_from(dir: &Path, package: &str, root: &Path) -> String {
-    if !is_directory(package) {
+/// Converts a package argument relative to `dir` into a package argument relative to `root`.
+pub(super) fn rebase_package(dir: &Path, package: &str, root: &Path) -> String {
+    if !is_path(package) {
         return package.to_owned();
     }
     let dir = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
@@ -233,12 +233,12 @@ pub(super) fn package_from(dir: &Path, package: &str, root: &Path) -> String {
 /// Whether two package arguments name the same package: `./cmd/a/` and `./cmd/a`.
 pub(super) fn is_same_package(a: &str, b: &str) -> bool {
     let plain = |package: &str| fsio::normalize(&Path::new("/").join(package));
-    is_directory(a) == is_directory(b) && plain(a) == plain(b)
+    is_path(a) == is_path(b) && plain(a) == plain(b)
 }
 
-/// Checks a name given by the user. It must be valid as a file name, because it is used unchanged. Empty means: derive
-/// it.
-pub(super) fn name(value: &str) -> Result<String, Fault> {
+/// Checks a name given by the user. It must be valid as a file name, because it is used unchanged. An empty name is
+/// derived later.
+pub(super) fn app_name(value: &str) -> Result<String, Fault> {
     if value.is_empty() { Ok(String::new()) } else { file_name(value) }
 }
 
@@ -253,8 +253,8 @@ pub(super) fn file_name(value: &str) -> Result<String, Fault> {
     if let Some(odd) = value.chars().find(|c| !is_name_char(*c)) {
         return Err(Fault::new(format!("expected letters, digits, `-`, `_` and `.`, found `{}`", odd.escape_debug())));
     }
-    if value.len() > MAX_NAME {
-        return Err(Fault::new(format!("expected at most {MAX_NAME} bytes, found {}", value.len())));
+    if value.len() > MAX_NAME_BYTES {
+        return Err(Fault::new(format!("expected at most {MAX_NAME_BYTES} bytes, found {}", value.len())));
     }
     Ok(value.to_owned())
 }
@@ -263,9 +263,9 @@ fn is_name_char(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
 
-/// Returns the name of the binary, as `go build` chooses it: the last element of the path, or the one before if the
-/// last is a major version (`exeFromImportPath` in cmd/go/internal/load). A path that starts with `.` or `/` is a
-/// directory relative to `root`. The result is always valid as a file name.
+/// Returns the name of the binary, as `go build` chooses it: the last element of the path that is not a major version
+/// (`exeFromImportPath` in cmd/go/internal/load). A path that starts with `.` or `/` is a directory relative to `root`.
+/// The result is always valid as a file name.
 pub fn derived_name(package: &str, root: &Path) -> String {
     let path = package.strip_suffix(".go").unwrap_or(package);
     let path = if path.starts_with(['.', '/']) {
@@ -277,7 +277,7 @@ pub fn derived_name(package: &str, root: &Path) -> String {
     let last = elements.next().unwrap_or_default();
     let chosen = if is_version(&last) { elements.next().filter(|before| *before != "/").unwrap_or(last) } else { last };
     let mut name: String = chosen.chars().map(|c| if is_name_char(c) { c } else { '-' }).collect();
-    while name.len() > MAX_NAME {
+    while name.len() > MAX_NAME_BYTES {
         name.pop();
     }
     match name.trim_start_matches(['.', '-']) {
@@ -286,7 +286,7 @@ pub fn derived_name(package: &str, root: &Path) -> String {
     }
 }
 
-/// `isVersionElement` in cmd/go/internal/load/pkg.go: `v2` and higher.
+/// Whether a path element is a major version: `v2` and higher (`isVersionElement` in cmd/go/internal/load/pkg.go).
 fn is_version(element: &str) -> bool {
     match element.strip_prefix('v') {
         Some(digits) => {
@@ -337,7 +337,7 @@ fn exact_release(value: &str) -> Result<(), Fault> {
 
 /// Checks the characters of a Docker image name (the grammar is in distribution's `reference` package). Everything else
 /// is left to the engine. Empty means that none is configured.
-pub(super) fn image(value: &str) -> Result<String, Fault> {
+pub(super) fn image_name(value: &str) -> Result<String, Fault> {
     let fault = || Fault::new("expected the name of a Docker image, for example `golang:1.27.3`");
     if let Some(odd) = value.chars().find(|c| !c.is_ascii_alphanumeric() && !"._-/:@".contains(*c)) {
         return Err(fault().help(format!("the name of an image must not contain `{}`", odd.escape_debug())));
@@ -349,7 +349,7 @@ pub(super) fn image(value: &str) -> Result<String, Fault> {
 }
 
 /// Checks a build tag (`go help build`: comma-separated; go/build/constraint: letters, digits, `_` and `.`).
-pub(super) fn tag(value: &str) -> Result<String, Fault> {
+pub(super) fn build_tag(value: &str) -> Result<String, Fault> {
     if !value.is_empty() && value.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.')) {
         return Ok(value.to_owned());
     }
@@ -377,7 +377,7 @@ pub(super) fn buildmode(value: &str) -> Result<String, Fault> {
 }
 
 /// Parses the URL of a program's profiles. Empty means none.
-pub(super) fn pprof(value: &str) -> Result<Option<Endpoint>, Fault> {
+pub(super) fn pprof_url(value: &str) -> Result<Option<Endpoint>, Fault> {
     if value.is_empty() {
         return Ok(None);
     }
@@ -413,7 +413,7 @@ pub(super) fn archive_dir(value: &Path, base: &Path, root: &Path) -> Result<Path
     if value == Path::new("") {
         return Err(Fault::new("expected a directory, found nothing"));
     }
-    let dir = resolve(base, value);
+    let dir = resolve_path(base, value);
     if fsio::normalize(root).starts_with(fsio::normalize(&dir)) {
         return Err(Fault::new("expected a separate directory, found one that contains the project"));
     }
@@ -422,7 +422,7 @@ pub(super) fn archive_dir(value: &Path, base: &Path, root: &Path) -> Result<Path
 
 /// Resolves a path against a directory and removes unnecessary `.` elements. Keeps `..`, because after a link it leads
 /// elsewhere.
-pub(super) fn resolve(base: &Path, path: &Path) -> PathBuf {
+pub(super) fn resolve_path(base: &Path, path: &Path) -> PathBuf {
     base.join(path).components().collect()
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The phases of a server's run. Without any of them, the samples of the whole run count.
+/// Settings of the phases of a server's run. Without these settings, the samples of the whole run count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     /// Sign that the server is ready.
@@ -11,25 +11,25 @@ pub struct Server {
     pub warmup: Duration,
     /// Length of the window. `None`: until the load or the server ends.
     pub duration: Option<Duration>,
-    /// The command that drives load, from ready on. Empty if something else does.
+    /// The command that sends requests once the server is ready. Empty if another program sends them.
     pub load: Vec<String>,
     /// How the server is stopped after the window.
     pub stop: Stop,
 }
 
 impl Server {
-    /// Whether the run has a window whose samples alone count.
+    /// Whether only the samples of a window count, not all samples of the run.
     pub fn has_window(&self) -> bool {
         self.ready.sign.is_some() || !self.warmup.is_zero() || self.duration.is_some() || !self.load.is_empty()
     }
 }
 
-/// When a server is ready.
+/// How goflame detects that a server is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ready {
-    /// The sign of it. `None`: it is ready when it starts.
+    /// Sign that the server is ready. `None` if it is ready when it starts.
     pub sign: Option<ReadySign>,
-    /// The longest time from the start to the sign.
+    /// Maximum time from the start to the sign.
     pub within: Duration,
 }
 
@@ -56,7 +56,7 @@ pub struct HttpAddress {
 /// How a server is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stop {
-    /// Number of the signal that asks it to end.
+    /// Number of the signal that asks the server to end.
     pub signal: i32,
     /// Time until everything that still runs is killed.
     pub grace: Duration,

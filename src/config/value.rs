@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::goflags::{StripFlag, split, strips};
+use super::goflags::{StripFlag, split_flags, stripping_words};
 use super::name::parse_name;
 use super::problem::Problem;
 use super::rules::{Fault, env_name};
@@ -21,9 +21,9 @@ pub(super) struct ConfigValue<'a> {
     pub(super) path: String,
     /// The byte range of the key.
     pub(super) key: Range<usize>,
-    /// The value.
+    /// The parsed value.
     pub(super) node: &'a Spanned<DeValue<'a>>,
-    /// The whole text.
+    /// The text of the file.
     pub(super) text: &'a str,
 }
 
@@ -31,10 +31,10 @@ impl<'a> ConfigValue<'a> {
     /// Reads a string. Rejects NUL, because no program argument and no file name may contain it.
     pub(super) fn text(&self, problems: &mut Vec<Problem>) -> Option<&'a str> {
         let DeValue::String(text) = self.node.get_ref() else {
-            return self.wrong_type("a string", problems);
+            return self.report_wrong_type("a string", problems);
         };
         if text.contains('\0') {
-            self.fault(Fault::new("expected text without a NUL character"), problems);
+            self.report_fault(Fault::new("expected text without a NUL character"), problems);
             return None;
         }
         Some(text)
@@ -47,7 +47,7 @@ impl<'a> ConfigValue<'a> {
         rule: impl FnOnce(&str) -> Result<T, Fault>,
     ) -> Option<T> {
         let text = self.text(problems)?;
-        rule(text).map_err(|fault| self.fault(fault, problems)).ok()
+        rule(text).map_err(|fault| self.report_fault(fault, problems)).ok()
     }
 
     /// Reads an integer and applies a rule.
@@ -57,11 +57,11 @@ impl<'a> ConfigValue<'a> {
         rule: impl FnOnce(i64) -> Result<T, Fault>,
     ) -> Option<T> {
         let DeValue::Integer(integer) = self.node.get_ref() else {
-            return self.wrong_type("an integer", problems);
+            return self.report_wrong_type("an integer", problems);
         };
         let integer = i64::from_str_radix(integer.as_str(), integer.radix())
             .map_err(|_| Fault::new("expected an integer of at most 63 bits"));
-        integer.and_then(rule).map_err(|fault| self.fault(fault, problems)).ok()
+        integer.and_then(rule).map_err(|fault| self.report_fault(fault, problems)).ok()
     }
 
     /// Reads a string, or an integer as if it were a string, and applies a rule.
@@ -80,7 +80,7 @@ impl<'a> ConfigValue<'a> {
     pub(super) fn boolean(&self, problems: &mut Vec<Problem>) -> Option<bool> {
         match self.node.get_ref() {
             DeValue::Boolean(value) => Some(*value),
-            _ => self.wrong_type("a boolean", problems),
+            _ => self.report_wrong_type("a boolean", problems),
         }
     }
 
@@ -101,7 +101,7 @@ impl<'a> ConfigValue<'a> {
         read: impl Fn(&ConfigValue<'a>, &mut Vec<Problem>) -> Option<T>,
     ) -> Option<Vec<T>> {
         let DeValue::Array(array) = self.node.get_ref() else {
-            return self.wrong_type("an array of strings", problems);
+            return self.report_wrong_type("an array of strings", problems);
         };
         let elements: Vec<_> = array
             .iter()
@@ -119,12 +119,12 @@ impl<'a> ConfigValue<'a> {
     /// Reads a table of environment variables.
     pub(super) fn env(&self, problems: &mut Vec<Problem>) -> Option<BTreeMap<String, String>> {
         let DeValue::Table(table) = self.node.get_ref() else {
-            return self.wrong_type("a table of strings", problems);
+            return self.report_wrong_type("a table of strings", problems);
         };
         let entries: Vec<_> = entries(table, &self.path, self.text)
             .map(|(name, value)| {
                 if let Err(fault) = env_name(name) {
-                    problems.push(value.fault_at(fault, value.key.clone()));
+                    problems.push(value.problem_at(fault, value.key.clone()));
                 }
                 Some((name.to_owned(), value.text(problems)?.to_owned()))
             })
@@ -134,49 +134,49 @@ impl<'a> ConfigValue<'a> {
 
     /// Reads compiler flags in one string.
     pub(super) fn compiler_flags(&self, problems: &mut Vec<Problem>) -> Option<String> {
-        self.text_by(problems, |flags| split(flags).map(|_| flags.to_owned()).map_err(Fault::new))
+        self.text_by(problems, |flags| split_flags(flags).map(|_| flags.to_owned()).map_err(Fault::new))
     }
 
     /// Reads linker flags in one string. Rejects flags that strip the binary.
     pub(super) fn linker_flags(&self, problems: &mut Vec<Problem>) -> Option<String> {
         let flags = self.text(problems)?;
-        let strips = strips(flags).map_err(|reason| self.fault(Fault::new(reason), problems)).ok()?;
+        let strips = stripping_words(flags).map_err(|reason| self.report_fault(Fault::new(reason), problems)).ok()?;
         for strip in &strips {
             let label = match strip.flag {
                 StripFlag::Symbols => "`-s` strips the symbol table and the debug information that a profile needs",
                 StripFlag::Dwarf => "`-w` strips the debug information that a profile needs",
             };
             let fault = Fault::new(label).help("it costs no speed to keep them: leave the flag out");
-            problems.push(self.fault_at(fault, self.within(flags, &strip.span)));
+            problems.push(self.problem_at(fault, self.span_of_part(flags, &strip.span)));
         }
         strips.is_empty().then(|| flags.to_owned())
     }
 
-    /// Checks a key that accepts only one value today: the value that equals its absence.
-    pub(super) fn only(&self, off: &Off, problems: &mut Vec<Problem>) {
-        let (is_off, shown) = match *off {
-            Off::Integer(off) => (self.integer_by(problems, Ok).map(|value| value == off), off.to_string()),
-            Off::Text(off) => (self.text(problems).map(|value| value == off), format!("{off:?}")),
+    /// Checks a key that accepts only one value today: the value that has the same effect as no key.
+    pub(super) fn accept_only(&self, inert: &InertValue, problems: &mut Vec<Problem>) {
+        let (is_off, shown) = match *inert {
+            InertValue::Integer(off) => (self.integer_by(problems, Ok).map(|value| value == off), off.to_string()),
+            InertValue::Text(off) => (self.text(problems).map(|value| value == off), format!("{off:?}")),
         };
         if is_off == Some(false) {
             let raw = if self.raw().contains('\n') { "..." } else { self.raw() };
             let what = format!("`{} = {raw}`", self.path);
-            problems.push(not_yet(&what, self.node.span(), Some(format!("only `{shown}` works today"))));
+            problems.push(unavailable_problem(&what, self.node.span(), Some(format!("only `{shown}` works today"))));
         }
     }
 
     /// Reports a key that does not work at all today.
-    pub(super) fn not_yet(&self, problems: &mut Vec<Problem>) {
-        problems.push(not_yet(&format!("`{}`", self.path), self.key.clone(), None));
+    pub(super) fn report_unavailable(&self, problems: &mut Vec<Problem>) {
+        problems.push(unavailable_problem(&format!("`{}`", self.path), self.key.clone(), None));
     }
 
     /// Reports a value that breaks a rule.
-    pub(super) fn fault(&self, fault: Fault, problems: &mut Vec<Problem>) {
-        problems.push(self.fault_at(fault, self.node.span()));
+    pub(super) fn report_fault(&self, fault: Fault, problems: &mut Vec<Problem>) {
+        problems.push(self.problem_at(fault, self.node.span()));
     }
 
-    /// Reports a value of an unexpected type.
-    pub(super) fn wrong_type<T>(&self, expected: &str, problems: &mut Vec<Problem>) -> Option<T> {
+    /// Reports a value of an unexpected type. Always returns `None`.
+    pub(super) fn report_wrong_type<T>(&self, expected: &str, problems: &mut Vec<Problem>) -> Option<T> {
         let (found, raw) = (type_name(self.node.get_ref()), self.raw());
         let help = match (expected, self.node.get_ref()) {
             ("a string", DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_)) => {
@@ -200,7 +200,7 @@ impl<'a> ConfigValue<'a> {
         None
     }
 
-    fn fault_at(&self, fault: Fault, span: Range<usize>) -> Problem {
+    fn problem_at(&self, fault: Fault, span: Range<usize>) -> Problem {
         Problem { message: format!("invalid value for `{}`", self.path), span, label: fault.label, help: fault.help }
     }
 
@@ -211,7 +211,7 @@ impl<'a> ConfigValue<'a> {
 
     /// Returns the position of a part of a string value in the text. Exact for a string without escapes, otherwise the
     /// whole value.
-    fn within(&self, value: &str, part: &Range<usize>) -> Range<usize> {
+    fn span_of_part(&self, value: &str, part: &Range<usize>) -> Range<usize> {
         let whole = self.node.span();
         match self.raw().get(1..self.raw().len().saturating_sub(1)) {
             Some(inner) if inner == value => whole.start + 1 + part.start..whole.start + 1 + part.end,
@@ -221,12 +221,12 @@ impl<'a> ConfigValue<'a> {
 }
 
 /// Makes the problem for a feature of a later version.
-fn not_yet(what: &str, span: Range<usize>, help: Option<String>) -> Problem {
+fn unavailable_problem(what: &str, span: Range<usize>, help: Option<String>) -> Problem {
     Problem { message: format!("{what} is not yet available"), span, label: "not yet available".to_owned(), help }
 }
 
 /// The only value that a key may have until its feature exists.
-pub(super) enum Off {
+pub(super) enum InertValue {
     /// For example `repeat = 1`.
     Integer(i64),
     /// For example `image = ""`.

@@ -5,7 +5,7 @@ use super::finding::{Finding, Group, Status};
 use super::fix::Fix;
 use super::inputs::{GoFacts, Inputs, Target, Tools};
 use crate::build::{GoOffPath, MissingGo, SET_GOCACHE, first_release};
-use crate::config::goflags::{StripFlag, name_and_value, strips, words};
+use crate::config::goflags::{StripFlag, name_and_value, split_words, stripping_words};
 use crate::host::HostFacts;
 
 pub(super) static CHECKS: [Check; 11] = [
@@ -268,10 +268,10 @@ fn goflags(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
 
 /// The flag in GOFLAGS that strips binaries.
 fn stripping_flag(goflags: &str) -> Option<StripFlag> {
-    let words = words(goflags).ok()?;
+    let words = split_words(goflags).ok()?;
     let flags = words.iter().rev().filter_map(|word| name_and_value(word.text));
     let value = flags.filter(|(name, _)| *name == "ldflags").find_map(|(_, value)| value)?;
-    Some(strips(value).ok()?.first()?.flag)
+    Some(stripping_words(value).ok()?.first()?.flag)
 }
 
 fn go_target(check: &'static Check, inputs: &Inputs) -> Option<Finding> {

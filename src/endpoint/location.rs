@@ -135,7 +135,7 @@ impl Endpoint {
     pub(super) fn redirected(&self, location: &str) -> Result<Self, String> {
         let url = self.url.join(location).map_err(|_| location.to_owned())?;
         if url.origin() != self.url.origin() || !url.origin().is_tuple() {
-            return Err(Secrets::default().text(url.as_str()));
+            return Err(Secrets::default().mask_text(url.as_str()));
         }
         Ok(Self { url, ..self.clone() })
     }
@@ -151,7 +151,7 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&Secrets::default().text(self.url.as_str()))
+        f.write_str(&Secrets::default().mask_text(self.url.as_str()))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::perfdata::PerfData;
 use crate::perfevent::return_large_blocks;
 use crate::sources::{CodeFile, DiskImages, InputBytes};
 
-/// Analyses the bytes of a recording. Also returns the duration in seconds.
+/// Analyses the bytes of a recording. Also returns how long the analysis took, in seconds.
 pub(super) fn analyse_bytes<'o>(
     name: &str,
     recording: &InputBytes,
@@ -30,7 +30,7 @@ pub(super) fn analyse_bytes<'o>(
             .map_err(|source| Error::Unreadable { path: name.into(), source })?;
         images.note_origin(data.features());
         let options = AnalyseOptions { release: Some(&release), code_files: code_files(&data), ..options };
-        let kernel = |addresses: &[u64]| kernel.join().unwrap_or_else(|panic| resume_unwind(panic)).naming(addresses);
+        let kernel = |addresses: &[u64]| kernel.join().unwrap_or_else(|panic| resume_unwind(panic)).covering(addresses);
         analyse(data, &*images, kernel, &options).map_err(|source| Error::Analyse { path: name.into(), source })
     })?;
     Ok((analysis, started.elapsed().as_secs_f64()))

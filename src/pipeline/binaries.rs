@@ -1,4 +1,4 @@
-//! Files in which samples lie, besides the program: kept with the run, and read from it again.
+//! Copies of the sampled files other than the program, kept in the run for later reports.
 
 use std::path::Path;
 
@@ -10,27 +10,27 @@ use crate::analyse::SampledFile;
 use crate::archive::{Draft, Run, StoredFile};
 use crate::sources::{DELETED, DiskImages, ImageBytes, MappedId};
 
-/// Maximum bytes that a run keeps of them. A Go toolchain has about 60 MB, a browser 200 MB.
+/// Maximum bytes of sampled files that a run keeps. A Go toolchain has about 60 MB, a browser 200 MB.
 const MAX_BYTES: u64 = 512 << 20;
 
 /// First bytes of an ELF file.
-const ELF: &[u8] = b"\x7fELF";
+const ELF_MAGIC: &[u8] = b"\x7fELF";
 
-/// A file in which samples lie, and its copies in the run.
+/// Sampled file, and its copies in the run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BinaryRecord {
-    /// The file, as the recording names it.
+    /// Path and build id of the file in the recording.
     #[serde(flatten)]
     pub id: MappedId,
-    /// The copy.
+    /// Copy of the file.
     #[serde(flatten)]
     pub copy: StoredFile,
-    /// The separate debug file that gave names.
+    /// Copy of the separate debug file that named the functions.
     pub debug_file: Option<StoredFile>,
 }
 
-/// Keeps the sampled files in a run. The smallest come first, so that most of them fit. `program` is the path of the file
-/// that the run has anyway.
+/// Copies the sampled files into a run, the smallest first, so that as many as possible fit. Skips `program`, which the
+/// run already has.
 pub(super) fn keep_binaries(
     draft: &mut Draft,
     program: Option<&Path>,
@@ -40,7 +40,7 @@ pub(super) fn keep_binaries(
         .into_iter()
         .filter(|file| file.id.path.starts_with('/') && Some(Path::new(&file.id.path)) != program)
         .filter_map(|file| file.bytes.clone().map(|bytes| (file, bytes)))
-        .filter(|(_, bytes)| bytes.bytes().starts_with(ELF))
+        .filter(|(_, bytes)| bytes.bytes().starts_with(ELF_MAGIC))
         .collect();
     files.sort_by_key(|(_, bytes)| bytes.bytes().len());
     let mut room = MAX_BYTES;
@@ -61,7 +61,7 @@ pub(super) fn keep_binaries(
             None => left_out.push(file.id.path),
         }
     }
-    // Debug files come last: they may be ten times as large.
+    // Debug files come last: they can be ten times as large as the programs.
     let mut binaries = Vec::new();
     for (SampledFile { id, debug_file, .. }, copy) in copies {
         let kept = match &debug_file {
@@ -78,7 +78,7 @@ pub(super) fn keep_binaries(
     Ok((binaries, note))
 }
 
-/// Reads the files of a run in place of those at their paths.
+/// Makes the analysis read the copies in a run instead of the files at the original paths.
 pub(super) fn use_kept_binaries(images: &mut DiskImages, run: &Run, binaries: Vec<BinaryRecord>) {
     for BinaryRecord { id, copy, debug_file } in binaries {
         let debug_file = debug_file.and_then(|stored| run.file(&stored.file).ok());

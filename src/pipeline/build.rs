@@ -20,7 +20,7 @@ pub struct Built {
     pub go: GoTool,
     /// Container of the build; `None` for a build on this machine.
     pub container: Option<InContainer>,
-    /// Program that was built, inspected.
+    /// The built program, and facts from its inspection.
     pub artifact: Artifact,
     /// Duration of the build.
     pub wall: Duration,

@@ -11,10 +11,12 @@ use crate::perfdata::masked_cmdline;
 use crate::redact::Secrets;
 use crate::sources::InputBytes;
 
-/// Masks the secrets of the command line in the file.
-pub(super) fn mask(perf_data: &Path, secrets: &Secrets) -> Result<(), Error> {
+/// Masks the secrets in the command line that a `perf.data` file contains.
+pub(super) fn mask_command_line(perf_data: &Path, secrets: &Secrets) -> Result<(), Error> {
     let bytes = InputBytes::open(perf_data).map_err(Error::Input)?;
-    let Some((offset, section)) = masked_cmdline(bytes.bytes(), |words| secrets.args(words)) else { return Ok(()) };
+    let Some((offset, section)) = masked_cmdline(bytes.bytes(), |words| secrets.mask_args(words)) else {
+        return Ok(());
+    };
     drop(bytes);
     let file = File::options().write(true).open(perf_data);
     file.and_then(|file| file.write_all_at(&section, offset))

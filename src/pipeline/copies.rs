@@ -7,41 +7,41 @@ use crate::fsio::MappedFile;
 use crate::gobin::{Assembly, Binary, BinaryFacts};
 use crate::record::{FramePointerCode, SMALL_COPY};
 
-/// Bytes that hold the callers of code that does not keep the frame pointer, up to the root. In servers, the Go functions
-/// between `runtime.goexit` and assembly or C code have 2 to 6 KiB.
-const CALLERS: u32 = 8192;
+/// Bytes of stack between the root and code without a frame pointer. In servers, the Go functions between
+/// `runtime.goexit` and assembly or C code use 2 to 6 KiB.
+const CALLERS_BYTES: u32 = 8192;
 
-/// Maximum bytes of a copy that the program's code is given.
+/// Maximum bytes of a stack copy whose size goflame chooses.
 const MAX_BYTES: u32 = 16 * 1024;
 
-/// Maximum bytes per second and CPU that are copied at a high frequency.
-const MAX_RATE: u32 = 16 * 1024 * 1024;
+/// Maximum bytes of stack copied per second and CPU. Limits the copies at high sampling frequencies.
+const MAX_BYTES_PER_SECOND: u32 = 16 * 1024 * 1024;
 
-/// The stack copies of a run.
+/// Settings of the stack copies of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StackCopies {
     /// Bytes that the kernel copies with each sample.
     pub(super) bytes: u32,
-    /// Why this many.
+    /// Why the copies have this size.
     pub(super) reason: String,
-    /// Code for which fewer bytes are kept.
+    /// Code that keeps the frame pointer, so that fewer bytes of its copies are stored.
     pub(super) frame_pointer_code: FramePointerCode,
 }
 
 impl StackCopies {
-    /// The copies for a program. `facts` are those of the same program.
-    pub(super) fn new(asked: &Record, program: &Path, facts: &BinaryFacts) -> Self {
+    /// Decides how many bytes of stack to copy for a program. `facts` describes the same program.
+    pub(super) fn new(settings: &Record, program: &Path, facts: &BinaryFacts) -> Self {
         let all_alike = FramePointerCode::default();
-        if let StackSize::Bytes(bytes) = asked.stack {
+        if let StackSize::Bytes(bytes) = settings.stack {
             return Self { bytes, reason: "set by the user".into(), frame_pointer_code: all_alike };
         }
         let assembly = MappedFile::open(program).ok().and_then(|bytes| Binary::parse(bytes.as_ref()).ok()?.assembly());
-        let Some(reason) = reason(assembly.as_ref(), facts.cgo) else {
+        let Some(reason) = reason_for_callers(assembly.as_ref(), facts.cgo) else {
             let reason = "all code keeps the frame pointer".into();
             return Self { bytes: SMALL_COPY, reason, frame_pointer_code: all_alike };
         };
         let frame = assembly.as_ref().map_or(0, |assembly| assembly.largest_frame);
-        let bytes = with_callers(asked, frame);
+        let bytes = copy_bytes(settings, frame);
         // The kernel chooses the addresses of a position-independent program.
         let frame_pointer_code = match assembly {
             Some(Assembly { go_text, functions, .. }) if !facts.pie => {
@@ -52,23 +52,24 @@ impl StackCopies {
         Self { bytes, reason, frame_pointer_code }
     }
 
-    /// The copies for these programs, of which nothing is known. None means any program.
-    pub(super) fn of_programs(asked: &Record, programs: &[PathBuf]) -> Self {
-        let of_go = |file: &PathBuf| {
+    /// Decides how many bytes of stack to copy for programs that goflame did not build. Without programs, any program can run.
+    pub(super) fn for_programs(settings: &Record, programs: &[PathBuf]) -> Self {
+        let if_go = |file: &PathBuf| {
             let facts = Binary::parse(MappedFile::open(file).ok()?.as_ref()).ok()?.facts();
-            facts.pclntab.is_ok().then(|| Self::new(asked, file, &facts))
+            facts.pclntab.is_ok().then(|| Self::new(settings, file, &facts))
         };
-        let copies: Option<Vec<Self>> = programs.iter().map(of_go).collect();
+        let copies: Option<Vec<Self>> = programs.iter().map(if_go).collect();
         match copies.unwrap_or_default().as_slice() {
             [copies] => copies.clone(),
-            // Programs lie at the same addresses, so no address says whose code it is.
+            // Several programs use the same addresses, so an address does not identify the code.
             [first, others @ ..] => {
-                let largest =
-                    others.iter().fold(first, |largest, one| if one.bytes > largest.bytes { one } else { largest });
+                let largest = others
+                    .iter()
+                    .fold(first, |largest, copies| if copies.bytes > largest.bytes { copies } else { largest });
                 Self { frame_pointer_code: FramePointerCode::default(), ..largest.clone() }
             }
             [] => {
-                let bytes = if let StackSize::Bytes(bytes) = asked.stack { bytes } else { with_callers(asked, 0) };
+                let bytes = if let StackSize::Bytes(bytes) = settings.stack { bytes } else { copy_bytes(settings, 0) };
                 let reason = "code that may use the frame pointer can run".to_owned();
                 Self { bytes, reason, frame_pointer_code: FramePointerCode::default() }
             }
@@ -76,14 +77,14 @@ impl StackCopies {
     }
 }
 
-/// Bytes of a copy that holds the callers of code with frames of this size.
-fn with_callers(asked: &Record, frame: u32) -> u32 {
-    let rate_bound = (MAX_RATE / asked.frequency.max(1)).max(SMALL_COPY);
-    frame.saturating_add(CALLERS).min(MAX_BYTES).min(rate_bound) / 8 * 8
+/// Returns the size in bytes of a stack copy that contains a frame of `frame` bytes and its callers.
+fn copy_bytes(settings: &Record, frame: u32) -> u32 {
+    let rate_bound = (MAX_BYTES_PER_SECOND / settings.frequency.max(1)).max(SMALL_COPY);
+    frame.saturating_add(CALLERS_BYTES).min(MAX_BYTES).min(rate_bound) / 8 * 8
 }
 
-/// Why the copies must hold the callers; `None` if they need not.
-fn reason(assembly: Option<&Assembly>, cgo: bool) -> Option<String> {
+/// Returns why stack copies must contain the callers. `None` if all code keeps the frame pointer.
+fn reason_for_callers(assembly: Option<&Assembly>, cgo: bool) -> Option<String> {
     let assembly = assembly.filter(|assembly| assembly.largest_frame > 0).map(|assembly| {
         format!(
             "assembly that may use the frame pointer is linked in, with frames of up to {} bytes",

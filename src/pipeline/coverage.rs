@@ -1,17 +1,17 @@
-//! Why the samples of a run stand for less CPU time than its program used.
+//! Explains why the samples of a run cover less CPU time than the program used.
 
 use crate::profile::Quality;
 use crate::record::{ChosenEvent, Recording};
 use crate::workload::Outcome;
 
-/// Share of the CPU time above which nothing needs an explanation.
-const ENOUGH: f64 = 0.9;
+/// Share of the CPU time that samples must cover. A lower share is explained to the user.
+const MIN_COVERED_SHARE: f64 = 0.9;
 
-/// Seconds between the ticks at which the kernel looks whether user code or the kernel runs, at most (`CONFIG_HZ=100`).
-const TICK: f64 = 0.01;
+/// Maximum seconds between two ticks of the kernel, which count user and system time (`CONFIG_HZ=100`).
+const MAX_TICK_SECONDS: f64 = 0.01;
 
-/// Returns the cause, and what helps. `None` if most of the time was seen, or if another figure of quality explains the
-/// rest: lost samples, a bounded file, or a kernel that may not be sampled.
+/// Returns why samples cover too little CPU time, with advice. `None` if they cover enough, or if another figure of
+/// quality explains it: lost samples, the size limit of the file, or a kernel that was not sampled.
 pub(super) fn unseen_cpu_cause(
     quality: &Quality,
     event: &ChosenEvent,
@@ -24,10 +24,11 @@ pub(super) fn unseen_cpu_cause(
     let sampled = cpu.sampled_seconds + quality.lost.unwrap_or(0) as f64 * period;
     let [user, system] = [outcome.user_cpu, outcome.system_cpu].map(|time| time.as_secs_f64());
     let user_share = if event.spec.kernel { 1.0 } else { user / (user + system).max(f64::MIN_POSITIVE) };
-    // Three standard deviations of a share that was counted at ticks. None where all of the time is expected.
-    let uncertainty = 3.0 * (user_share * (1.0 - user_share) * TICK / cpu.used_seconds.max(TICK)).sqrt();
+    // Three standard deviations of the user share, which is counted in ticks. Zero if the kernel is sampled too.
+    let uncertainty =
+        3.0 * (user_share * (1.0 - user_share) * MAX_TICK_SECONDS / cpu.used_seconds.max(MAX_TICK_SECONDS)).sqrt();
     let expected = cpu.used_seconds * (user_share - uncertainty);
-    if quality.size_bound.is_some() || sampled >= expected * ENOUGH {
+    if quality.size_bound.is_some() || sampled >= expected * MIN_COVERED_SHARE {
         return None;
     }
     Some(match &recording.inherited {

@@ -7,7 +7,7 @@ use crate::profile::{Function, Origin, Profile, Unit, format_number};
 use crate::render::diff::{DiffDocument, DrawnWidth};
 use crate::views::{By, DebugHotSpot, Diff, Normalize, Scale, View};
 
-/// With fewer samples, only large changes are beyond chance.
+/// Number of samples below which only large changes are beyond chance.
 const FEW_SAMPLES: u64 = 1_000;
 
 /// The function at the root of every goroutine. Profiles of Go's runtime leave it out.
@@ -16,18 +16,18 @@ const GOEXIT: &str = "runtime.goexit";
 /// Options of a comparison.
 #[derive(Debug, Default)]
 pub struct DiffOptions<'o> {
-    /// Filters, and what is shown of files with several events or sample types.
+    /// Filters, and the event or sample type to compare.
     pub report: ReportOptions<'o>,
     /// How weights are made comparable.
     pub normalize: Normalize,
-    /// Units of work that the old and the new program did.
+    /// Number of units of work that the old and the new program did.
     pub units: Option<[f64; 2]>,
 }
 
 /// Two profiles and their differences.
 #[derive(Debug)]
 pub struct Compared {
-    /// The profiles, the old one first.
+    /// The old and the new profile.
     pub sides: [Reported; 2],
     /// The differences.
     pub diff: Diff,
@@ -35,14 +35,14 @@ pub struct Compared {
     pub notes: Vec<String>,
     /// Names of the profiles.
     pub(super) labels: [&'static str; 2],
-    /// How much work the programs of two variants did in their time.
+    /// Time that each of two variants took for the same work, as text.
     pub(super) work: Option<String>,
     /// Hot spots that only the debug build has.
     pub(super) debug_only: Vec<DebugHotSpot>,
 }
 
 impl Compared {
-    /// Returns the content of an output.
+    /// Returns the comparison in the form that output formats write.
     pub fn document<'a>(&'a self, title: Option<&'a str>, width: DrawnWidth) -> DiffDocument<'a> {
         let [old, new] = &self.sides;
         DiffDocument {
@@ -67,17 +67,17 @@ pub fn diff(
 ) -> Result<Compared, Error> {
     let [old, new] = sources.map(|source| report(source, &options.report, observer));
     let mut sides = [old?, new?];
-    check(&sides, options)?;
+    check_comparable(&sides, options)?;
     let mut notes = Vec::new();
     hide_frames_of_one_side(&mut sides, &mut notes);
-    notes.extend(limits(&sides));
+    notes.extend(limit_notes(&sides));
     let views = sides.each_ref().map(|side| &side.view);
     let diff = Diff::new(views, Scale::new(views.map(View::profile), options.normalize, options.units));
     Ok(Compared { sides, diff, notes, labels: ["old", "new"], work: None, debug_only: Vec::new() })
 }
 
 /// Refuses profiles that cannot be compared.
-fn check(sides: &[Reported; 2], options: &DiffOptions<'_>) -> Result<(), Error> {
+fn check_comparable(sides: &[Reported; 2], options: &DiffOptions<'_>) -> Result<(), Error> {
     for side in sides {
         let profile = side.view.profile();
         let name = side.name.clone();
@@ -89,7 +89,7 @@ fn check(sides: &[Reported; 2], options: &DiffOptions<'_>) -> Result<(), Error> 
         }
     }
     let [old, new] = sides.each_ref().map(|side| &side.view.profile().event);
-    // Cycles and nanoseconds are both shares of CPU time.
+    // Cycles and nanoseconds both measure CPU time, so their shares are comparable.
     let comparable_shares = old.unit == new.unit || (old.unit != Unit::Bytes && new.unit != Unit::Bytes);
     let wants_shares = options.normalize == Normalize::Share && options.units.is_none();
     if old.unit == new.unit || (comparable_shares && wants_shares) {
@@ -103,14 +103,14 @@ fn check(sides: &[Reported; 2], options: &DiffOptions<'_>) -> Result<(), Error> 
     Err(Error::DifferentUnits { old: text(&old.name, old.unit), new: text(&new.name, new.unit), comparable_shares })
 }
 
-/// Whether a function of a profile is of a kind.
-type FunctionTest = fn(&Profile, &Function) -> bool;
+/// Test of a function of a profile.
+type FunctionPredicate = fn(&Profile, &Function) -> bool;
 
-/// Hides frames that only one of the two profiles can have, so that their weight counts for the callers: frames of the kernel
-/// if the other profile has none or does not name them, and the root of goroutines.
+/// Hides frames that only one of the two profiles has, so that their weight counts for their callers. These are the root
+/// of goroutines, and kernel frames if the other profile does not name any.
 fn hide_frames_of_one_side(sides: &mut [Reported; 2], notes: &mut Vec<String>) {
-    let is_kernel: FunctionTest = |_, function| function.origin == Origin::Kernel;
-    let is_goexit: FunctionTest = |profile, function| profile.str(function.display) == GOEXIT;
+    let is_kernel: FunctionPredicate = |_, function| function.origin == Origin::Kernel;
+    let is_goexit: FunctionPredicate = |profile, function| profile.str(function.display) == GOEXIT;
     let kinds = [
         (is_kernel, "names functions of the kernel: they count for their callers"),
         (is_goexit, "has runtime.goexit: it is left out"),
@@ -137,8 +137,8 @@ fn hide_frames_of_one_side(sides: &mut [Reported; 2], notes: &mut Vec<String>) {
     }
 }
 
-/// Returns the limits of the comparison, for the user.
-fn limits(sides: &[Reported; 2]) -> Vec<String> {
+/// Returns notes about the limits of the comparison, for the user.
+fn limit_notes(sides: &[Reported; 2]) -> Vec<String> {
     let mut notes = Vec::new();
     let [old, new] = sides.each_ref().map(|side| side.view.profile());
     if old.event.name != new.event.name {

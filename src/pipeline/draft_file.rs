@@ -4,8 +4,8 @@ use super::Error;
 use crate::archive::Draft;
 use crate::fsio;
 
-/// Writes a file of the run, with its directory.
-pub(super) fn write(draft: &Draft, name: &str, bytes: &[u8]) -> Result<(), Error> {
+/// Writes a file of the run. Creates its parent directory.
+pub(super) fn write_file(draft: &Draft, name: &str, bytes: &[u8]) -> Result<(), Error> {
     let path = draft.path(name);
     if let Some(parent) = path.parent() {
         fsio::create_dir_all(parent).map_err(Error::Output)?;

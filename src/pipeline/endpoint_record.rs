@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 /// Profiles that a program served.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndpointRecord {
-    /// Where it served them, without secrets.
+    /// URL of the profiles, without secrets.
     pub url: String,
-    /// Each profile that was asked for.
+    /// All requested profiles, even those that could not be fetched.
     pub profiles: Vec<FetchedRecord>,
 }
 

@@ -62,10 +62,10 @@ pub enum Error {
     /// `engine = "perf"` is set, but perf was not found.
     #[error("`engine = \"perf\"` needs perf")]
     NoPerf(#[source] process::Error),
-    /// `engine = "perf"` is set, and a window.
+    /// `engine = "perf"` is set together with a window.
     #[error("`engine = \"perf\"` samples the whole run: it has no `ready`, `warmup`, `duration` and `load`")]
     PerfWindow,
-    /// `engine = "perf"` is set, and `off_cpu`.
+    /// `engine = "perf"` is set together with `off_cpu`.
     #[error("`engine = \"perf\"` does not record the time off the CPU (`off_cpu` in [record])")]
     PerfOffCpu,
     /// The file is not a recording.
@@ -122,16 +122,16 @@ pub enum Error {
         run: String,
         /// Name of the profile.
         profile: String,
-        /// Names of those that it holds.
+        /// Names of the profiles that the run holds.
         known: Vec<String>,
     },
-    /// A run holds no waiting time.
+    /// The run has no off-CPU profile.
     #[error("run {run} has no off-CPU profile")]
     NoOffCpu {
         /// Id of the run.
         run: String,
     },
-    /// An execution trace was requested.
+    /// An execution trace was requested, which goflame cannot show.
     #[error("{trace} is an execution trace, not a profile")]
     TraceNotShown {
         /// Path of the file, or URL.
@@ -151,7 +151,7 @@ pub enum Error {
     },
     /// An event or a sample type was requested for folded stacks.
     #[error("{name} holds folded stacks: they have neither events nor sample types")]
-    OneValue {
+    NothingToSelect {
         /// Name of the file.
         name: String,
     },
@@ -163,7 +163,7 @@ pub enum Error {
         /// Why the times are missing.
         reason: &'static str,
     },
-    /// A profile without samples is compared.
+    /// A profile to compare has no samples.
     #[error("{name} has no samples{}, so there is nothing to compare", if *filtered { " that the filters keep" } else { "" })]
     NothingToCompare {
         /// Name of the file or of the run.
@@ -278,7 +278,7 @@ impl Error {
                 vec!["`--normalize share` compares shares of all samples".into()]
             }
             Self::DifferentUnits { .. } => {
-                vec!["`--sample-type` and `--event` select what is compared of profiles that hold several".into()]
+                vec!["`--sample-type` and `--event` select what to compare if a profile holds several".into()]
             }
             Self::NoVariant { differs, commands, .. } => {
                 let makes = if commands.len() == 1 { "makes it" } else { "make them" };
@@ -287,12 +287,12 @@ impl Error {
                 let secrets = masked.then(|| format!("put the secrets in place of `{MASK}`"));
                 differs.iter().cloned().chain([format!("{} {makes}", quoted.join(" and "))]).chain(secrets).collect()
             }
-            Self::NoDuration { .. } => vec!["`--units OLD,NEW` takes the seconds, or any other units of work".into()],
+            Self::NoDuration { .. } => vec!["`--units OLD,NEW` sets the seconds of both, or other units of work".into()],
             Self::Analyse { source, .. } => source.hints(),
             Self::NotReady(_)
             | Self::NoCommand(_)
             | Self::Caller { .. }
-            | Self::OneValue { .. }
+            | Self::NothingToSelect { .. }
             | Self::Input(_)
             | Self::Output(_) => Vec::new(),
         }

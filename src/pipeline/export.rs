@@ -1,6 +1,6 @@
-//! `goflame runs export` and `import`: decides what of a run may be handed on.
+//! `goflame runs export` and `import`: decides which data of a run can be shared.
 //!
-//! Without further options, an export holds names and figures only. What goflame does not know is left out.
+//! Without further options, an export holds names and figures only. Files that goflame does not know are left out.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::manifest::{LeftOut, Manifest, to_json};
 use super::off_cpu::{OFF_CPU_FILE, OFF_CPU_PPROF, RunProfile};
-use super::report::{GOROUTINES_FILE, PERF_DATA_FILE, ReportOptions, SYMBOLS_DIR, report_run_as};
+use super::report::{GOROUTINES_FILE, PERF_DATA_FILE, ReportOptions, SYMBOLS_DIR, report_run_with_manifest};
 use super::runtime_record::RUNTIME_FILE;
 use super::{Error, Observer};
 use crate::archive::{self, ExportContent, Run, Store, check_export, write_export};
@@ -23,19 +23,19 @@ use crate::render::{Document, Format};
 /// The file in an export that says what was left out.
 const LEFT_OUT_FILE: &str = "LEFT-OUT.txt";
 
-/// The parts of a run that an export contains besides names and figures.
+/// The parts of a run that an export contains in addition to names and figures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ExportOptions {
-    /// Whether it contains the programs.
+    /// Whether the export contains the programs.
     pub with_binary: bool,
-    /// Whether it contains all files, unchanged.
+    /// Whether the export contains all files, unchanged.
     pub everything: bool,
 }
 
 /// A finished export.
 #[derive(Debug)]
 pub struct Exported {
-    /// Number of files of the run in it.
+    /// Number of files of the run in the export.
     pub files: usize,
     /// Files that were left out.
     pub left_out: Vec<LeftOut>,
@@ -56,7 +56,8 @@ pub fn export(
     if !problems.is_empty() {
         return Err(archive::Error::Changed { id: run.id().clone(), count: problems.len() }.into());
     }
-    let Selected { manifest, files, left_out, masked_variables } = select(run, secrets, options, observer)?;
+    let SelectedContent { manifest, files, left_out, masked_variables } =
+        select_content(run, secrets, options, observer)?;
     let write = |out: &mut dyn std::io::Write| write_export(run.id(), manifest, &files, out);
     fsio::replace_with(output, write).map_err(Error::Output)?;
     Ok(Exported { files: files.len(), left_out, masked_variables })
@@ -70,15 +71,20 @@ pub fn import(dir: &Path, file: &Path) -> Result<(Run, Vec<LeftOut>), Error> {
     Ok((run, manifest.left_out))
 }
 
-/// The parts of an export.
-struct Selected {
+/// Content of an export.
+struct SelectedContent {
     manifest: Map<String, Value>,
     files: BTreeMap<String, ExportContent>,
     left_out: Vec<LeftOut>,
     masked_variables: usize,
 }
 
-fn select(run: &Run, secrets: &Secrets, options: ExportOptions, observer: &dyn Observer) -> Result<Selected, Error> {
+fn select_content(
+    run: &Run,
+    secrets: &Secrets,
+    options: ExportOptions,
+    observer: &dyn Observer,
+) -> Result<SelectedContent, Error> {
     let own: Manifest = run.manifest()?;
     let mut files = BTreeMap::new();
     if options.everything {
@@ -86,18 +92,18 @@ fn select(run: &Run, secrets: &Secrets, options: ExportOptions, observer: &dyn O
             files.insert(name.clone(), ExportContent::File(run.file(name)?, entry.clone()));
         }
         let manifest = run.manifest_json().as_object().cloned().unwrap_or_default();
-        return Ok(Selected { manifest, files, left_out: own.left_out, masked_variables: 0 });
+        return Ok(SelectedContent { manifest, files, left_out: own.left_out, masked_variables: 0 });
     }
     let mut json = run.manifest_json().clone();
     let masked_variables = mask_environment(&mut json);
-    mask(&mut json, secrets);
+    mask_json(&mut json, secrets);
     let manifest: Manifest = serde_json::from_value(json.clone())
         .map_err(|source| archive::Error::Decode { id: run.id().clone(), source })?;
-    // Runs of older versions do not say it, and kept what was sampled.
+    // Runs of older versions lack this field, and always kept the stack copies.
     let is_raw = own.sampler.raw != Some(false);
     // The files that an earlier export left out are still missing.
     let mut left_out = own.left_out;
-    // The reports of an import were made by its export.
+    // An imported run already has the reports that its export made.
     let is_exported = run.files().contains_key(LEFT_OUT_FILE);
     let mut formats = vec![Format::Pprof];
     for (name, entry) in run.files() {
@@ -109,7 +115,7 @@ fn select(run: &Run, secrets: &Secrets, options: ExportOptions, observer: &dyn O
             }
             Some(_) => None,
             None if name == LEFT_OUT_FILE => continue,
-            None => reason_against(name, is_raw, options),
+            None => reason_to_leave_out(name, is_raw, options),
         };
         if let Some(reason) = reason {
             left_out.push(LeftOut { file: name.clone(), size: entry.size, reason: reason.to_owned() });
@@ -120,22 +126,22 @@ fn select(run: &Run, secrets: &Secrets, options: ExportOptions, observer: &dyn O
     if !is_exported {
         if manifest.off_cpu.is_some() {
             let waits = ReportOptions { profile: Some(RunProfile::OffCpu), ..ReportOptions::default() };
-            let reported = report_run_as(run, manifest.clone(), &waits, observer)?;
-            let content = rendered(&reported.document(), Format::Pprof)?;
+            let reported = report_run_with_manifest(run, manifest.clone(), &waits, observer)?;
+            let content = render_format(&reported.document(), Format::Pprof)?;
             files.insert(OFF_CPU_PPROF.to_owned(), content);
         }
-        render(run, manifest, formats, &mut files, observer)?;
+        render_reports(run, manifest, formats, &mut files, observer)?;
     }
     left_out.sort_by(|a, b| a.file.cmp(&b.file));
-    let text = describe(run, &left_out, masked_variables);
+    let text = left_out_text(run, &left_out, masked_variables);
     files.insert(LEFT_OUT_FILE.to_owned(), ExportContent::Bytes(text.into_bytes()));
     let mut manifest = json.as_object().cloned().unwrap_or_default();
     manifest.insert("left_out".to_owned(), to_json(&left_out));
-    Ok(Selected { manifest, files, left_out, masked_variables })
+    Ok(SelectedContent { manifest, files, left_out, masked_variables })
 }
 
-/// Renders the reports of the run again: with what counts as a secret now, and without text of the sources.
-fn render(
+/// Renders the reports of the run again, with today's rules for secrets and without source text.
+fn render_reports(
     run: &Run,
     manifest: Manifest,
     mut formats: Vec<Format>,
@@ -147,23 +153,23 @@ fn render(
     let notes = manifest.notes.clone();
     let options =
         ReportOptions { keep_times: formats.iter().any(|format| format.has_times()), ..ReportOptions::default() };
-    let reported = report_run_as(run, manifest, &options, observer)?;
+    let reported = report_run_with_manifest(run, manifest, &options, observer)?;
     let document = Document { notes: &notes, ..reported.document() };
     for format in formats {
-        files.insert(format.file_name().to_owned(), rendered(&document, format)?);
+        files.insert(format.file_name().to_owned(), render_format(&document, format)?);
     }
     Ok(())
 }
 
-fn rendered(document: &Document<'_>, format: Format) -> Result<ExportContent, Error> {
+fn render_format(document: &Document<'_>, format: Format) -> Result<ExportContent, Error> {
     let mut bytes = Vec::new();
     let written = format.write(document, &mut bytes);
     written.map_err(|source| Error::Output(fsio::FileError::new("render", format.file_name(), source)))?;
     Ok(ExportContent::Bytes(bytes))
 }
 
-/// Why a file is not handed on. `None` if it may be.
-fn reason_against(name: &str, is_raw: bool, options: ExportOptions) -> Option<&'static str> {
+/// Returns why an export leaves a file out. `None` if the export contains the file.
+fn reason_to_leave_out(name: &str, is_raw: bool, options: ExportOptions) -> Option<&'static str> {
     let folder = name.split_once('/').map_or("", |(folder, _)| folder);
     match (name, folder) {
         (PERF_DATA_FILE | OFF_CPU_FILE | GOROUTINES_FILE, _) if is_raw => Some("pieces of the program's memory"),
@@ -171,7 +177,7 @@ fn reason_against(name: &str, is_raw: bool, options: ExportOptions) -> Option<&'
         (_, "bin" | "mapped") if !options.with_binary => {
             Some("code of programs, with what is built into it; --with-binary adds it")
         }
-        (_, SYMBOLS_DIR) if !options.with_binary => Some("of use with the programs only; --with-binary adds it"),
+        (_, SYMBOLS_DIR) if !options.with_binary => Some("useful only with the programs; --with-binary adds it"),
         (_, "bin" | "mapped" | SYMBOLS_DIR) => None,
         ("stdout.log" | "stderr.log", _) => Some("what the program printed"),
         ("goflame.toml" | "goflame.lock", _) => Some("settings, which may hold values of the environment"),
@@ -205,20 +211,20 @@ fn mask_environment(manifest: &mut Value) -> usize {
     masked
 }
 
-/// Masks the secrets in all texts.
-fn mask(value: &mut Value, secrets: &Secrets) {
+/// Masks the secrets in all strings of a JSON value.
+fn mask_json(value: &mut Value, secrets: &Secrets) {
     match value {
-        Value::String(text) => *text = secrets.text(text),
+        Value::String(text) => *text = secrets.mask_text(text),
         Value::Array(items) if items.iter().all(Value::is_string) => {
             let texts: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
-            *items = secrets.args(&texts).into_iter().map(Value::from).collect();
+            *items = secrets.mask_args(&texts).into_iter().map(Value::from).collect();
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| mask(item, secrets)),
+        Value::Array(items) => items.iter_mut().for_each(|item| mask_json(item, secrets)),
         Value::Object(fields) => {
             for (name, field) in fields {
                 match field {
-                    Value::String(text) => *text = secrets.value(name, text),
-                    field => mask(field, secrets),
+                    Value::String(text) => *text = secrets.mask_value(name, text),
+                    field => mask_json(field, secrets),
                 }
             }
         }
@@ -226,8 +232,8 @@ fn mask(value: &mut Value, secrets: &Secrets) {
     }
 }
 
-/// The text of [`LEFT_OUT_FILE`].
-fn describe(run: &Run, left_out: &[LeftOut], masked_variables: usize) -> String {
+/// Returns the text of [`LEFT_OUT_FILE`].
+fn left_out_text(run: &Run, left_out: &[LeftOut], masked_variables: usize) -> String {
     let mut text = format!(
         "Run {} of goflame, exported to be shared: names of functions, files and machines, and figures.\n\nLeft out:\n\n",
         run.id()

@@ -9,10 +9,10 @@ use crate::render::ServerRun;
 /// The build settings that change the code of a program.
 const FLAGS: [&str; 4] = ["-gcflags", "-ldflags", "-tags", "-race"];
 
-/// Returns names and values. Holds nothing that the manifest masks.
+/// Returns the names and values of the facts. Secrets are masked, as in the manifest.
 pub(super) fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
     let Manifest { app, created, goflame, variant, build, git, host, workload, sampler, .. } = manifest;
-    // The path of the program in the archive says nothing to a reader.
+    // Readers do not need the path of the program in the archive.
     let argv: Vec<&str> = workload.argv.iter().skip(1).map(String::as_str).collect();
     let mut facts = vec![
         ("Program", quote_command(&[&[app.name.as_str()][..], &argv].concat())),

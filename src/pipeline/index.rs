@@ -15,13 +15,13 @@ use crate::render::index::{Index, IndexedRun, Trend, write};
 use crate::stats::{MIN_SERIES, change_points, median};
 
 /// Reports that the page links to.
-const LINKED: [(&str, Format); 2] = [("report", Format::Html), ("flame graph", Format::Svg)];
+const LINKED_REPORTS: [(&str, Format); 2] = [("report", Format::Html), ("flame graph", Format::Svg)];
 
-/// Number of digits of a commit.
-const SHORT_COMMIT: usize = 8;
+/// Number of digits of a commit that the page shows.
+const SHORT_COMMIT_DIGITS: usize = 8;
 
-/// Runs with the same app, variant and arguments, and a figure of them: name and unit.
-type Series = ([String; 3], [String; 2]);
+/// Key of a series: app, variant and arguments of its runs; name and unit of its figure.
+type SeriesKey = ([String; 3], [String; 2]);
 
 /// Writes the page about all runs that can be loaded, and returns its path.
 pub fn write_index(store: &Store) -> Result<PathBuf, Error> {
@@ -31,13 +31,13 @@ pub fn write_index(store: &Store) -> Result<PathBuf, Error> {
         .filter_map(|entry| entry.run.ok())
         .filter_map(|run| run.manifest().ok().map(|manifest| (run, manifest)))
         .collect();
-    // An imported run may be older than those before it.
-    runs.sort_by_cached_key(|(_, manifest)| Reverse(created(manifest)));
+    // Sorts by time, because an imported run can be older than the runs before it.
+    runs.sort_by_cached_key(|(_, manifest)| Reverse(start_time(manifest)));
     let tags = store.tags()?;
     let ids: Vec<&RunId> = runs.iter().map(|(run, _)| run.id()).collect();
     let index = Index {
         title: title(store),
-        runs: runs.iter().map(|(run, manifest)| indexed(run, manifest, &ids, &tags)).collect(),
+        runs: runs.iter().map(|(run, manifest)| index_run(run, manifest, &ids, &tags)).collect(),
         trends: trends(&runs),
         min_series: MIN_SERIES,
     };
@@ -47,7 +47,7 @@ pub fn write_index(store: &Store) -> Result<PathBuf, Error> {
     Ok(store.write_index(&page).map(|()| path)?)
 }
 
-/// Returns the heading. A hidden archive, such as `.goflame`, is named after the directory that it is in.
+/// Returns the heading of the page. A hidden archive, such as `.goflame`, is named after its parent directory.
 fn title(store: &Store) -> String {
     let dir = std::path::absolute(store.dir()).unwrap_or_else(|_| store.dir().to_owned());
     let name = |dir: &std::path::Path| dir.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -55,7 +55,7 @@ fn title(store: &Store) -> String {
     format!("Runs of {}", own.or_else(|| name(dir.parent()?)).unwrap_or_else(|| dir.display().to_string()))
 }
 
-fn indexed(run: &Run, manifest: &Manifest, ids: &[&RunId], tags: &BTreeMap<String, RunId>) -> IndexedRun {
+fn index_run(run: &Run, manifest: &Manifest, ids: &[&RunId], tags: &BTreeMap<String, RunId>) -> IndexedRun {
     let Manifest { app, variant, workload, quality, .. } = manifest;
     let name = run.id().short_name(ids, tags).to_owned();
     let tags: Vec<&str> = tags.iter().filter(|(_, id)| *id == run.id()).map(|(tag, _)| tag.as_str()).collect();
@@ -66,22 +66,22 @@ fn indexed(run: &Run, manifest: &Manifest, ids: &[&RunId], tags: &BTreeMap<Strin
     IndexedRun {
         id: run.id().to_string(),
         name,
-        time: created(manifest).map_or_else(String::new, |created| created.strftime("%Y-%m-%d %H:%M").to_string()),
+        time: start_time(manifest).map_or_else(String::new, |created| created.strftime("%Y-%m-%d %H:%M").to_string()),
         app: app.name.clone(),
         variant: variant.clone(),
-        commit: manifest.short_commit(SHORT_COMMIT),
+        commit: manifest.short_commit(SHORT_COMMIT_DIGITS),
         cpu: format!("{:.2} s", cpu_seconds(manifest)),
         hottest: manifest.hottest.clone().unwrap_or_default(),
         result: if run.has_failed() { workload.status.clone() } else { quality.assess().grade.to_string() },
         has_failed: run.has_failed(),
         size: format!("{:.1} MB", run.size() as f64 / 1e6),
         tags: tags.join(" "),
-        reports: LINKED.into_iter().filter_map(link).collect(),
+        reports: LINKED_REPORTS.into_iter().filter_map(link).collect(),
         arguments: arguments(manifest),
     }
 }
 
-fn created(manifest: &Manifest) -> Option<jiff::Timestamp> {
+fn start_time(manifest: &Manifest) -> Option<jiff::Timestamp> {
     manifest.created.parse().ok()
 }
 
@@ -93,9 +93,9 @@ fn arguments(manifest: &Manifest) -> String {
     quote_command(manifest.workload.argv.get(1..).unwrap_or_default())
 }
 
-/// Returns the figures that at least two comparable runs have. Those that changed come first.
+/// Returns the figures that at least two comparable runs have. Figures that changed come first.
 fn trends(runs: &[(Run, Manifest)]) -> Vec<Trend> {
-    let mut series: BTreeMap<Series, Vec<(String, f64)>> = BTreeMap::new();
+    let mut series: BTreeMap<SeriesKey, Vec<(String, f64)>> = BTreeMap::new();
     for (run, manifest) in runs.iter().rev().filter(|(run, _)| !run.has_failed()) {
         for (figure, value) in figures(manifest).into_iter().filter(|(_, value)| value.is_finite()) {
             let runs_of = [manifest.app.name.clone(), manifest.variant.clone(), arguments(manifest)];
@@ -117,8 +117,8 @@ fn trends(runs: &[(Run, Manifest)]) -> Vec<Trend> {
     trends
 }
 
-/// Returns the names, units and values of what a run is measured by. How much CPU time a benchmark takes says nothing: Go
-/// repeats it for a fixed time.
+/// Returns name, unit and value of each figure of a run. Leaves out the CPU time of benchmarks: Go repeats a benchmark
+/// for a fixed time.
 fn figures(manifest: &Manifest) -> Vec<([String; 2], f64)> {
     let mut figures = Vec::new();
     if manifest.app.kind != name_of(&Kind::Bench) {
@@ -131,7 +131,7 @@ fn figures(manifest: &Manifest) -> Vec<([String; 2], f64)> {
     figures
 }
 
-/// Splits a series at its change points: the first position and the median of each part.
+/// Splits a series at its change points. Returns the first position and the median of each part.
 fn levels(points: &[(String, f64)]) -> Vec<(usize, f64)> {
     let values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
     let starts: Vec<usize> = [0].into_iter().chain(change_points(&values)).collect();

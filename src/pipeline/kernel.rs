@@ -1,8 +1,8 @@
 //! Kernel symbols for the analysis: symbols stored in the run, cached symbols, or symbols of the running kernel.
 //!
 //! Only symbols of the kernel itself are cached until the next boot: their addresses do not change. Modules and BPF
-//! programs come and go: if a recording has samples in them, the kernel is read again. Symbols read for such a
-//! recording are not cached.
+//! programs are loaded and unloaded at any time: if a recording has samples in them, the kernel is read again, and the
+//! symbols are not cached.
 
 use std::fmt::Display;
 use std::io::BufRead;
@@ -25,14 +25,14 @@ pub(super) struct KernelSource {
 
 impl KernelSource {
     /// Uses the given symbols without a cache.
-    pub(super) fn known(symbols: Result<KernelSymbols, String>) -> Self {
+    pub(super) fn from_symbols(symbols: Result<KernelSymbols, String>) -> Self {
         Self { symbols, cache: None, is_cached: false }
     }
 
     /// Returns the symbols of the running kernel, from the cache if possible.
-    pub(super) fn running() -> Self {
+    pub(super) fn from_running_kernel() -> Self {
         let cache = KallsymsCache::for_this_user();
-        match cache.as_ref().and_then(cached) {
+        match cache.as_ref().and_then(cached_symbols) {
             Some(symbols) => Self { symbols: Ok(symbols), cache, is_cached: true },
             None => Self { symbols: running_kernel_symbols(), cache, is_cached: false },
         }
@@ -40,7 +40,7 @@ impl KernelSource {
 
     /// Returns symbols that cover these addresses. If the cached symbols do not cover them, removes the cache and reads
     /// the kernel. Symbols just read are cached if all addresses are in the kernel's own code.
-    pub(super) fn naming(self, addresses: &[u64]) -> Result<KernelSymbols, String> {
+    pub(super) fn covering(self, addresses: &[u64]) -> Result<KernelSymbols, String> {
         let symbols = self.symbols?;
         let Some(cache) = self.cache else { return Ok(symbols) };
         let own = symbols.text().is_some_and(|text| addresses.iter().all(|address| text.contains(address)));
@@ -60,31 +60,31 @@ impl KernelSource {
 
 /// Reads the symbols of the running kernel. An error is the reason why there are none.
 pub(super) fn running_kernel_symbols() -> Result<KernelSymbols, String> {
-    read(open_kallsyms_of_this_kernel())
+    parse_kallsyms(open_kallsyms_of_this_kernel())
 }
 
 /// Reads the symbols that were stored with a recording. An error is the reason why there are none.
 pub(super) fn stored_kernel_symbols(path: &Path) -> Result<KernelSymbols, String> {
-    read(open_kallsyms(path))
+    parse_kallsyms(open_kallsyms(path))
 }
 
-fn read(list: Result<impl BufRead, FileError>) -> Result<KernelSymbols, String> {
+fn parse_kallsyms(list: Result<impl BufRead, FileError>) -> Result<KernelSymbols, String> {
     let text = |error: &dyn Display| error.to_string();
     KernelSymbols::read(list.map_err(|error| text(&error))?).map_err(|error| text(&error))
 }
 
-fn cached(cache: &KallsymsCache) -> Option<KernelSymbols> {
+fn cached_symbols(cache: &KallsymsCache) -> Option<KernelSymbols> {
     KernelSymbols::unpack(cache.boot(), Arc::new(cache.map_cached()?))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{KallsymsCache, KernelSource, KernelSymbols, cached};
+    use super::{KallsymsCache, KernelSource, KernelSymbols, cached_symbols};
 
     const TEXT: &[u8] = b"ffffffff81000000 T _text\nffffffff81000100 t do_one\nffffffff81000200 T _etext\n\
         ffffffffa0000000 t ext4_read\t[ext4]\n";
-    const OWN: u64 = 0xffff_ffff_8100_0150;
-    const MODULE: u64 = 0xffff_ffff_a000_0010;
+    const KERNEL_ADDRESS: u64 = 0xffff_ffff_8100_0150;
+    const MODULE_ADDRESS: u64 = 0xffff_ffff_a000_0010;
 
     #[test]
     fn symbols_of_the_kernel_itself_are_cached_until_others_are_needed() {
@@ -96,18 +96,22 @@ mod tests {
             cache: Some(cache("boot")),
             is_cached: false,
         };
-        let symbols = from_kernel().naming(&[MODULE]).expect("symbols");
-        assert_eq!(symbols.name(MODULE), Some(("ext4_read", Some("ext4"))));
+        let symbols = from_kernel().covering(&[MODULE_ADDRESS]).expect("symbols");
+        assert_eq!(symbols.name(MODULE_ADDRESS), Some(("ext4_read", Some("ext4"))));
         assert!(!path.exists());
-        from_kernel().naming(&[OWN]).expect("symbols");
-        let stored = cached(&cache("boot")).expect("cached");
-        assert_eq!((stored.name(OWN), stored.name(MODULE)), (Some(("do_one", None)), None));
-        assert!(cached(&cache("another")).is_none());
+        from_kernel().covering(&[KERNEL_ADDRESS]).expect("symbols");
+        let stored = cached_symbols(&cache("boot")).expect("cached");
+        assert_eq!((stored.name(KERNEL_ADDRESS), stored.name(MODULE_ADDRESS)), (Some(("do_one", None)), None));
+        assert!(cached_symbols(&cache("another")).is_none());
         let from_cache = || KernelSource { symbols: Ok(stored.clone()), cache: Some(cache("boot")), is_cached: true };
-        assert!(from_cache().naming(&[OWN]).is_ok_and(|symbols| symbols.name(OWN) == Some(("do_one", None))));
+        assert!(
+            from_cache()
+                .covering(&[KERNEL_ADDRESS])
+                .is_ok_and(|symbols| symbols.name(KERNEL_ADDRESS) == Some(("do_one", None)))
+        );
         assert!(path.exists());
-        // Reads the symbols of the running kernel in this case.
-        let _ = from_cache().naming(&[OWN, MODULE]);
+        // The addresses of the module make this call read the running kernel.
+        let _ = from_cache().covering(&[KERNEL_ADDRESS, MODULE_ADDRESS]);
         assert!(!path.exists());
     }
 }

@@ -47,7 +47,7 @@ pub struct Manifest {
     pub host: Value,
     /// Findings of the readiness checks.
     pub checks: Value,
-    /// Files besides the binary in which samples lie. Absent in runs of older versions.
+    /// Sampled files other than the binary. Absent in runs of older versions.
     #[serde(default)]
     pub binaries: Vec<BinaryRecord>,
     /// Result of the workload.
@@ -62,7 +62,7 @@ pub struct Manifest {
     /// Name of the function with the largest self weight.
     #[serde(default)]
     pub hottest: Option<String>,
-    /// Profiles that the program served. `None` if none were asked for.
+    /// Profiles that the program served. `None` if none were requested.
     #[serde(default)]
     pub runtime_profiles: Option<EndpointRecord>,
     /// Thread time off the CPU. `None` if it was not recorded.
@@ -76,7 +76,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// The commit with at most `digits` digits, and `*` if there were changes that are not in it. Empty if it is unknown.
+    /// Returns the first `digits` digits of the commit, and `*` if there were uncommitted changes. Empty if unknown.
     pub fn short_commit(&self, digits: usize) -> String {
         let Some(commit) = self.git.get("commit").and_then(Value::as_str) else { return String::new() };
         let mut short: String = commit.chars().take(digits).collect();
@@ -90,11 +90,11 @@ impl Manifest {
 /// A file of a run that its export leaves out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
-    /// Name in the run's directory.
+    /// Name of the file in the run's directory.
     pub file: String,
     /// Size in bytes.
     pub size: u64,
-    /// The reason.
+    /// Why the export leaves the file out.
     pub reason: String,
 }
 
@@ -166,8 +166,8 @@ pub struct WorkloadResult {
     /// Reason for the end: `own`, `interrupted`, `timed-out`, or `stopped` for a server after its window. `runs-on` if the
     /// program ran before the recording and ran on after it.
     pub ending: String,
-    /// Whether the workload ended by itself with an error, or did not come to its window, and `--ignore-failure` was not
-    /// given; or whether a recording of running programs has no sample. Such a run is never `latest`.
+    /// Whether the run failed, so that it is never `latest`. The workload failed or did not reach its window, without
+    /// `--ignore-failure`, or a recording of running programs has no samples.
     #[serde(default)]
     pub failed: bool,
     /// Wall time in seconds.
@@ -197,11 +197,11 @@ pub struct LoadRecord {
     pub argv: Vec<String>,
     /// Exit status as text.
     pub status: String,
-    /// Whether goflame ended it.
+    /// Whether goflame stopped the command.
     pub stopped: bool,
-    /// Time from its start to its end in seconds.
+    /// Wall time of the command in seconds.
     pub wall_seconds: f64,
-    /// The figures that it printed. `None` if the output is not that of a known load tool.
+    /// Figures that the command printed. `None` if goflame does not know the load tool.
     pub figures: Option<LoadFigures>,
 }
 
@@ -209,7 +209,7 @@ impl LoadRecord {
     /// Creates the record from the command, its end and its output.
     pub(super) fn new(argv: &[String], outcome: &LoadOutcome, output: &[u8], secrets: &Secrets) -> Self {
         Self {
-            argv: secrets.args(argv),
+            argv: secrets.mask_args(argv),
             status: outcome.status.to_string(),
             stopped: outcome.stopped,
             wall_seconds: outcome.wall.as_secs_f64(),
@@ -231,7 +231,7 @@ pub struct SamplerRecord {
     pub kernel: bool,
     /// Size of the stack copy in each sample, in bytes.
     pub stack: u32,
-    /// Why the copies have this size. Empty in runs of older versions.
+    /// Why the stack copies have this size. Empty in runs of older versions.
     #[serde(default)]
     pub stack_reason: String,
     /// Number of samples written; `None` with `engine = "perf"`.
@@ -245,18 +245,19 @@ pub struct SamplerRecord {
     /// CPU time of the workload in its window in seconds, to compare the samples with. `None` if it includes the CPU time
     /// of the sampler.
     pub used_cpu_seconds: Option<f64>,
-    /// `control-group`: each CPU had one event, confined to the control group of the workload or container. `machine`: each
-    /// CPU had one for all processes. `inherited`: each thread had an event of its own. `None` with `engine = "perf"` and in runs of older versions.
+    /// How tasks were sampled. `control-group`: one event per CPU, only for the control group of the workload or container.
+    /// `machine`: one event per CPU, for all processes. `inherited`: one event per thread. `None` with `engine = "perf"`
+    /// and in runs of older versions.
     #[serde(default)]
     pub tasks: Option<String>,
-    /// Why the events were inherited.
+    /// Why each thread had an event of its own.
     #[serde(default)]
     pub inherited_reason: Option<String>,
     /// Number of processes whose goroutines were read. `None` with `engine = "perf"` and in runs of older versions.
     #[serde(default)]
     pub goroutine_processes: Option<usize>,
     /// Whether the samples in perf.data have their registers and stack copies. `None` in runs of older versions, which
-    /// kept what was sampled.
+    /// always kept them.
     #[serde(default)]
     pub raw: Option<bool>,
     /// Reason why kernel frames have no names; `None` if they have names.
@@ -271,7 +272,7 @@ impl AppRecord {
             package: config.app.package.clone(),
             kind: name_of(&config.app.kind),
             root: config.root.clone(),
-            own_archive: Some(lies_in(&config.archive.dir, &config.root)),
+            own_archive: Some(is_inside(&config.archive.dir, &config.root)),
         }
     }
 }
@@ -283,22 +284,22 @@ impl BuildRecord {
         let Built { plan, command, go, container, artifact, wall, .. } = built;
         Self {
             command: command.clone(),
-            env: masked(&plan.env, &plan.secrets),
+            env: mask_pairs(&plan.env, &plan.secrets),
             go: go.version.clone(),
             seconds: wall.as_secs_f64(),
             path: program.path().to_owned(),
             file: format!("bin/{}", program.name()),
             sha256: artifact.sha256.clone(),
             size: artifact.size,
-            inspection: inspection(&artifact.facts, &plan.secrets),
+            inspection: inspection_to_json(&artifact.facts, &plan.secrets),
             sources,
-            docker: container.as_ref().map(in_container),
+            docker: container.as_ref().map(container_to_json),
             verified,
         }
     }
 }
 
-fn in_container(container: &InContainer) -> Value {
+fn container_to_json(container: &InContainer) -> Value {
     let InContainer { image, digest, engine, user } = container;
     json!({
         "image": image,
@@ -310,14 +311,14 @@ fn in_container(container: &InContainer) -> Value {
     })
 }
 
-fn inspection(facts: &gobin::BinaryFacts, secrets: &Secrets) -> Value {
+fn inspection_to_json(facts: &gobin::BinaryFacts, secrets: &Secrets) -> Value {
     let dwarf = &facts.dwarf;
     let go = facts.go.as_ref().ok().map(|go| {
         json!({
             "version": go.go_version,
             "path": go.path,
             "module": go.module.as_ref().map(|module| format!("{}@{}", module.path, module.version)),
-            "settings": masked(&go.settings, secrets),
+            "settings": mask_pairs(&go.settings, secrets),
         })
     });
     json!({
@@ -333,7 +334,7 @@ fn inspection(facts: &gobin::BinaryFacts, secrets: &Secrets) -> Value {
 }
 
 /// Whether a directory is inside a project, after all links are resolved.
-pub(super) fn lies_in(dir: &Path, project: &Path) -> bool {
+pub(super) fn is_inside(dir: &Path, project: &Path) -> bool {
     match (fs::canonicalize(dir), fs::canonicalize(project)) {
         (Ok(dir), Ok(project)) => dir.starts_with(project),
         _ => false,
@@ -341,8 +342,8 @@ pub(super) fn lies_in(dir: &Path, project: &Path) -> bool {
 }
 
 /// Converts name-value pairs to a map and masks the secrets in the values.
-pub(super) fn masked(pairs: &[(String, String)], secrets: &Secrets) -> BTreeMap<String, String> {
-    pairs.iter().map(|(name, value)| (name.clone(), secrets.value(name, value))).collect()
+pub(super) fn mask_pairs(pairs: &[(String, String)], secrets: &Secrets) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| (name.clone(), secrets.mask_value(name, value))).collect()
 }
 
 impl WorkloadResult {
@@ -350,8 +351,8 @@ impl WorkloadResult {
     pub(super) fn new(plan: &LaunchPlan, outcome: &Outcome, ignore_failure: bool, secrets: &Secrets) -> Self {
         let argv: Vec<_> = plan.argv.iter().map(|arg| arg.to_string_lossy()).collect();
         Self {
-            argv: secrets.args(&argv),
-            env: masked(&plan.env, secrets),
+            argv: secrets.mask_args(&argv),
+            env: mask_pairs(&plan.env, secrets),
             dir: plan.dir.clone(),
             status: outcome.status.to_string(),
             exit_code: outcome.status.exit_code(),
@@ -380,8 +381,8 @@ impl WorkloadResult {
 }
 
 impl WorkloadResult {
-    /// The result of programs that ran before the recording.
-    pub(super) fn observed(target: &RunningTarget, observation: &Observation, secrets: &Secrets) -> Self {
+    /// Creates the result of programs that ran before the recording.
+    pub(super) fn from_observation(target: &RunningTarget, observation: &Observation, secrets: &Secrets) -> Self {
         let first = target.processes().first();
         let (status, ending) = match observation.end {
             ObservationEnd::TargetEnded => ("ended, with an unknown status", "own"),
@@ -389,7 +390,7 @@ impl WorkloadResult {
         };
         let (user, system) = observation.cpu.unwrap_or_default();
         Self {
-            argv: first.map_or_else(Vec::new, |process| secrets.args(&process.argv)),
+            argv: first.map_or_else(Vec::new, |process| secrets.mask_args(&process.argv)),
             env: BTreeMap::new(),
             dir: first.map_or_else(PathBuf::new, |process| process.dir.clone()),
             status: status.into(),
@@ -413,7 +414,7 @@ impl SamplerRecord {
     /// Creates the record from the requested options, the options that the kernel granted, and the counts of the
     /// recording.
     pub(super) fn new(
-        asked: &config::Record,
+        settings: &config::Record,
         chosen: &ChosenEvent,
         facts: &host::HostFacts,
         outcome: &Outcome,
@@ -423,12 +424,12 @@ impl SamplerRecord {
         let (figures, inherited) = (recording.figures, recording.inherited.as_ref());
         let processes: BTreeSet<u32> = recording.goroutines.iter().map(|seen| seen.pid).collect();
         Self {
-            engine: match asked.engine {
+            engine: match settings.engine {
                 Engine::Native => "native".into(),
                 Engine::Perf => "perf".into(),
             },
             event: chosen.spec.source.name().into(),
-            frequency: asked.frequency,
+            frequency: settings.frequency,
             kernel: chosen.spec.kernel,
             stack: chosen.spec.stack,
             stack_reason: String::new(),
@@ -457,13 +458,12 @@ impl SamplerRecord {
     }
 
     /// Sets the reason why kernel frames have no names.
-    pub(super) fn without_kernel_symbols(self, reason: Option<String>) -> Self {
+    pub(super) fn with_kernel_symbols_absent(self, reason: Option<String>) -> Self {
         Self { kernel_symbols_absent: reason, ..self }
     }
 }
 
-/// Converts plain data to JSON. This does not fail; if it did, the manifest would hold a null and the run would not be
-/// lost.
+/// Converts plain data to JSON. An error, which is not expected, gives a null, so that the run is not lost.
 pub(super) fn to_json(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).unwrap_or(Value::Null)
 }

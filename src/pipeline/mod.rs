@@ -48,7 +48,7 @@ pub use diff::{Compared, DiffOptions, diff};
 pub use error::{Error, with_causes};
 pub use export::{ExportOptions, Exported, export, import};
 pub use index::write_index;
-pub use init::{Initial, initial_settings};
+pub use init::{InitialSettings, initial_settings};
 pub use manifest::{LeftOut, Manifest, WorkloadResult};
 pub use observer::{AnalysedInput, Observer, Pins, PipelineEvent, RunNote, Warning};
 pub use off_cpu::RunProfile;
@@ -63,7 +63,7 @@ pub use run::run;
 pub use settle::{BuildOptions, InContainer, find_go, load_lock, plan};
 pub use source_text::{BuiltFrom, SourceReader, SourceScope};
 pub use sudo::{drop_to_caller, trusted_users};
-pub use toolchain::{install_toolchain, toolchains, use_toolchain, wanted};
+pub use toolchain::{install_toolchain, list_toolchains, pin_toolchain, pinned_go_version};
 pub use variants::diff_variants;
 pub use verify::{Verified, Verify, verify};
 

@@ -41,7 +41,7 @@ pub enum PipelineEvent<'a> {
         /// Number of containers.
         count: usize,
     },
-    /// The lock file already pins this.
+    /// The lock file is up to date.
     LockUnchanged {
         /// Name of the lock file.
         lock: &'a str,
@@ -77,45 +77,45 @@ pub enum PipelineEvent<'a> {
         /// Program and arguments.
         argv: &'a [String],
     },
-    /// Sampling of what runs already begins.
+    /// Sampling of running programs begins.
     Observing {
         /// The target.
         target: &'a str,
-        /// The longest time.
+        /// Maximum duration.
         duration: Option<Duration>,
     },
-    /// The workload is over.
+    /// The workload ended.
     Profiled {
         /// Samples per second and CPU.
         frequency: u32,
         /// The event that was sampled.
         event: &'a ChosenEvent,
-        /// The end of the workload.
+        /// How the workload ended.
         outcome: &'a Outcome,
         /// Figures of goflame's own sampler.
         figures: Option<SamplingFigures>,
     },
-    /// The workload, which was stopped, waited for connections here, and the settings have no phases.
+    /// The stopped workload is a server at this address, but the settings have no phases.
     ServesRequests(SocketAddr),
     /// Profiles were fetched from the program.
     Fetched {
-        /// Where they are from.
+        /// URL of the profiles.
         endpoint: &'a str,
-        /// Their names, with the most important fact of each.
+        /// The profiles, with the most important fact of each.
         profiles: &'a [FetchedRecord],
     },
     /// The samples were compared with the CPU profile of Go's runtime.
     CrossChecked(&'a CrossCheck),
     /// A profile is being fetched from a program.
     Fetching {
-        /// Its URL.
+        /// URL of the profile.
         url: &'a str,
-        /// Time that the program gathers it.
+        /// Time for which the program collects the profile.
         duration: Duration,
     },
-    /// The sampled event is another one than requested, but equally reliable.
+    /// goflame samples another event than requested, which is equally reliable.
     OtherEvent(Limitation),
-    /// The analysis begins. If it is cut short, the samples remain in this file.
+    /// The analysis begins. If goflame is interrupted, the samples remain in the recording.
     Analysing {
         /// The recording.
         perf_data: &'a Path,
@@ -126,7 +126,7 @@ pub enum PipelineEvent<'a> {
         samples: u64,
         /// The recording.
         input: AnalysedInput<'a>,
-        /// Duration of the analysis.
+        /// Duration of the analysis in seconds.
         seconds: f64,
     },
     /// A pprof profile was read.
@@ -135,7 +135,7 @@ pub enum PipelineEvent<'a> {
         total: &'a str,
         /// The file.
         name: &'a str,
-        /// Duration of the reading.
+        /// Duration of the reading in seconds.
         seconds: f64,
     },
 }
@@ -165,7 +165,7 @@ pub enum AnalysedInput<'a> {
 pub enum Warning<'a> {
     /// Old runs could not be removed.
     OldRunsRemain(&'a Error),
-    /// The next run may not fit.
+    /// The next run may not fit into the free space.
     LittleSpace {
         /// Free bytes.
         free: u64,
@@ -207,11 +207,11 @@ pub enum Warning<'a> {
         /// Why the workload ended.
         ending: Ending,
     },
-    /// The run of a server did not come to the end of its window.
+    /// The run of a server did not reach the end of its window.
     ServerFailed {
         /// The reason.
         failure: &'a ServerFailure,
-        /// The last lines of the server's output, or of the load's if that failed.
+        /// Last output lines of the server, or of the load command if that failed.
         last_lines: &'a [String],
     },
     /// This number of processes could not be stopped.
@@ -222,7 +222,7 @@ pub enum Warning<'a> {
     Analysis(&'a str),
     /// A note that the manifest keeps too.
     Note(&'a RunNote),
-    /// A copy of the workload's output lacks a part.
+    /// A copy of the workload's output is incomplete.
     IncompleteLog(&'a IncompleteLog),
     /// The stored program changed during the run.
     Substitution(&'a Substitution),
@@ -231,7 +231,7 @@ pub enum Warning<'a> {
 /// A fact about a run that limits its profile.
 #[derive(Debug, thiserror::Error)]
 pub enum RunNote {
-    /// `perf record` has no bound that lets the program continue.
+    /// `perf record` would end the program at a size limit, so there is no limit.
     #[error("`max_bytes` in [archive] does not bound perf.data with `engine = \"perf\"`")]
     RecordingUnbounded,
     /// Sampled files are larger than a run may keep.
@@ -241,9 +241,9 @@ pub enum RunNote {
         bound >> 20, files.join(", ")
     )]
     BinariesLeftOut {
-        /// Their paths.
+        /// Paths of the files that the run does not keep.
         files: Vec<String>,
-        /// Maximum bytes of all of them.
+        /// Maximum bytes of all sampled files in a run.
         bound: u64,
     },
     /// The program's goroutine descriptors cannot be read, for this reason.
@@ -252,7 +252,7 @@ pub enum RunNote {
     /// The goroutine descriptors of some processes cannot be read, for these reasons.
     #[error("goroutines of some processes are known by their addresses only: {}", .0.join("; "))]
     GoroutinesPartlyUnread(Vec<String>),
-    /// Only the processes of a container that run already are sampled, and their children.
+    /// Only the current processes of a container and their children are sampled.
     #[error(
         "processes that enter the container during the recording, such as those of `docker exec`, are not sampled: {reason}; \
          {remedy} samples them"
@@ -260,7 +260,7 @@ pub enum RunNote {
     ContainerNotConfined {
         /// The reason.
         reason: String,
-        /// Rights or settings with which the others are sampled.
+        /// Rights or settings that let goflame sample the other processes.
         remedy: &'static str,
     },
     /// The target, which has this name, ended during the recording.
@@ -272,7 +272,7 @@ pub enum RunNote {
     /// The recording of waits cannot be written or analysed, for this reason.
     #[error("the run has no off-CPU profile: {0}")]
     NoWaits(String),
-    /// A recording could not be rewritten.
+    /// The stack copies could not be removed from a recording.
     #[error("{file} keeps its stack copies, which hold the program's memory: {reason}")]
     StackCopiesKept {
         /// Name of the recording.

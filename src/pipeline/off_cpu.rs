@@ -1,4 +1,4 @@
-//! The waits of a run's threads: a recording of their own, and a profile beside that of the samples.
+//! Off-CPU profile of a run: the waits of its threads, from a separate recording.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -15,17 +15,16 @@ use crate::record::{ChosenEvent, OffCpuPlan};
 
 /// Name of the recording of waits in a run directory.
 pub(super) const OFF_CPU_FILE: &str = "off-cpu.data";
-/// Name of its pprof profile in an export without programs.
+/// Name of the pprof profile of waits in an export without programs.
 pub(super) const OFF_CPU_PPROF: &str = "off-cpu.pb.gz";
 
-/// Maximum bytes of a stack copy at a switch, unless the user sets the size: a thread may wait 20 000 times a second.
-const MAX_COPY: u32 = 4096;
+/// Maximum bytes of a stack copy at a switch, unless the user sets the size: a thread can wait 20 000 times a second.
+const MAX_COPY_BYTES: u32 = 4096;
 
-pub(super) const NANOSECONDS: f64 = 1e9;
+pub(super) const NANOSECONDS_PER_SECOND: f64 = 1e9;
 
-/// Functions of Go's runtime in which a thread waits because it has no goroutine to run, and that in which it waits for
-/// signals.
-const IDLE: [&str; 8] = [
+/// Functions of Go's runtime in which an idle thread waits for a goroutine or for a signal.
+const IDLE_FUNCTIONS: [&str; 8] = [
     "runtime.findRunnable",
     "runtime.findrunnable",
     "runtime.mPark",
@@ -36,7 +35,7 @@ const IDLE: [&str; 8] = [
     "os/signal.signal_recv",
 ];
 
-/// A profile of a run besides that of its samples.
+/// A profile of a run that does not come from its samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunProfile {
     /// The time that threads waited.
@@ -64,7 +63,7 @@ impl ValueEnum for RunProfile {
     }
 }
 
-/// Plans the recording of waits in this file, if the settings ask for it. `copies` are those of the samples.
+/// Plans the recording of waits into `path`, if the settings request it. `copies` describes the stack copies of samples.
 pub(super) fn off_cpu_plan(
     config: &Config,
     path: PathBuf,
@@ -74,39 +73,39 @@ pub(super) fn off_cpu_plan(
 ) -> Option<OffCpuPlan> {
     let stack = match config.record.stack {
         StackSize::Bytes(bytes) => bytes,
-        StackSize::ByProgram => copies.bytes.min(MAX_COPY),
+        StackSize::ByProgram => copies.bytes.min(MAX_COPY_BYTES),
     };
     config.record.off_cpu.then(|| OffCpuPlan::new(path, event, stack, cpus))
 }
 
-/// Name of goflame's own process, whose threads wait for samples: a recording of all CPUs contains them.
-const OWN_PROCESS: &str = "goflame";
+/// Name of goflame's process. A recording of all CPUs contains the waits of its threads.
+const GOFLAME_PROCESS: &str = "goflame";
 
-/// Leaves idle threads out of a profile of waits, and says what it shows. `recorded` are the figures of its recording.
-pub(super) fn show_waits(analysis: &mut Analysis, recorded: Option<OffCpuTime>) {
+/// Removes idle threads from a profile of waits, and adds notes. `recorded` holds the times from the recording.
+pub(super) fn leave_out_idle_threads_with_notes(analysis: &mut Analysis, recorded: Option<OffCpuTime>) {
     let time = leave_out_idle_threads(analysis, recorded.unwrap_or_default());
     analysis.notes.extend(time.notes());
 }
 
-/// Leaves goflame's own threads and the idle ones of Go's runtime out of a profile of waits, and adds their time and that of the
-/// others to `recorded`.
+/// Removes goflame's threads and idle threads of Go's runtime from a profile of waits. Returns `recorded` with their time
+/// and the time of the other threads.
 pub(super) fn leave_out_idle_threads(analysis: &mut Analysis, recorded: OffCpuTime) -> OffCpuTime {
     let Analysis { profile, quality, .. } = analysis;
     let all = profile.total_weight();
-    let is_of_others: Vec<bool> = profile.tasks().map(|task| profile.str(task.process) != OWN_PROCESS).collect();
+    let is_of_others: Vec<bool> = profile.tasks().map(|task| profile.str(task.process) != GOFLAME_PROCESS).collect();
     profile.retain_samples(|_, task| is_of_others[task.index()]);
     let of_others = profile.total_weight();
     let is_idle: Vec<bool> =
-        profile.functions().map(|(_, function)| IDLE.contains(&profile.str(function.name))).collect();
+        profile.functions().map(|(_, function)| IDLE_FUNCTIONS.contains(&profile.str(function.name))).collect();
     let idle_stacks = profile.stacks_with(|_, frame| is_idle[frame.function.index()]);
     profile.retain_samples(|stack, _| !idle_stacks[stack.index()]);
     let waited = profile.total_weight();
     // The waits are measured, not sampled.
     (quality.samples, quality.kernel_sampled) = (None, None);
     OffCpuTime {
-        waited_seconds: waited as f64 / NANOSECONDS,
-        idle_seconds: of_others.saturating_sub(waited) as f64 / NANOSECONDS,
-        goflame_seconds: all.saturating_sub(of_others) as f64 / NANOSECONDS,
+        waited_seconds: waited as f64 / NANOSECONDS_PER_SECOND,
+        idle_seconds: of_others.saturating_sub(waited) as f64 / NANOSECONDS_PER_SECOND,
+        goflame_seconds: all.saturating_sub(of_others) as f64 / NANOSECONDS_PER_SECOND,
         ..recorded
     }
 }
@@ -116,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_profile_has_a_name_of_its_own() {
+    fn every_profile_has_a_unique_name() {
         let names: std::collections::BTreeSet<String> = RunProfile::value_variants()
             .iter()
             .filter_map(|profile| Some(profile.to_possible_value()?.get_name().to_owned()))

@@ -1,9 +1,9 @@
-//! Chooses the packages of a command: those that the command line names, or what is found without a `goflame.toml`.
+//! Chooses the packages of a command: from the command line, or by a search if there is no `goflame.toml`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::settle::{find_go, load_lock, look_at_go};
+use super::settle::{find_go, find_go_offline, load_lock};
 use super::{BuildOptions, Error, Observer};
 use crate::build::{self, FoundPackage, GoTool};
 use crate::config::{Config, Kind};
@@ -17,9 +17,9 @@ pub struct PackageRequest<'a> {
     pub package: Option<&'a str>,
     /// Whether the benchmarks of the packages are requested.
     pub benchmarks: bool,
-    /// Whether the build may use the network.
+    /// Whether the build may use the network and change the lock file.
     pub build: BuildOptions,
-    /// Whether the command only looks: it downloads no Go version.
+    /// Whether the command only prints a plan, and downloads no Go version.
     pub plan_only: bool,
 }
 
@@ -32,8 +32,7 @@ pub struct ChosenPackages {
     pub skipped: Vec<String>,
 }
 
-/// Chooses the packages for settings that have no package of their own, or for a PACKAGE. `config` are the settings with
-/// PACKAGE as a main package.
+/// Chooses the packages that PACKAGE names, or searches for packages. `config` has PACKAGE as its main package.
 pub fn choose_packages(
     config: &Config,
     request: &PackageRequest<'_>,
@@ -46,7 +45,7 @@ pub fn choose_packages(
                 let reason = build::NotOnePackage::Pattern;
                 return Err(build::Error::Package { package: package.to_owned(), reason }.into());
             }
-            let found = find(config, request, observer)?;
+            let found = find_packages(config, request, observer)?;
             let (chosen, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|package| package.has_benchmarks);
             if chosen.is_empty() {
                 return Err(build::Error::NoBenchmarks { pattern: package.to_owned() }.into());
@@ -55,11 +54,11 @@ pub fn choose_packages(
             Ok(ChosenPackages { packages, skipped: others.into_iter().map(|package| package.argument).collect() })
         }
         Some(package) => {
-            let kind = if benchmarks { Kind::Bench } else { kind_of(config, request, observer) };
+            let kind = if benchmarks { Kind::Bench } else { package_kind(config, request, observer) };
             Ok(ChosenPackages { packages: vec![(package.to_owned(), kind)], skipped: Vec::new() })
         }
         None => {
-            let found = find(config, request, observer)?;
+            let found = find_packages(config, request, observer)?;
             let mains = || found.iter().filter(|package| package.is_main);
             let kind = if benchmarks || mains().next().is_none() { Kind::Bench } else { Kind::Binary };
             let fitting: Vec<&FoundPackage> = match kind {
@@ -82,16 +81,20 @@ pub fn choose_packages(
 }
 
 /// Lists the packages that match PACKAGE, or all packages below the directory.
-fn find(config: &Config, request: &PackageRequest<'_>, observer: &dyn Observer) -> Result<Vec<FoundPackage>, Error> {
+fn find_packages(
+    config: &Config,
+    request: &PackageRequest<'_>,
+    observer: &dyn Observer,
+) -> Result<Vec<FoundPackage>, Error> {
     let (go, env) = go_and_env(config, request, observer)?;
     Ok(match request.package {
         Some(pattern) if pattern != "./..." => build::list_packages(request.dir, &go, &env, &[pattern.to_owned()])?,
-        _ => build::discover(request.dir, &go, &env)?,
+        _ => build::discover_packages(request.dir, &go, &env)?,
     })
 }
 
 /// Returns the kind of PACKAGE. If Go cannot read it, the build says why.
-fn kind_of(config: &Config, request: &PackageRequest<'_>, observer: &dyn Observer) -> Kind {
+fn package_kind(config: &Config, request: &PackageRequest<'_>, observer: &dyn Observer) -> Kind {
     let listed = go_and_env(config, request, observer)
         .and_then(|(go, env)| Ok(build::list_packages(&config.go_dir, &go, &env, &[config.go_package()])?));
     match listed.as_deref() {
@@ -106,8 +109,11 @@ fn go_and_env(
     observer: &dyn Observer,
 ) -> Result<(GoTool, BTreeMap<String, String>), Error> {
     let lock = load_lock(config)?.filter(|_| !request.build.update_lock);
-    let go =
-        if request.plan_only { look_at_go(config, lock.as_ref())? } else { find_go(config, lock.as_ref(), observer)? };
+    let go = if request.plan_only {
+        find_go_offline(config, lock.as_ref())?
+    } else {
+        find_go(config, lock.as_ref(), observer)?
+    };
     let mut env = config.variants.get(&config.build.variant).map(|variant| variant.env.clone()).unwrap_or_default();
     if request.plan_only || request.build.offline {
         env.insert("GOPROXY".to_owned(), "off".to_owned());

@@ -1,4 +1,4 @@
-//! The stages of a run from the built program on: record, analyse, archive.
+//! The stages of a run after the build: record, analyse, archive.
 
 use std::cell::OnceCell;
 use std::fs::File;
@@ -12,12 +12,12 @@ use super::binaries::{BinaryRecord, keep_binaries};
 use super::cmdline;
 use super::copies::StackCopies;
 use super::coverage::unseen_cpu_cause;
-use super::draft_file::write;
+use super::draft_file::write_file;
 use super::kernel::{KernelSource, running_kernel_symbols};
 use super::manifest::{AppRecord, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
 use super::observer::{AnalysedInput, Observer, PipelineEvent, RunNote, Warning};
 use super::off_cpu::{OFF_CPU_FILE, off_cpu_plan};
-use super::prune::after_run;
+use super::prune::prune_after_run;
 use super::ready::Readiness;
 use super::repaired::replace_recording;
 use super::report::{GOROUTINES_FILE, KALLSYMS_FILE, PERF_DATA_FILE, SYMBOLS_DIR, VDSO_FILE};
@@ -26,7 +26,7 @@ use super::runtime_profiles::{RuntimeProfiles, cross_check, fetcher_plan};
 use super::runtime_record::RuntimeRecord;
 use super::source_text::BuiltFrom;
 use super::subject::Subject;
-use super::verify::recorded;
+use super::verify::verification_record;
 use super::waits::Waits;
 use super::{BuildOptions, Built, Error};
 use crate::analyse::{AnalyseOptions, Analysis, KernelSymbols, RepairedRecording, SampledFile, UsedKernelSymbols};
@@ -48,15 +48,15 @@ use crate::sources::{
 use crate::views::{By, View};
 use crate::workload::{Ending, LaunchPlan, Outcome};
 
-/// Copy of the workload's standard output, in the run's directory.
+/// Name of the file with the workload's standard output, in the run's directory.
 pub(super) const STDOUT_LOG: &str = "stdout.log";
 
-/// Inputs of `goflame run` besides the settings.
+/// Inputs of `goflame run` in addition to the settings.
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
     /// Command line of goflame, for the manifest.
     pub command: Vec<String>,
-    /// Whether a workload that fails counts as one that succeeds.
+    /// Whether a failed workload counts as successful.
     pub ignore_failure: bool,
     /// Whether the build may use the network and change the lock file.
     pub build: BuildOptions,
@@ -89,7 +89,7 @@ pub(super) struct PreparedRun<'a> {
     pub(super) options: &'a RunOptions,
     pub(super) observer: &'a dyn Observer,
     pub(super) subject: Subject,
-    /// Longest time of the recording. `None` for the timeout of the settings, or for no limit.
+    /// Maximum duration of the recording. `None` if only the timeout of the settings applies, or no limit.
     pub(super) duration: Option<Duration>,
     pub(super) ready: Readiness,
     pub(super) event: ChosenEvent,
@@ -107,9 +107,9 @@ pub(super) struct Recorded {
     pub(super) recording: Recording,
     /// The symbols of the running kernel, or the reason why there are none.
     pub(super) kernel: Result<KernelSymbols, String>,
-    /// The profiles that the program served, if they were asked for.
+    /// The profiles that the program served, if they were requested.
     pub(super) runtime_profiles: Option<RuntimeProfiles>,
-    /// Notes for the manifest, which the user has seen.
+    /// Notes for the manifest. The user has already seen them.
     pub(super) notes: Vec<String>,
 }
 
@@ -119,9 +119,9 @@ struct Analysed {
     workload: WorkloadResult,
     status: ExitStatus,
     ending: Ending,
-    /// Content of the file of goroutines. `None` for a rewritten recording, which names the goroutines itself.
+    /// Content of the goroutines file. `None` for a rewritten recording, which contains the goroutines.
     goroutines: Option<Vec<u8>>,
-    /// Files in which processes name the code that they made.
+    /// Files in which processes name their generated code.
     code_files: Vec<CodeFile>,
     analysis: Analysis,
     sampler: SamplerRecord,
@@ -146,7 +146,7 @@ impl PreparedRun<'_> {
             Err(error) if never_ran(error) => {
                 let _ = store.prune(&PrunePlan { partials: vec![id], ..PrunePlan::default() });
             }
-            // This error names the kept files itself.
+            // This error already names the kept files.
             Err(Error::Archive(archive::Error::Commit { .. })) => {}
             Err(_) if perf_data.exists() => observer.warning(&Warning::SamplesKept { perf_data: &perf_data }),
             _ => {}
@@ -160,13 +160,13 @@ impl PreparedRun<'_> {
         self.archive(draft, analysed)
     }
 
-    /// Analyses the recording, and replaces it by one without the program's memory.
+    /// Analyses the recording, and replaces it with a version without the program's memory.
     fn analyse(&self, draft: &Draft, recorded: Recorded) -> Result<Analysed, Error> {
         let Recorded { created, program_copy, workload, outcome, mut recording, kernel, mut notes, .. } = recorded;
         let path = draft.path(PERF_DATA_FILE);
         self.observer.event(&PipelineEvent::Analysing { perf_data: &path });
         if self.config.record.engine == Engine::Perf {
-            cmdline::mask(&path, &self.config.secrets())?;
+            cmdline::mask_command_line(&path, &self.config.secrets())?;
         }
         let perf_data = InputBytes::open(&path).map_err(Error::Input)?;
         let mut images = DiskImages::new();
@@ -175,7 +175,7 @@ impl PreparedRun<'_> {
             images.use_copy(program.path().to_string_lossy(), draft.path(copy));
         }
         let sampler = SamplerRecord::new(&self.config.record, &self.event, &self.ready.facts, &outcome, &recording)
-            .without_kernel_symbols(kernel.as_ref().err().cloned())
+            .with_kernel_symbols_absent(kernel.as_ref().err().cloned())
             .with_stack_reason(&self.copies.reason);
         let open_temporary: &(dyn Fn() -> io::Result<File> + Sync) = &|| tempfile::tempfile_in(draft.dir());
         let analysis_options = AnalyseOptions {
@@ -196,13 +196,13 @@ impl PreparedRun<'_> {
             |data: &PerfData<'_>| code_files.get_or_init(|| find_code_files(data, Some(created.into()))).as_slice();
         let (analysis, sources) = thread::scope(|scope| {
             let sources = scope.spawn(|| self.source_dirs());
-            let kernel = || KernelSource::known(kernel);
+            let kernel = || KernelSource::from_symbols(kernel);
             let analysis = analyse_bytes(PERF_DATA_FILE, &perf_data, &mut images, kernel, find, analysis_options);
             (analysis, sources.join().unwrap_or_default())
         });
         let (mut analysis, seconds) = analysis?;
         drop(perf_data);
-        let kept_copies = self.rewrite(analysis.repaired.take(), analysis.has_copies, draft, PERF_DATA_FILE);
+        let kept_copies = self.rewrite_recording(analysis.repaired.take(), analysis.has_copies, draft, PERF_DATA_FILE);
         let analyse_waits = |(recorded, kernel)| {
             let code_files = code_files.get().map_or(&[][..], Vec::as_slice);
             Waits::analyse(&draft.path(OFF_CPU_FILE), recorded, &mut images, kernel, code_files, analysis_options)
@@ -214,7 +214,7 @@ impl PreparedRun<'_> {
         });
         let kept_waits = waits.as_mut().and_then(|waits| {
             waits.add_symbols_to(&mut analysis);
-            self.rewrite(waits.analysis.repaired.take(), waits.analysis.has_copies, draft, OFF_CPU_FILE)
+            self.rewrite_recording(waits.analysis.repaired.take(), waits.analysis.has_copies, draft, OFF_CPU_FILE)
         });
         analysis.quality.size_bound = self.size_bound(&recording);
         analysis.quality.unseen_cpu_cause = unseen_cpu_cause(&analysis.quality, &self.event, &outcome, &recording);
@@ -263,11 +263,12 @@ impl PreparedRun<'_> {
         let manifest = Manifest {
             created: created.to_string(),
             goflame: env!("CARGO_PKG_VERSION").into(),
-            command: self.config.secrets().args(&self.options.command),
+            command: self.config.secrets().mask_args(&self.options.command),
             app: AppRecord::new(self.config),
             variant: self.config.build.variant.clone(),
             title: title.clone(),
-            build: built.map(|(built, program)| BuildRecord::new(built, program, sources.clone(), recorded(built))),
+            build: built
+                .map(|(built, program)| BuildRecord::new(built, program, sources.clone(), verification_record(built))),
             git: to_json(&built.map(|_| crate::build::git_state(&self.config.root))),
             host: to_json(&self.ready.facts),
             checks: to_json(&self.ready.findings),
@@ -288,7 +289,7 @@ impl PreparedRun<'_> {
         let findings = runtime
             .as_ref()
             .map_or_else(Vec::new, |runtime| runtime.findings(view.profile(), &manifest.workload, &manifest.sampler));
-        let reported = Reported::new(draft.id().to_string(), view, quality, title).of_run(&manifest);
+        let reported = Reported::new(draft.id().to_string(), view, quality, title).with_run(&manifest);
         let reported = Reported {
             notes,
             built,
@@ -300,7 +301,7 @@ impl PreparedRun<'_> {
         };
         let files = self.write_outputs(&draft, &reported.document())?;
         let run = draft.commit(&manifest)?;
-        if let Err(error) = after_run(self.config, self.store, run.id()) {
+        if let Err(error) = prune_after_run(self.config, self.store, run.id()) {
             // The run is complete. A failure to remove old runs must not fail it.
             self.observer.warning(&Warning::OldRunsRemain(&error));
         }
@@ -310,13 +311,13 @@ impl PreparedRun<'_> {
     }
 
     /// Shows the command line of the workload.
-    pub(super) fn announce(&self, launch: &LaunchPlan) {
+    pub(super) fn report_command(&self, launch: &LaunchPlan) {
         let mut words: Vec<_> = launch.argv.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
         if let (Some(program), Some((built, _))) = (words.first_mut(), self.subject.built()) {
             // Shows the path of the published copy of the program, which users know.
             *program = fsio::relative_to_cwd(&built.artifact.path).display().to_string();
         }
-        self.observer.event(&PipelineEvent::Running { argv: &self.config.secrets().args(&words) });
+        self.observer.event(&PipelineEvent::Running { argv: &self.config.secrets().mask_args(&words) });
     }
 
     /// Keeps the sampled files in the run, and adds a note if some are left out.
@@ -335,8 +336,8 @@ impl PreparedRun<'_> {
         Ok(binaries)
     }
 
-    /// Replaces a recording that has stack copies, unless it is kept as it is. Returns why this is not possible.
-    fn rewrite(
+    /// Removes the stack copies from a recording, unless the settings keep them. Returns a note if this fails.
+    fn rewrite_recording(
         &self,
         repaired: Option<RepairedRecording>,
         has_copies: bool,
@@ -353,8 +354,8 @@ impl PreparedRun<'_> {
         Some(note)
     }
 
-    /// Directories of the source files. Those of a build in a container are not on this machine, and those of a program
-    /// that was not built are unknown.
+    /// Returns the directories of the source files. Empty for a build in a container, and for a program that goflame did
+    /// not build.
     fn source_dirs(&self) -> SourceDirs {
         match self.subject.built() {
             Some((Built { plan, go, container: None, .. }, _)) => SourceDirs::new(crate::build::source_dirs(plan, go)),
@@ -395,7 +396,7 @@ impl PreparedRun<'_> {
         })
     }
 
-    /// Size bound that the recording reached, and the time in seconds when it did. `None` if it did not.
+    /// Returns the size limit of the recording and when it was reached. `None` if it was not reached.
     fn size_bound(&self, recording: &Recording) -> Option<SizeBound> {
         let seconds = recording.figures?.bound_reached?.as_secs_f64();
         Some(SizeBound { bytes: self.config.archive.max_bytes?, seconds })
@@ -425,7 +426,7 @@ impl PreparedRun<'_> {
         log.and_then(|log| read_results(BufReader::new(log))).unwrap_or_default()
     }
 
-    /// Writes the files that a later report needs besides the recording, and the settings.
+    /// Writes the settings, and the files that a later report needs in addition to the recording.
     fn write_report_inputs(
         &self,
         draft: &Draft,
@@ -434,20 +435,20 @@ impl PreparedRun<'_> {
         code_files: &[CodeFile],
     ) -> Result<(), Error> {
         if let Some(kernel) = kernel {
-            write(draft, KALLSYMS_FILE, kernel.lines().as_bytes())?;
+            write_file(draft, KALLSYMS_FILE, kernel.lines().as_bytes())?;
         }
         if let Some(goroutines) = goroutines {
-            write(draft, GOROUTINES_FILE, goroutines)?;
+            write_file(draft, GOROUTINES_FILE, goroutines)?;
         }
         if let Some(vdso) = own_vdso() {
-            write(draft, VDSO_FILE, vdso)?;
+            write_file(draft, VDSO_FILE, vdso)?;
         }
         let dir = draft.path(SYMBOLS_DIR);
         fsio::create_dir_all(&dir).and_then(|()| store_code_files(code_files, &dir)).map_err(Error::Output)?;
         if !self.config.text.is_empty() {
-            write(draft, "goflame.toml", redacted(&self.config.text, &self.config.secrets()).as_bytes())?;
+            write_file(draft, "goflame.toml", redacted(&self.config.text, &self.config.secrets()).as_bytes())?;
             if let Some((built, _)) = self.subject.built() {
-                write(draft, "goflame.lock", built.lock.as_bytes())?;
+                write_file(draft, "goflame.lock", built.lock.as_bytes())?;
             }
         }
         Ok(())
@@ -457,7 +458,7 @@ impl PreparedRun<'_> {
         match self.config.report.title.as_str() {
             "" if self.subject.built().is_none() => self.subject.describe(),
             "" => format!("{} [{}]", self.config.app.name, self.config.build.variant),
-            title => self.config.secrets().text(title),
+            title => self.config.secrets().mask_text(title),
         }
     }
 }
@@ -478,7 +479,7 @@ fn hottest(view: &View) -> Option<String> {
     Some(profile.str(profile.function(row.function).display).to_owned())
 }
 
-/// Finds `perf`.
+/// Returns the path of the `perf` program.
 pub(super) fn find_perf() -> Result<PathBuf, Error> {
     Command::new("perf").program_file().map_err(Error::NoPerf)
 }

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::Error;
-use super::manifest::{AppRecord, lies_in};
+use super::manifest::{AppRecord, is_inside};
 use super::observer::{Observer, PipelineEvent, Warning};
-use crate::archive::{Keep, Partial, PrunePlan, Run, RunId, Store};
+use crate::archive::{KeepLimits, PartialRun, PrunePlan, Run, RunId, Store};
 use crate::config::Config;
 
 /// Margin in bytes: free space that a run needs in addition to the size of the previous one.
-const MARGIN: u64 = 16 << 20;
+const MARGIN_BYTES: u64 = 16 << 20;
 
 /// Series of runs that `[archive] keep` counts: the runs of one app of one project.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,15 +29,15 @@ struct ManifestHead {
 
 impl Series {
     fn from_config(config: &Config, store: &Store) -> Self {
-        let project = (!lies_in(store.dir(), &config.root)).then(|| config.root.clone());
+        let project = (!is_inside(store.dir(), &config.root)).then(|| config.root.clone());
         Self { app: config.app.name.clone(), project }
     }
 
-    /// Returns the series of a run; `None` if the manifest does not say it.
+    /// Returns the series of a run; `None` if the manifest cannot be read.
     fn from_run(run: &Run, store: &Store) -> Option<Self> {
         let ManifestHead { app } = run.manifest().ok()?;
         // Older manifests do not say whether the archive was inside the project.
-        let own = app.own_archive.unwrap_or_else(|| lies_in(store.dir(), &app.root));
+        let own = app.own_archive.unwrap_or_else(|| is_inside(store.dir(), &app.root));
         Some(Self { app: app.name, project: (!own).then_some(app.root) })
     }
 }
@@ -45,16 +45,16 @@ impl Series {
 /// Runs that `goflame runs prune` removes.
 #[derive(Debug)]
 pub struct Pruning {
-    /// For each app of this project, the runs that are older than those that are kept. Newest first.
+    /// Outdated runs of each app of this project, newest first.
     pub runs: Vec<Run>,
     /// All incomplete runs of the archive that no process is writing.
-    pub partials: Vec<Partial>,
+    pub partials: Vec<PartialRun>,
 }
 
 impl Pruning {
     /// Converts to a plan for the archive.
     pub fn plan(&self) -> PrunePlan {
-        plan(&self.runs, &self.partials)
+        prune_plan(&self.runs, &self.partials)
     }
 
     /// Total size of the removed files in bytes.
@@ -68,34 +68,35 @@ pub fn plan_prune(config: &Config, store: &Store, keep: usize) -> Result<Pruning
     let project = Series::from_config(config, store).project;
     let of_project = |run: &Run| Series::from_run(run, store).filter(|series| series.project == project);
     let keep = keep_newest(config, keep);
-    Ok(Pruning { runs: store.outdated(keep, of_project)?, partials: abandoned(store)? })
+    Ok(Pruning { runs: store.outdated(keep, of_project)?, partials: abandoned_partials(store)? })
 }
 
-/// Removes outdated runs after `new` has been completed: the older runs of the same app, and all incomplete runs of the same app except the newest.
-pub(super) fn after_run(config: &Config, store: &Store, new: &RunId) -> Result<(), Error> {
+/// Removes outdated runs after the run `new` is complete: older runs of the same app, and its incomplete runs except the
+/// newest.
+pub(super) fn prune_after_run(config: &Config, store: &Store, new: &RunId) -> Result<(), Error> {
     let mut runs = outdated_of_app(config, store, keep_newest(config, config.archive.keep))?;
-    // The new run has the highest sequence number, unless somebody has edited a manifest.
+    // Keeps the new run even if edited manifests change the order of runs.
     runs.retain(|run| run.id() != new);
-    let partials = abandoned(store)?.into_iter().filter(|partial| partial.id.name() == new.name()).skip(1);
-    Ok(store.prune(&plan(&runs, &partials.collect::<Vec<_>>()))?)
+    let partials = abandoned_partials(store)?.into_iter().filter(|partial| partial.id.name() == new.name()).skip(1);
+    Ok(store.prune(&prune_plan(&runs, &partials.collect::<Vec<_>>()))?)
 }
 
 /// Makes room if the next run would not fit. Removes the runs that the next run would make outdated anyway, and the
 /// incomplete runs of the app. The required space is an estimate: the size of the app's previous run, plus a quarter,
 /// plus a margin.
-pub(super) fn before_run(config: &Config, store: &Store, observer: &dyn Observer) -> Result<(), Error> {
+pub(super) fn make_room(config: &Config, store: &Store, observer: &dyn Observer) -> Result<(), Error> {
     let name = RunId::name_part(&config.app.name);
-    let mut partials = abandoned(store)?;
+    let mut partials = abandoned_partials(store)?;
     partials.retain(|partial| partial.id.name() == name);
     let last = outdated_of_app(config, store, keep_newest(config, 0))?.first().map(Run::size);
     let expected = last.max(partials.iter().map(|partial| partial.size).max());
-    let needed = expected.unwrap_or(0).saturating_add(expected.unwrap_or(0) / 4).saturating_add(MARGIN);
+    let needed = expected.unwrap_or(0).saturating_add(expected.unwrap_or(0) / 4).saturating_add(MARGIN_BYTES);
     if store.free_bytes()? >= needed {
         return Ok(());
     }
     let runs = outdated_of_app(config, store, keep_newest(config, config.archive.keep.saturating_sub(1).max(1)))?;
-    // Runs even with an empty plan: it also removes programs without a run and finishes interrupted removals.
-    store.prune(&plan(&runs, &partials))?;
+    // Prunes even with an empty plan: this also removes programs without a run and finishes interrupted removals.
+    store.prune(&prune_plan(&runs, &partials))?;
     if !runs.is_empty() || !partials.is_empty() {
         let bytes = total_size(&runs, &partials);
         observer.event(&PipelineEvent::MadeRoom { runs: runs.len(), partials: partials.len(), bytes });
@@ -107,31 +108,31 @@ pub(super) fn before_run(config: &Config, store: &Store, observer: &dyn Observer
     Ok(())
 }
 
-/// The newest runs, within the configured size.
-fn keep_newest(config: &Config, runs: usize) -> Keep {
-    Keep { runs, bytes: config.archive.keep_bytes }
+/// Returns the rule to keep the newest `runs` runs, within the configured size.
+fn keep_newest(config: &Config, runs: usize) -> KeepLimits {
+    KeepLimits { runs, bytes: config.archive.keep_bytes }
 }
 
-/// Returns the runs of the app that do not stay, newest first.
-fn outdated_of_app(config: &Config, store: &Store, keep: Keep) -> Result<Vec<Run>, Error> {
+/// Returns the runs of the app that `keep` does not cover, newest first.
+fn outdated_of_app(config: &Config, store: &Store, keep: KeepLimits) -> Result<Vec<Run>, Error> {
     let own = Series::from_config(config, store);
     Ok(store.outdated(keep, |run| Series::from_run(run, store).filter(|series| *series == own))?)
 }
 
-fn abandoned(store: &Store) -> Result<Vec<Partial>, Error> {
+fn abandoned_partials(store: &Store) -> Result<Vec<PartialRun>, Error> {
     let mut partials = store.partials()?;
     partials.retain(|partial| !partial.in_progress);
     Ok(partials)
 }
 
-fn plan(runs: &[Run], partials: &[Partial]) -> PrunePlan {
+fn prune_plan(runs: &[Run], partials: &[PartialRun]) -> PrunePlan {
     PrunePlan {
         runs: runs.iter().map(|run| run.id().clone()).collect(),
         partials: partials.iter().map(|partial| partial.id.clone()).collect(),
     }
 }
 
-fn total_size(runs: &[Run], partials: &[Partial]) -> u64 {
+fn total_size(runs: &[Run], partials: &[PartialRun]) -> u64 {
     let sizes = runs.iter().map(Run::size).chain(partials.iter().map(|partial| partial.size));
     sizes.fold(0, u64::saturating_add)
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::settle::{load_lock, look_at_go};
+use super::settle::{find_go_offline, load_lock};
 use super::tools::{build_directory, target, tools};
 use super::{Error, with_causes};
 use crate::build::docker::{self, DockerFacts};
@@ -34,14 +34,14 @@ pub(super) struct Readiness {
 pub struct CheckupOptions {
     /// Whether there is a project. Its build and its binary are then checked too.
     pub in_project: bool,
-    /// Binary to check instead of the project's.
+    /// Binary to check instead of the project's binary.
     pub binary: Option<PathBuf>,
     /// Ids of checks to ignore, in addition to `[doctor] ignore`.
     pub skip: Vec<String>,
     /// Ids of the checks to make; empty means all.
     pub only: Vec<String>,
-    /// Judge for a user without privileges although this process has some. The results of trials in this process are
-    /// then not used.
+    /// Whether to judge for a user without privileges, although this process has privileges. The results of trials in
+    /// this process are then not used.
     pub unprivileged: bool,
 }
 
@@ -59,22 +59,22 @@ pub fn checkup(config: &Config, options: &CheckupOptions) -> Result<Checkup, Err
     // An unreadable lock is ignored here: the build reports the reason.
     let lock = load_lock(config).ok().flatten();
     let in_docker = options.in_project && config.build.docker;
-    let go = (!in_docker).then(|| look_at_go(config, lock.as_ref()));
+    let go = (!in_docker).then(|| find_go_offline(config, lock.as_ref()));
     let examined = match &options.binary {
         Some(path) => Some(ExaminedFile::read(path)?),
-        None => built_before(config, options.in_project, go.as_ref()),
+        None => last_build(config, options.in_project, go.as_ref()),
     };
     let mut environment = Environment::probe(config, options.in_project, go.as_ref());
     environment.docker = in_docker.then(|| docker::probe(config, lock.as_ref()));
     if options.unprivileged && environment.facts.is_privileged() {
         environment.facts = environment.facts.unprivileged();
-        environment.tried = false;
+        environment.uses_trials = false;
     }
     let trial = ["user-stacks", "kernel-stacks", "user-registers", "stack-copy", "context-switches", "short-lives"];
     let asked = |id: &&str| options.only.is_empty() || options.only.iter().any(|only| only == id);
     let skipped = |id: &&str| options.skip.iter().any(|skip| skip == id);
-    if environment.tried && trial.iter().any(|id| asked(id) && !skipped(id)) {
-        environment.try_out();
+    if environment.uses_trials && trial.iter().any(|id| asked(id) && !skipped(id)) {
+        environment.try_sampling();
     }
     let ignore: Vec<String> = config.doctor.ignore.iter().chain(&options.skip).cloned().collect();
     let inputs = Inputs {
@@ -83,22 +83,22 @@ pub fn checkup(config: &Config, options: &CheckupOptions) -> Result<Checkup, Err
         only: &options.only,
         ..environment.inputs(config, Purpose::Doctor)
     };
-    let findings = masked(doctor::check(&inputs), &config.secrets());
+    let findings = mask_findings(doctor::check(&inputs), &config.secrets());
     let plan = doctor::repair(&inputs, &findings);
     Ok(Checkup { findings, plan })
 }
 
 /// Masks the secrets in findings, which may quote flags and settings.
-fn masked(mut findings: Vec<Finding>, secrets: &Secrets) -> Vec<Finding> {
+fn mask_findings(mut findings: Vec<Finding>, secrets: &Secrets) -> Vec<Finding> {
     for finding in &mut findings {
         for text in [&mut finding.found, &mut finding.needed, &mut finding.why] {
-            *text = secrets.text(text);
+            *text = secrets.mask_text(text);
         }
     }
     findings
 }
 
-/// Binary that is going to be profiled.
+/// Facts about the binary that a run would profile.
 struct ExaminedFile {
     path: String,
     facts: Result<gobin::BinaryFacts, String>,
@@ -131,7 +131,7 @@ impl ExaminedFile {
 }
 
 /// Binary of the variant's last build, if there is one.
-fn built_before(config: &Config, in_project: bool, go: Option<&Result<GoTool, build::Error>>) -> Option<ExaminedFile> {
+fn last_build(config: &Config, in_project: bool, go: Option<&Result<GoTool, build::Error>>) -> Option<ExaminedFile> {
     let go = go.map(Result::as_ref).transpose().ok().filter(|_| in_project)?;
     let output = build::plan(config, go).ok()?.output;
     let variant = config.variants.get(&config.build.variant)?;
@@ -143,16 +143,16 @@ fn built_before(config: &Config, in_project: bool, go: Option<&Result<GoTool, bu
 /// Everything except the binary that decides whether profiling works. Gathered once.
 pub(super) struct Environment {
     facts: HostFacts,
-    /// Whether the results of trials are used.
-    tried: bool,
+    /// Whether the checks use the results of trials in this process.
+    uses_trials: bool,
     event: Result<ChosenEvent, perfevent::Error>,
     trial: Option<Result<TrialCounts, String>>,
     confined: Option<Result<(), String>>,
-    /// Build tools of this machine; `None` for a build in a container, which needs none of them.
+    /// Build tools of this machine. `None` for a build in a container, which does not need them.
     tools: Option<Tools>,
     /// Machine that the program is built for; `None` without a project.
     target: Option<Target>,
-    /// Docker engine; `None` if it was not asked. A build reports more about the engine than a check could.
+    /// Facts about the Docker engine. `None` before a run, whose build reports more than a check can.
     docker: Option<DockerFacts>,
     gomaxprocs: Option<String>,
     /// Directory that the program will be built in; `None` without a project.
@@ -164,13 +164,13 @@ impl Environment {
     pub(super) fn probe(config: &Config, in_project: bool, go: Option<&Result<GoTool, build::Error>>) -> Self {
         let facts = host::probe(Path::new("/"));
         let record = &config.record;
-        // The program, which may need larger copies, is not built yet.
+        // The program is not built yet. It may need larger copies.
         let stack = if let StackSize::Bytes(bytes) = record.stack { bytes } else { SMALL_COPY };
         let target_go = go.map(Result::as_ref).transpose().ok();
         Self {
             event: choose_event(record.event, record.kernel, record.frequency, stack, &facts.named_cpus),
             facts,
-            tried: true,
+            uses_trials: true,
             trial: None,
             confined: None,
             tools: go.map(|go| tools(config, in_project, go)),
@@ -182,7 +182,7 @@ impl Environment {
     }
 
     /// If the event can be opened, samples goflame itself, and tries to confine the event to a control group.
-    fn try_out(&mut self) {
+    fn try_sampling(&mut self) {
         let Ok(event) = &self.event else { return };
         let trial = sample_self(event, &self.facts.named_cpus);
         self.trial = Some(trial.map_err(|error| with_causes(&error)));
@@ -197,8 +197,8 @@ impl Environment {
             purpose,
             facts: &self.facts,
             record: &config.record,
-            ring: RingSize { wanted: page_more(RING_SIZES.1), min: page_more(RING_SIZES.0) },
-            probe: self.tried.then(|| self.probe_result()),
+            ring: RingSize { wanted: with_control_page(RING_SIZES.1), min: with_control_page(RING_SIZES.0) },
+            probe: self.uses_trials.then(|| self.probe_result()),
             trial: self.trial.clone(),
             confined: self.confined.clone(),
             tools: self.tools.as_ref(),
@@ -212,14 +212,14 @@ impl Environment {
         }
     }
 
-    /// Findings of the checks before a run. `artifact` is the program, once it is built.
-    pub(super) fn for_run(&self, config: &Config, artifact: Option<&build::Artifact>) -> Vec<Finding> {
+    /// Makes the checks before a run. `artifact` is the program; `None` before the build.
+    pub(super) fn check_for_run(&self, config: &Config, artifact: Option<&build::Artifact>) -> Vec<Finding> {
         let binary = artifact.map(|artifact| Examined {
             path: fsio::relative_to_cwd(&artifact.path).display().to_string(),
             facts: Ok(&artifact.facts),
             mismatches: Some(&artifact.mismatches),
         });
-        masked(doctor::check(&Inputs { binary, ..self.inputs(config, Purpose::Run) }), &config.secrets())
+        mask_findings(doctor::check(&Inputs { binary, ..self.inputs(config, Purpose::Run) }), &config.secrets())
     }
 
     pub(super) fn into_readiness(self, findings: Vec<Finding>) -> Readiness {
@@ -249,6 +249,6 @@ impl Environment {
 }
 
 /// Adds one page to a ring buffer size: the kernel also counts the buffer's control page.
-fn page_more(bytes: usize) -> u64 {
+fn with_control_page(bytes: usize) -> u64 {
     u64::try_from(bytes.saturating_add(rustix::param::page_size())).unwrap_or(u64::MAX)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::error::Error;
 use super::observer::{Observer, PipelineEvent, Warning};
 use super::prepared_run::{PreparedRun, RunOptions, RunOutcome, find_perf};
-use super::prune::before_run;
+use super::prune::make_room;
 use super::ready::Environment;
 use super::subject::{CommandLine, Subject};
 use crate::archive::Store;
@@ -18,7 +18,7 @@ use crate::record::{RunningProcess, RunningTarget, TargetError};
 /// The target of a recording, as the user names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordTarget {
-    /// Running processes, by their numbers.
+    /// Running processes, by their ids.
     Pids(Vec<i32>),
     /// A running program, by its name.
     Name(String),
@@ -35,7 +35,7 @@ pub enum RecordTarget {
     },
 }
 
-/// Records a target and archives the run. `duration` is the longest time.
+/// Records a target and archives the run. `duration` is the maximum time.
 pub fn record(
     config: &Config,
     target: &RecordTarget,
@@ -43,7 +43,7 @@ pub fn record(
     options: &RunOptions,
     observer: &dyn Observer,
 ) -> Result<RunOutcome, Error> {
-    let subject = find(target)?;
+    let subject = find_subject(target)?;
     if config.record.engine == Engine::Perf {
         if subject.running().is_some() {
             return Err(crate::record::Error::from(TargetError::PerfEngine).into());
@@ -55,18 +55,18 @@ pub fn record(
     }
     let mut config = config.clone();
     config.app.name = subject.name();
-    config.app.package = subject.file();
+    config.app.package = subject.program_path();
     config.build.variant.clear();
     let config = &config;
     let environment = Environment::probe(config, false, None);
-    let findings = environment.for_run(config, None);
+    let findings = environment.check_for_run(config, None);
     if !doctor::is_ready(&findings, Strictness { strict: config.doctor.strict, steady: false }) {
         return Err(Error::NotReady(findings));
     }
     let ready = environment.into_readiness(findings);
     let Some(mut event) = ready.event.clone() else { return Err(Error::NotReady(ready.findings)) };
     let store = Store::open(&config.archive.dir)?;
-    if let Err(error) = before_run(config, &store, observer) {
+    if let Err(error) = make_room(config, &store, observer) {
         observer.warning(&Warning::OldRunsRemain(&error));
     }
     let copies = subject.stack_copies(&config.record);
@@ -75,7 +75,7 @@ pub fn record(
     PreparedRun { config, options, observer, subject, duration, ready, event, copies, store: &store }.complete()
 }
 
-fn find(target: &RecordTarget) -> Result<Subject, Error> {
+fn find_subject(target: &RecordTarget) -> Result<Subject, Error> {
     let error = |error: TargetError| Error::from(crate::record::Error::from(error));
     let processes = |named| Subject::Running(RunningTarget::Processes { named, container: None });
     match target {

@@ -1,4 +1,4 @@
-//! The sampling stage of a run: launches its workload, or observes what runs already.
+//! The sampling stage of a run: launches the workload, or observes running programs.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::manifest::{LoadRecord, WorkloadResult};
 use super::observer::{PipelineEvent, RunNote, Warning};
 use super::prepared_run::{PreparedRun, Recorded, STDOUT_LOG};
 use super::runtime_profiles::{self, FetchingSession};
-use super::runtime_record::{Watch, request_traces};
+use super::runtime_record::{CpuWaitWatch, request_traces};
 use super::subject::Subject;
 use crate::archive::Draft;
 use crate::config::{self, Engine};
@@ -21,11 +21,11 @@ use crate::process::{Command, acting_for};
 use crate::record::{self, GoroutinePlan, Inherited, Limitation, Recording, RunningTarget, SamplingPlan, Session};
 use crate::workload::{self, Ending, LaunchPlan, LoadPlan, Outcome, ServerFailure, ServerPlan, Stdin};
 
-/// Copy of the output of the load, in the run's directory.
+/// Name of the file with the output of the load command, in the run's directory.
 const LOAD_LOG: &str = "load.log";
 
 impl PreparedRun<'_> {
-    /// Runs the workload, or observes what runs, and samples it.
+    /// Launches the workload or observes running programs, and samples them.
     pub(super) fn record(&self, draft: &mut Draft, fetching: Option<&FetcherPlan>) -> Result<Recorded, Error> {
         let created = jiff::Timestamp::now();
         let program_copy = self.subject.built().map(|(_, program)| draft.add_program(program)).transpose()?;
@@ -48,9 +48,10 @@ impl PreparedRun<'_> {
             notes.push(note.to_string());
         }
         let secrets = self.config.secrets();
-        recording.labels.replace_values(|name, value| secrets.text(&secrets.value(name, value)));
-        let keep =
-            |plan| runtime_profiles::keep(draft, plan, fetched, outcome.ending, &secrets, self.observer, &mut notes);
+        recording.labels.replace_values(|name, value| secrets.mask_text(&secrets.mask_value(name, value)));
+        let keep = |plan| {
+            runtime_profiles::keep_fetched(draft, plan, fetched, outcome.ending, &secrets, self.observer, &mut notes)
+        };
         let runtime_profiles = fetching.map(keep).transpose()?;
         Ok(Recorded { created, program_copy, workload, outcome, recording, kernel, runtime_profiles, notes })
     }
@@ -65,8 +66,8 @@ impl PreparedRun<'_> {
     ) -> Result<(WorkloadResult, Outcome, Recording, Vec<Fetched>), Error> {
         let launch = request_traces(self.config, self.launch_plan(draft, sampling), draft);
         let signals = workload::catch_signals()?;
-        self.announce(&launch);
-        let watch = Watch::start(None);
+        self.report_command(&launch);
+        let watch = CpuWaitWatch::start(None);
         let window = launch.server.duration.unwrap_or(launch.timeout);
         let (mut outcome, (recording, fetched)) =
             workload::run::<_, Error>(&launch, self.observer, signals, |program| {
@@ -95,7 +96,7 @@ impl PreparedRun<'_> {
         let mut workload = WorkloadResult::new(&launch, &outcome, self.options.ignore_failure, &secrets);
         if let (Some(plan), Some(load)) = (&launch.server.load, &outcome.load) {
             // Without its output, the load has no figures.
-            let output = fsio::read_tail(&plan.log, LOAD_OUTPUT).unwrap_or_default();
+            let output = fsio::read_tail(&plan.log, LOAD_OUTPUT_BYTES).unwrap_or_default();
             workload.load = Some(LoadRecord::new(&self.config.workload.server.load, load, &output, &secrets));
         }
         Ok((workload, outcome, recording, fetched))
@@ -122,7 +123,7 @@ impl PreparedRun<'_> {
             Subject::Built(built) => {
                 LaunchPlan { argv: argv(crate::build::workload_argv(self.config, built.1.path())), ..plan }
             }
-            // The settings of the workload are for the program of the project.
+            // `[workload]` applies only to the program of the project.
             Subject::Command(command) => LaunchPlan {
                 argv: argv(command.argv.clone()),
                 env: Vec::new(),
@@ -135,7 +136,7 @@ impl PreparedRun<'_> {
         }
     }
 
-    /// The phases of the run. The settings of the workload are for the program of the project.
+    /// Returns the phases of the run. `[workload]` applies only to the program of the project.
     pub(super) fn server_plan(&self, draft: &Draft) -> ServerPlan {
         let config::Server { ready, warmup, duration, load, stop } = &self.config.workload.server;
         if self.subject.built().is_none() {
@@ -149,7 +150,7 @@ impl PreparedRun<'_> {
         ServerPlan { ready, warmup: *warmup, duration: *duration, load, stop: *stop }
     }
 
-    /// Samples what runs already.
+    /// Samples programs that run already.
     fn observe(
         &self,
         target: &RunningTarget,
@@ -161,7 +162,7 @@ impl PreparedRun<'_> {
     ) -> Result<(WorkloadResult, Outcome, Recording, Vec<Fetched>), Error> {
         let name = self.subject.describe();
         self.observer.event(&PipelineEvent::Observing { target: &name, duration: self.duration });
-        let watch = target.processes().first().map(|process| Watch::start(Some(process.pid)));
+        let watch = target.processes().first().map(|process| CpuWaitWatch::start(Some(process.pid)));
         let started = fetching.map(|plan| Fetcher::start(plan.clone(), self.duration));
         let (observation, recording) = record::observe(sampling, target, self.duration, self.observer)?;
         if let Some(watch) = watch {
@@ -175,7 +176,7 @@ impl PreparedRun<'_> {
             None => Vec::new(),
         };
         let (workload, outcome) =
-            (WorkloadResult::observed(target, &observation, &self.config.secrets()), observation.into());
+            (WorkloadResult::from_observation(target, &observation, &self.config.secrets()), observation.into());
         self.report_recording(&outcome, &recording, None);
         let ended = (outcome.ending == Ending::Own).then_some(RunNote::TargetEnded(name));
         let is_container = matches!(target, RunningTarget::Processes { container: Some(_), .. });
@@ -201,7 +202,7 @@ impl PreparedRun<'_> {
         for limitation in self.event.limitations() {
             match limitation {
                 Limitation::NoCycleCounter(_) => observer.event(&PipelineEvent::OtherEvent(limitation)),
-                // The readiness checks have reported both, with their repairs.
+                // The readiness checks have reported these limitations, with their repairs.
                 Limitation::UserSpaceOnly | Limitation::SmallRings(_) => {}
             }
         }
@@ -243,7 +244,7 @@ impl PreparedRun<'_> {
             version: Some(env!("CARGO_PKG_VERSION").into()),
             arch: Some(rustix::system::uname().machine().to_string_lossy().into_owned()),
             cpu_desc: facts.cpu_model.value().cloned(),
-            cmdline: self.config.secrets().args(&self.options.command),
+            cmdline: self.config.secrets().mask_args(&self.options.command),
             clock: Some(ClockData {
                 clockid: nix::libc::CLOCK_MONOTONIC,
                 wall_ns: u64::try_from(wall.as_nanosecond()).unwrap_or(0),
@@ -260,13 +261,13 @@ impl PreparedRun<'_> {
     }
 }
 
-/// Bytes at the end of the output of a load in which its figures are searched.
-const LOAD_OUTPUT: u64 = 256 * 1024;
+/// Bytes at the end of a load command's output that are searched for figures.
+const LOAD_OUTPUT_BYTES: u64 = 256 * 1024;
 
-/// Maximum number of last lines that are shown of the output of a server or of a load.
+/// Number of last output lines of a failed server or load command that are shown.
 const LAST_LINES: usize = 8;
 
-/// The last lines of the output in which the reason of a failure may stand.
+/// Returns the last lines of the output that may explain a failure.
 fn last_lines_about(failure: &ServerFailure, launch: &LaunchPlan) -> Vec<String> {
     let of_load = launch.server.load.as_ref().filter(|_| failure.is_of_load()).map(|load| &load.log);
     let logs = of_load.map_or_else(|| vec![&launch.stderr_log, &launch.stdout_log], |log| vec![log]);

@@ -8,7 +8,7 @@ use crate::analyse::RepairedRecording;
 use crate::fsio::{FileError, replace_file};
 use crate::perfdata;
 
-/// Replaces the file. If that fails, the file is unchanged, and the error is the reason.
+/// Replaces the file `perf_data` by the rewritten recording. On an error, the file is unchanged.
 pub(super) fn replace_recording(repaired: RepairedRecording, perf_data: &Path) -> Result<(), String> {
     let replaced = replace_file(perf_data, |file| {
         let written = repaired.write(file).map(|_| ()).map_err(|error| match error {

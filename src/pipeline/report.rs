@@ -14,7 +14,7 @@ use super::binaries::use_kept_binaries;
 use super::kernel::{KernelSource, stored_kernel_symbols};
 use super::manifest::Manifest;
 use super::observer::{AnalysedInput, PipelineEvent};
-use super::off_cpu::{OFF_CPU_FILE, OFF_CPU_PPROF, RunProfile, show_waits};
+use super::off_cpu::{OFF_CPU_FILE, OFF_CPU_PPROF, RunProfile, leave_out_idle_threads_with_notes};
 use super::reported::Reported;
 use super::runtime_profiles::{cross_check_of_run, has_runtime_cpu};
 use super::runtime_record::RuntimeRecord;
@@ -36,17 +36,17 @@ use crate::views::{By, Filters, Unmatched, UnmatchedLabel, View};
 
 /// Name of the recording in a run directory.
 pub(super) const PERF_DATA_FILE: &str = "perf.data";
-/// Name of the file with what was read of goroutines.
+/// Name of the file with the goroutine readings of a recording.
 pub(super) const GOROUTINES_FILE: &str = "goroutines.json";
 /// Name of the file with the kernel symbols that the recording needs.
 pub(super) const KALLSYMS_FILE: &str = "symbols/kallsyms";
 /// Name of the file with the vdso that was mapped.
 pub(super) const VDSO_FILE: &str = "symbols/vdso.so";
 
-/// Directory of a run with the symbols that a report needs besides those of the programs.
+/// Directory of a run with the symbols that are not in the programs themselves.
 pub(super) const SYMBOLS_DIR: &str = "symbols";
 
-/// Time to fetch a profile besides that which the program gathers it: large heaps take long.
+/// Time to transfer a profile, after the program has collected it. Large heaps take long.
 const FETCH_MARGIN: Duration = Duration::from_secs(30);
 
 /// Source of a report.
@@ -68,7 +68,7 @@ pub enum ReportSource {
 /// Options of a report.
 #[derive(Debug, Clone, Default)]
 pub struct ReportOptions<'o> {
-    /// Title that replaces the default one.
+    /// Title that replaces the default title.
     pub title: Option<&'o str>,
     /// How a flame graph is drawn.
     pub drawing: Drawing,
@@ -157,7 +157,7 @@ fn report_endpoint(
     let bytes = InputBytes::Read(bytes);
     match bytes.kind() {
         Some(InputKind::Pprof) => report_pprof(Path::new(&name), &bytes, wanted, observer),
-        // A recording would make goflame open the files that it names.
+        // Refuses recordings: goflame would open the files that they name.
         _ => Err(Error::UnknownKind { path: name, empty: bytes.bytes().is_empty() }),
     }
 }
@@ -198,7 +198,7 @@ fn report_bytes(
         Some(InputKind::Pprof) => report_pprof(path, bytes, wanted, observer),
         Some(InputKind::Folded) => {
             if wanted.event.is_some() || wanted.sample_type.is_some() {
-                return Err(Error::OneValue { name: path.display().to_string() });
+                return Err(Error::NothingToSelect { name: path.display().to_string() });
             }
             report_text(path, wanted, observer, || stacktext::read_folded(bytes.bytes()))
         }
@@ -225,7 +225,7 @@ fn report_pprof(
     }
     let read =
         pprof::read(bytes.bytes(), wanted.sample_type).map_err(|source| Error::Pprof { path: name.clone(), source })?;
-    observe_profile(&read.profile, &name, started, observer);
+    report_profile_read(&read.profile, &name, started, observer);
     let pprof::Imported { profile, quality, sample_types, notes } = read;
     let reported = reported(InputContent { profile, quality, other_events: Vec::new(), notes }, wanted, &name, &name)?;
     Ok(Reported { sample_types: Some(sample_types), ..reported })
@@ -240,20 +240,20 @@ fn report_text(
 ) -> Result<Reported, Error> {
     let started = Instant::now();
     let name = path.display().to_string();
-    only_pprof(&name, wanted)?;
+    refuse_sample_type(&name, wanted)?;
     let StackText { profile, quality, other_events, notes } =
         read().map_err(|source| Error::StackText { path: name.clone(), source })?;
-    observe_profile(&profile, &name, started, observer);
+    report_profile_read(&profile, &name, started, observer);
     reported(InputContent { profile, quality, other_events, notes }, wanted, &name, &name)
 }
 
-fn observe_profile(profile: &Profile, name: &str, started: Instant, observer: &dyn Observer) {
+fn report_profile_read(profile: &Profile, name: &str, started: Instant, observer: &dyn Observer) {
     let total = format_total_count(profile).unwrap_or_else(|| profile.event.name.clone());
     observer.event(&PipelineEvent::ReadProfile { total: &total, name, seconds: started.elapsed().as_secs_f64() });
 }
 
-/// Returns an error if a sample type was requested for an input that has none to choose from.
-fn only_pprof(name: &str, wanted: &ReportOptions<'_>) -> Result<(), Error> {
+/// Returns an error if a sample type was requested for an input without sample types.
+fn refuse_sample_type(name: &str, wanted: &ReportOptions<'_>) -> Result<(), Error> {
     match wanted.sample_type {
         Some(_) => Err(Error::NoSampleTypes { name: name.to_owned() }),
         None => Ok(()),
@@ -267,9 +267,9 @@ fn report_recording(
     observer: &dyn Observer,
 ) -> Result<Reported, Error> {
     let name = path.display().to_string();
-    only_pprof(&name, wanted)?;
+    refuse_sample_type(&name, wanted)?;
     let mut images = DiskImages::new();
-    images.set_recording_end(modified(path));
+    images.set_recording_end(modified_time(path));
     let mut options = wanted.analyse_options();
     let run = run_directory(path);
     if let Some(run) = &run {
@@ -302,20 +302,24 @@ fn report_recording(
     if kept.is_none() {
         options.kernel_release = Some(&release);
     }
-    let kernel = || kept.map_or_else(KernelSource::running, |kept| KernelSource::known(stored_kernel_symbols(&kept)));
+    let kernel = || {
+        kept.map_or_else(KernelSource::from_running_kernel, |kept| {
+            KernelSource::from_symbols(stored_kernel_symbols(&kept))
+        })
+    };
     let (mut analysis, seconds) = analyse_bytes(&name, bytes, &mut images, kernel, code_files, options)?;
-    analysis.notes.extend(note_on_found(&found.into_inner().unwrap_or_default()));
+    analysis.notes.extend(note_on_code_files(&found.into_inner().unwrap_or_default()));
     analysis.notes.extend(unread);
     if analysis.profile.event.is_of_waits() {
-        show_waits(&mut analysis, None);
+        leave_out_idle_threads_with_notes(&mut analysis, None);
     }
     let samples = analysis.profile.total_count();
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::File(&name), seconds });
     reported(analysis.into(), wanted, &name, &name)
 }
 
-/// Names the files outside of the archive that name code.
-fn note_on_found(files: &[CodeFile]) -> Option<String> {
+/// Returns a note with the files outside of the archive that name generated code.
+fn note_on_code_files(files: &[CodeFile]) -> Option<String> {
     let first = &files.first()?.path;
     let others = match files.len() - 1 {
         0 => String::new(),
@@ -328,17 +332,17 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     if let Some(RunProfile::Runtime(kind)) = wanted.profile {
         return report_runtime_profile(run, kind, wanted, observer);
     }
-    report_run_as(run, run.manifest()?, wanted, observer)
+    report_run_with_manifest(run, run.manifest()?, wanted, observer)
 }
 
-/// Reports a run that this manifest describes.
-pub(super) fn report_run_as(
+/// Reports a run with this manifest instead of the stored manifest.
+pub(super) fn report_run_with_manifest(
     run: &Run,
     mut manifest: Manifest,
     wanted: &ReportOptions<'_>,
     observer: &dyn Observer,
 ) -> Result<Reported, Error> {
-    only_pprof(run.id().as_str(), wanted)?;
+    refuse_sample_type(run.id().as_str(), wanted)?;
     if wanted.profile == Some(RunProfile::OffCpu) && manifest.off_cpu.is_none() {
         return Err(Error::NoOffCpu { run: run.id().to_string() });
     }
@@ -350,7 +354,7 @@ pub(super) fn report_run_as(
     let path = run.file(if is_off_cpu { OFF_CPU_FILE } else { PERF_DATA_FILE })?;
     let bytes = InputBytes::open(&path).map_err(Error::Input)?;
     let mut images = DiskImages::new();
-    images.set_recording_end(modified(&path));
+    images.set_recording_end(modified_time(&path));
     use_kept_binaries(&mut images, run, std::mem::take(&mut manifest.binaries));
     if let Some(build) = &manifest.build {
         images.use_copy(build.path.to_string_lossy(), run.file(&build.file)?);
@@ -360,7 +364,7 @@ pub(super) fn report_run_as(
     }
     let absent = || manifest.sampler.kernel_symbols_absent.clone().unwrap_or_else(|| "the run has none".into());
     let kept = || run.file(KALLSYMS_FILE).map_err(|_| absent()).and_then(|kept| stored_kernel_symbols(&kept));
-    let kernel = || KernelSource::known(kept());
+    let kernel = || KernelSource::from_symbols(kept());
     let ((goroutines, labels, left_stacks), unread) = match run.file(GOROUTINES_FILE) {
         Ok(path) => kept_goroutines(&path)?,
         Err(_) => Default::default(),
@@ -373,7 +377,7 @@ pub(super) fn report_run_as(
         max_stack: manifest.sampler.max_stack,
         used_cpu_seconds: manifest.sampler.used_cpu_seconds.filter(|_| !is_off_cpu),
         lost: if is_off_cpu { manifest.off_cpu.as_ref().map(|time| time.lost) } else { manifest.sampler.lost },
-        // The CPU profile of the runtime may cover a part of the time.
+        // Times are needed for the comparison: the runtime's CPU profile may cover only a part of the run.
         keep_times: wanted.analyse_options().keep_times || has_runtime_cpu(run),
         ..wanted.analyse_options()
     };
@@ -382,7 +386,7 @@ pub(super) fn report_run_as(
     analysis.notes.extend(unread);
     let is_whole = wanted.filters.is_empty() && !is_off_cpu;
     if is_off_cpu {
-        show_waits(&mut analysis, manifest.off_cpu.clone());
+        leave_out_idle_threads_with_notes(&mut analysis, manifest.off_cpu.clone());
     } else {
         analysis.quality.size_bound = manifest.quality.size_bound;
         analysis.quality.unseen_cpu_cause = manifest.quality.unseen_cpu_cause.take();
@@ -395,11 +399,11 @@ pub(super) fn report_run_as(
         .as_ref()
         .filter(|_| is_whole)
         .map_or_else(Vec::new, |runtime| runtime.findings(&analysis.profile, &manifest.workload, &manifest.sampler));
-    let reported = reported(analysis.into(), wanted, run.id().as_str(), &manifest.title)?.of_run(&manifest);
+    let reported = reported(analysis.into(), wanted, run.id().as_str(), &manifest.title)?.with_run(&manifest);
     Ok(Reported { built, findings, runtime: runtime.map(|runtime| runtime.trace), cross_check, ..reported })
 }
 
-/// The goroutines that a run has kept. If their file is too large, they are unknown, and the note says so.
+/// Reads the goroutines that a run has kept. If the file is too large, returns no goroutines, and a note.
 fn kept_goroutines(path: &Path) -> Result<(KeptReadings, Option<String>), Error> {
     match goroutines_from_file(path) {
         Err(error) if error.source.kind() == ErrorKind::FileTooLarge => {
@@ -409,7 +413,7 @@ fn kept_goroutines(path: &Path) -> Result<(KeptReadings, Option<String>), Error>
     }
 }
 
-/// Whether the run was exported without what gives the addresses of its recording names.
+/// Whether the run was exported without its recording, or without the programs that name its addresses.
 fn lacks_programs(run: &Run, manifest: &Manifest) -> bool {
     let program = manifest.build.iter().map(|build| build.file.as_str());
     let others = manifest.binaries.iter().map(|binary| binary.copy.file.as_str());
@@ -426,7 +430,7 @@ fn report_exported(
 ) -> Result<Reported, Error> {
     let is_off_cpu = wanted.profile == Some(RunProfile::OffCpu);
     let path = run.file(if is_off_cpu { OFF_CPU_PPROF } else { Format::Pprof.file_name() })?;
-    let mut reported = report_pprof(&path, &open_input(&path)?, wanted, observer)?.of_run(&manifest);
+    let mut reported = report_pprof(&path, &open_input(&path)?, wanted, observer)?.with_run(&manifest);
     if is_off_cpu {
         reported.notes.extend(manifest.off_cpu.iter().flat_map(OffCpuTime::notes));
     } else {
@@ -449,8 +453,8 @@ fn run_of_directory(dir: &Path) -> Option<Result<Run, Error>> {
     Some(store.find(id).map_err(Error::from))
 }
 
-/// The time of a recording's last change: it ended before. `None` for a pipe and a directory, whose times say nothing.
-fn modified(recording: &Path) -> Option<SystemTime> {
+/// Returns when a recording was last changed: all its samples are older. `None` for a pipe or a directory.
+fn modified_time(recording: &Path) -> Option<SystemTime> {
     std::fs::metadata(recording).ok().filter(Metadata::is_file)?.modified().ok()
 }
 
@@ -462,7 +466,7 @@ fn run_directory(perf_data: &Path) -> Option<PathBuf> {
     Some(dir)
 }
 
-/// The content of an input.
+/// The content of an input file.
 struct InputContent {
     profile: Profile,
     quality: Quality,

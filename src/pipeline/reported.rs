@@ -41,17 +41,17 @@ pub struct Reported {
     pub benchmarks: Vec<BenchmarkResult>,
     /// The phases of a server's run. Empty if they are unknown.
     pub phases: Vec<Phase>,
-    /// The figures that its load tool printed.
+    /// The figures that the load tool printed.
     pub load: Option<LoadFigures>,
-    /// How long its load ran.
+    /// Duration of the load.
     pub(super) load_time: Option<Duration>,
     /// Events that the Go runtime reported while the run was recorded.
     pub(super) runtime: Option<RuntimeTrace>,
-    /// The range of time that is shown, on the samples' clock. `None` for all.
+    /// The shown range of time in nanoseconds, on the samples' clock. `None` for all.
     pub(super) time: Option<Range<u64>>,
     /// The source that the program was built from.
     pub built: BuiltFrom,
-    /// The source of hot functions, for the page. Empty: the page holds none.
+    /// The source of hot functions, for the page. Empty if the page shows no source.
     pub annotated: Vec<AnnotatedFunction>,
     /// Thread time off the CPU in the run. `None` if it was not recorded.
     pub off_cpu: Option<OffCpuTime>,
@@ -64,7 +64,7 @@ pub struct Reported {
 }
 
 impl Reported {
-    /// Returns a profile with nothing that only some inputs have.
+    /// Creates a report with the fields that all inputs have. The other fields are empty.
     pub(super) fn new(name: String, view: View, quality: Quality, title: String) -> Self {
         Self {
             name,
@@ -90,9 +90,9 @@ impl Reported {
         }
     }
 
-    /// Adds the facts of a run, and the figures that it measured besides the samples.
+    /// Adds the facts of a run, and the figures that the run measured in addition to the samples.
     #[must_use]
-    pub(super) fn of_run(self, manifest: &Manifest) -> Self {
+    pub(super) fn with_run(self, manifest: &Manifest) -> Self {
         let Manifest { benchmarks, workload, .. } = manifest;
         let load = workload.load.as_ref().and_then(|load| load.figures.clone());
         let load_time = workload.load.as_ref().and_then(|load| Duration::try_from_secs_f64(load.wall_seconds).ok());
@@ -100,7 +100,7 @@ impl Reported {
         Self { facts: facts(manifest), benchmarks, phases, load, load_time, off_cpu, ..self }
     }
 
-    /// Returns the path of a function's source file, if it is on this machine where the program was built from it.
+    /// Returns the path of a function's source file. `None` if the file is not on this machine.
     pub fn source_path(&self, function: &Function) -> Option<PathBuf> {
         let name = self.view.profile().str(function.file);
         let found = self.built.dirs.find(name, function.origin.is_go());
@@ -112,7 +112,7 @@ impl Reported {
         format.write(&self.document(), out)
     }
 
-    /// Returns the content of an output.
+    /// Returns the profile in the form that output formats write.
     pub fn document(&self) -> Document<'_> {
         let Self { view, quality, title, built, annotated, facts, notes, findings, drawing, cross_check, .. } = self;
         Document {

@@ -4,23 +4,23 @@ use super::Error;
 use super::build::{Reuse, build_privately};
 use super::observer::{Observer, PipelineEvent, Warning};
 use super::prepared_run::{PreparedRun, RunOptions, RunOutcome, find_perf};
-use super::prune::before_run;
+use super::prune::make_room;
 use super::ready::Environment;
-use super::settle::{resolve_go, settle_with};
+use super::settle::{resolve_go, settle_with_go};
 use super::subject::Subject;
 use crate::archive::Store;
 use crate::config::{Config, Engine};
 use crate::doctor::{self, Finding, Strictness};
 
-/// Makes a complete run. If a stage fails after the workload has started, the files so far stay in the archive's
-/// directory of partial runs, and the observer receives their path.
+/// Makes a complete run. If a stage fails after the workload has started, the files stay in the archive's directory of
+/// partial runs. The observer receives their path.
 pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Result<RunOutcome, Error> {
     let resolved = resolve_go(config, options.build, observer)?;
     let environment = Environment::probe(config, true, resolved.go.clone().map(Ok).as_ref());
     let strictness = Strictness { strict: config.doctor.strict, steady: false };
     let stops = |findings: &[Finding]| !doctor::is_ready(findings, strictness);
     // Checks come first: without readiness nothing is fetched, locked or built.
-    let before = environment.for_run(config, None);
+    let before = environment.check_for_run(config, None);
     if stops(&before) {
         return Err(Error::NotReady(before));
     }
@@ -36,16 +36,16 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
     }
     let store = Store::open(&config.archive.dir)?;
     store.check_executable()?;
-    if let Err(error) = before_run(config, &store, observer) {
+    if let Err(error) = make_room(config, &store, observer) {
         observer.warning(&Warning::OldRunsRemain(&error));
     }
-    let settled = settle_with(config, options.build, &resolved, observer)?;
+    let settled = settle_with_go(config, options.build, &resolved, observer)?;
     let built = build_privately(config, settled, &store, Reuse::LastProgram, observer)?;
     // The run starts the stored program: no other process writes to it, and recordings refer to it by a path that does
     // not change.
     let program = built.store(&store)?;
     let built = built.publish()?;
-    let findings = environment.for_run(config, Some(&built.artifact));
+    let findings = environment.check_for_run(config, Some(&built.artifact));
     if stops(&findings) {
         return Err(Error::NotReady(findings));
     }

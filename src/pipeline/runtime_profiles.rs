@@ -1,9 +1,9 @@
-//! The profiles that the program of a run serves: fetched while it is sampled, kept in the run, compared with the samples.
+//! The profiles that the program of a run serves: fetched during sampling, kept in the run, compared with the samples.
 
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use super::draft_file::write;
+use super::draft_file::write_file;
 use super::endpoint_record::{EndpointRecord, FetchedRecord};
 use super::error::{Error, with_causes};
 use super::observer::{Observer, PipelineEvent, RunNote, Warning};
@@ -18,15 +18,15 @@ use crate::render::headline;
 use crate::views::{By, CrossCheck, View};
 use crate::workload::{Ending, Monitor};
 
-/// The profiles of a run.
+/// The profiles that a run fetched from its program.
 pub(super) struct RuntimeProfiles {
-    /// For the manifest.
+    /// Names, files and problems of the profiles, for the manifest.
     pub(super) record: EndpointRecord,
     /// The CPU profile, to compare the samples with.
     pub(super) cpu: Option<Profile>,
 }
 
-/// Returns what a run fetches. `None` if it fetches nothing.
+/// Plans which profiles a run fetches. `None` if it fetches none.
 pub(super) fn fetcher_plan(config: &Config) -> Result<Option<FetcherPlan>, Error> {
     let Some(endpoint) = config.runtime.pprof.clone().filter(|_| !config.runtime.profiles.is_empty()) else {
         return Ok(None);
@@ -40,7 +40,7 @@ pub(super) struct FetchingSession<'p> {
     session: Session<'p>,
     /// The profiles to fetch. `None` once the window has begun.
     plan: Option<FetcherPlan>,
-    /// The longest time that the window may last.
+    /// Maximum length of the window.
     window: Duration,
     fetcher: Option<Fetcher>,
 }
@@ -97,9 +97,9 @@ impl Monitor for FetchingSession<'_> {
     }
 }
 
-/// Keeps the fetched profiles in the run, and tells the user what was fetched and what is missing. `ending` is that of the
-/// program. Adds the notes of the manifest.
-pub(super) fn keep(
+/// Writes the fetched profiles into the run, and reports them and the missing ones to the user. `ending` says why the
+/// program ended. Adds notes for the manifest.
+pub(super) fn keep_fetched(
     draft: &Draft,
     plan: &FetcherPlan,
     fetched: Vec<Fetched>,
@@ -108,8 +108,8 @@ pub(super) fn keep(
     observer: &dyn Observer,
     notes: &mut Vec<String>,
 ) -> Result<RuntimeProfiles, Error> {
-    let url = secrets.text(&plan.endpoint.to_string());
-    let common_problem = problem_of_all(&url, &fetched, ending).map(|problem| secrets.text(&problem));
+    let url = secrets.mask_text(&plan.endpoint.to_string());
+    let common_problem = common_problem_of(&url, &fetched, ending).map(|problem| secrets.mask_text(&problem));
     let (mut cpu, mut profiles) = (None, Vec::with_capacity(fetched.len()));
     for Fetched { kind, bytes } in fetched {
         let mut record = FetchedRecord { profile: kind.name(), file: None, headline: None, problem: None };
@@ -120,7 +120,7 @@ pub(super) fn keep(
         });
         match checked {
             Ok((bytes, (headline, profile))) => {
-                write(draft, &kind.file(), &bytes)?;
+                write_file(draft, &kind.file(), &bytes)?;
                 record.file = Some(kind.file());
                 record.problem = kind.needed_call().filter(|_| headline.is_none()).map(|call| {
                     let name = kind.name();
@@ -129,7 +129,7 @@ pub(super) fn keep(
                 record.headline = headline;
                 cpu = profile.filter(|_| kind == ProfileKind::Cpu).or(cpu);
             }
-            Err(reason) => record.problem = Some(secrets.text(&format!("no {} profile: {reason}", kind.name()))),
+            Err(reason) => record.problem = Some(secrets.mask_text(&format!("no {} profile: {reason}", kind.name()))),
         }
         profiles.push(record);
     }
@@ -148,23 +148,23 @@ pub(super) fn keep(
     Ok(RuntimeProfiles { record: EndpointRecord { url, profiles }, cpu })
 }
 
-/// Says why no profile was fetched, if all of them have the same reason: nothing listens.
-fn problem_of_all(url: &str, fetched: &[Fetched], ending: Ending) -> Option<String> {
-    let errors: Option<Vec<&FetchError>> = fetched.iter().map(|one| one.bytes.as_ref().err()).collect();
-    // The profiles that take time lost their connection when the program ended.
-    let (first, errors) = (errors.as_ref()?.last()?, errors.as_ref()?);
+/// Returns why no profile was fetched, if all have the same reason: no server listens, or the program ended.
+fn common_problem_of(url: &str, fetched: &[Fetched], ending: Ending) -> Option<String> {
+    let errors: Option<Vec<&FetchError>> = fetched.iter().map(|fetched| fetched.bytes.as_ref().err()).collect();
+    // The last error is the clearest: earlier profiles lost their connection when the program ended.
+    let (last, errors) = (errors.as_ref()?.last()?, errors.as_ref()?);
     if ending == Ending::Own && errors.iter().all(|error| error.has_no_answer()) {
         return Some(format!(
             "no profile was fetched from {url}: the program ended by itself, and profiles are fetched when goflame ends \
              the run: `timeout` in [workload], `goflame record --duration`, or an interrupt"
         ));
     }
-    let hints = first.hints().join("; ");
+    let hints = last.hints().join("; ");
     let all_unreachable = errors.iter().all(|error| error.is_no_connection());
-    all_unreachable.then(|| format!("no profile was fetched from {url}: {}; {hints}", first.problem()))
+    all_unreachable.then(|| format!("no profile was fetched from {url}: {}; {hints}", last.problem()))
 }
 
-/// Returns the most important fact of a profile, and the profile. `None` for an empty one, or for a trace.
+/// Returns the most important fact (`None` for an empty profile) and the profile (`None` for a trace).
 fn inspect(kind: ProfileKind, bytes: &[u8]) -> Result<(Option<String>, Option<Profile>), String> {
     if kind == ProfileKind::Trace {
         let is_trace = bytes.starts_with(b"go 1.");
@@ -176,7 +176,7 @@ fn inspect(kind: ProfileKind, bytes: &[u8]) -> Result<(Option<String>, Option<Pr
     Ok((headline(kind, &view), Some(view.into_profile())))
 }
 
-/// Compares the samples with the CPU profile of the runtime, in the time of that profile.
+/// Compares the samples with the CPU profile of the runtime. Uses only samples from the time of that profile.
 pub(super) fn cross_check(sampled: &Profile, runtime: &Profile) -> Option<CrossCheck> {
     let has_times = sampled.start_time_ns > 0 && runtime.start_time_ns > 0 && sampled.timed_samples().is_some();
     if !has_times {
@@ -194,7 +194,7 @@ pub(super) fn has_runtime_cpu(run: &Run) -> bool {
     run.files().contains_key(&ProfileKind::Cpu.file())
 }
 
-/// Compares the samples of an archived run with the CPU profile that it holds. `None` if it holds none.
+/// Compares the samples of an archived run with the runtime's CPU profile. `None` if the run has no such profile.
 pub(super) fn cross_check_of_run(run: &Run, sampled: &Profile) -> Option<CrossCheck> {
     let bytes = std::fs::read(run.file(&ProfileKind::Cpu.file()).ok()?).ok()?;
     cross_check(sampled, &pprof::read(&bytes, None).ok()?.profile)

@@ -17,19 +17,19 @@ use crate::perfevent::monotonic_ns;
 use crate::profile::{Phase, PhaseName, Profile};
 use crate::workload::LaunchPlan;
 
-/// Copy of the runtime's lines, in the run's directory.
+/// Name of the file with the lines that the Go runtime printed, in the run's directory.
 const RUNTIME_LOG: &str = "runtime.log";
 /// Name of the file with the events, in the run's directory.
 pub(super) const RUNTIME_FILE: &str = "runtime.json";
-/// Maximum bytes of that file: an event has about 500.
-const MAX_FILE: u64 = 1 << 30;
+/// Maximum bytes of `runtime.json`. An event has about 500 bytes.
+const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// The reports. Times are on the samples' clock, in nanoseconds.
+/// Reports of the Go runtime and the kernel. Times are in nanoseconds on the samples' clock.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RuntimeRecord {
     /// When the watch began: before the program started.
     pub(super) from_ns: u64,
-    /// When it ended: after the program had ended.
+    /// When the watch ended: after the program had ended.
     pub(super) until_ns: u64,
     /// Events of the Go runtime.
     #[serde(flatten)]
@@ -45,13 +45,13 @@ impl RuntimeRecord {
         fsio::replace(&draft.path(RUNTIME_FILE), &text).map_err(Error::Output)
     }
 
-    /// Reads the record of a run's directory. `None` if it has none, or one of another version.
+    /// Reads the record in a run's directory. `None` if there is no record, or only a record of another version.
     pub(super) fn read(dir: &Path) -> Result<Option<Self>, FileError> {
         let path = dir.join(RUNTIME_FILE);
         if !path.exists() {
             return Ok(None);
         }
-        Ok(serde_json::from_slice(&fsio::read_bounded(&path, MAX_FILE)?).ok())
+        Ok(serde_json::from_slice(&fsio::read_bounded(&path, MAX_FILE_BYTES)?).ok())
     }
 
     /// Returns the findings about the run, from this record and the parts of its manifest.
@@ -81,7 +81,7 @@ impl RuntimeRecord {
         };
         // Waits for a CPU are counted from the launch to the end.
         let counts_waits = workload.phases.len() <= 1;
-        // The system's part in the window is not measured; it is taken to be that of the whole run.
+        // Assumes that system time has the same share in the window as in the whole run: it is not measured there.
         let in_window = |used: f64| {
             let (user, system) = (workload.user_seconds, workload.system_seconds);
             let share = if user + system > 0.0 { used / (user + system) } else { 0.0 };
@@ -99,7 +99,7 @@ impl RuntimeRecord {
     }
 }
 
-/// Asks the Go runtime of a program for what the settings want.
+/// Sets `GODEBUG` so that the Go runtime of the program prints the reports that the settings request.
 pub(super) fn request_traces(config: &Config, plan: LaunchPlan, draft: &Draft) -> LaunchPlan {
     let LaunchPlan { mut env, .. } = plan;
     let existing = env.iter().rposition(|(name, _)| name == "GODEBUG").map(|index| env.remove(index).1);
@@ -111,22 +111,22 @@ pub(super) fn request_traces(config: &Config, plan: LaunchPlan, draft: &Draft) -
     LaunchPlan { env, runtime_log, ..plan }
 }
 
-/// Counts waits from its start on.
-pub(super) struct Watch {
+/// Measures waits for a CPU, from `start` to `stop`.
+pub(super) struct CpuWaitWatch {
     process: String,
     from_ns: u64,
     counters: CpuWaitCounters,
 }
 
-impl Watch {
-    /// Begins to watch the control groups of a process. `None` for goflame's own, in which its programs run too.
+impl CpuWaitWatch {
+    /// Begins to watch the control groups of a process. `None` means goflame's groups, where launched programs run too.
     pub(super) fn start(process: Option<i32>) -> Self {
         let process = process.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
         let counters = CpuWaitCounters::read(Path::new("/"), &process);
         Self { process, from_ns: monotonic_ns(), counters }
     }
 
-    /// Returns what was reported until now.
+    /// Returns the waits since the start, together with `trace`.
     pub(super) fn stop(self, trace: RuntimeTrace) -> RuntimeRecord {
         let counters = CpuWaitCounters::read(Path::new("/"), &self.process);
         let cpu_waits = counters.since(&self.counters);

@@ -1,4 +1,4 @@
-//! Settles the inputs of a build: from the settings and the lock it derives the toolchain, the plan and the new lock.
+//! Settles the inputs of a build: derives the toolchain, the plan and the new lock from the settings and the lock.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::fsio;
 pub struct BuildOptions {
     /// Fail if the lock file would change.
     pub locked: bool,
-    /// Fetch nothing.
+    /// Fetch nothing from the network.
     pub offline: bool,
     /// Write the lock file anew and ignore its pins.
     pub update_lock: bool,
@@ -27,9 +27,9 @@ pub struct BuildOptions {
 pub(super) struct SettledBuild {
     /// Build plan.
     pub plan: BuildPlan,
-    /// Go that builds.
+    /// Go toolchain of the build.
     pub go: GoTool,
-    /// Containers that build; `None` for a build on this machine.
+    /// Containers of the build; `None` for a build on this machine.
     pub container: Option<ContainerBuild>,
     /// The text of the lock file.
     pub lock: String,
@@ -72,17 +72,17 @@ impl ContainerBuild {
 }
 
 /// Finds Go on this machine for the selected variant. The version comes from the settings. If they pin none, it comes
-/// from the lock, and if the lock has none, from go.mod. `observer` hears of a download before it begins.
+/// from the lock, and if the lock has none, from go.mod. `observer` is told about a download before it begins.
 pub fn find_go(config: &Config, lock: Option<&LockFile>, observer: &dyn Observer) -> Result<GoTool, build::Error> {
     let none = BTreeMap::new();
     let env = config.variants.get(&config.build.variant).map_or(&none, |variant| &variant.env);
     let downloading = |version: &str| observer.stage("Downloading", &format!("{version}, which this project asks for"));
-    go_of_lock(config, lock, env, |toolchain| GoTool::find(&config.go_dir, toolchain, env, &downloading))
+    find_go_with_lock(config, lock, env, |toolchain| GoTool::find(&config.go_dir, toolchain, env, &downloading))
 }
 
 /// Returns the Go that `find` selects for the settings. If the settings leave the version open, the version in the lock
 /// is used.
-fn go_of_lock(
+fn find_go_with_lock(
     config: &Config,
     lock: Option<&LockFile>,
     env: &BTreeMap<String, String>,
@@ -101,11 +101,11 @@ fn go_of_lock(
     find(&pin).map_err(build::Error::pinned_by_lock)
 }
 
-/// Like [`find_go`], for checks and dry runs: see [`GoTool::find_offline`].
-pub(super) fn look_at_go(config: &Config, lock: Option<&LockFile>) -> Result<GoTool, build::Error> {
+/// Finds Go as [`find_go`] does, but never downloads it. For checks and dry runs.
+pub(super) fn find_go_offline(config: &Config, lock: Option<&LockFile>) -> Result<GoTool, build::Error> {
     let none = BTreeMap::new();
     let env = config.variants.get(&config.build.variant).map_or(&none, |variant| &variant.env);
-    go_of_lock(config, lock, env, |toolchain| GoTool::find_offline(&config.go_dir, toolchain, env))
+    find_go_with_lock(config, lock, env, |toolchain| GoTool::find_offline(&config.go_dir, toolchain, env))
 }
 
 /// Loads the project's lock file without changing it.
@@ -116,7 +116,7 @@ pub fn load_lock(config: &Config) -> Result<Option<LockFile>, Error> {
 /// Lock file, as it was read.
 #[derive(Debug, Clone)]
 struct ReadLock {
-    /// Content. Earlier versions of goflame wrote secrets in plain text: here they are digests.
+    /// Content, with secrets as digests. Earlier versions of goflame wrote secrets in plain text.
     lock: LockFile,
     /// Whether the file contains secrets in plain text.
     has_secrets: bool,
@@ -131,7 +131,7 @@ fn read_lock(config: &Config) -> Result<Option<ReadLock>, Error> {
     }))
 }
 
-/// Go that will build, and the lock file that it was resolved with.
+/// The Go of the build, and the lock file that selected it.
 #[derive(Debug)]
 pub(super) struct ResolvedGo {
     /// Go of this machine; `None` for a build in a container: only the container can report its Go.
@@ -146,7 +146,7 @@ impl ResolvedGo {
     }
 }
 
-/// Returns the Go that will build, before anything is fetched.
+/// Finds the Go of the build, and reads the lock file.
 pub(super) fn resolve_go(config: &Config, options: BuildOptions, observer: &dyn Observer) -> Result<ResolvedGo, Error> {
     let lock = match read_lock(config) {
         // The file will be replaced, so errors in it do not matter.
@@ -155,7 +155,7 @@ pub(super) fn resolve_go(config: &Config, options: BuildOptions, observer: &dyn 
     };
     let mut resolved = ResolvedGo { go: None, lock };
     if !config.build.docker {
-        resolved.go = Some(find_go(&with_network_of(config, options), resolved.pins(options), observer)?);
+        resolved.go = Some(find_go(&offline_if_requested(config, options), resolved.pins(options), observer)?);
     }
     Ok(resolved)
 }
@@ -164,8 +164,8 @@ pub(super) fn resolve_go(config: &Config, options: BuildOptions, observer: &dyn 
 pub fn plan(config: &Config, options: BuildOptions) -> Result<(BuildPlan, String), Error> {
     let lock = if options.update_lock { None } else { load_lock(config)? };
     if !config.build.docker {
-        let config = &with_network_of(config, options);
-        let go = look_at_go(config, lock.as_ref())?;
+        let config = &offline_if_requested(config, options);
+        let go = find_go_offline(config, lock.as_ref())?;
         let plan = build::plan(&with_locked_go(config, &go, lock.as_ref()), Some(&go))?;
         let text = plan.to_string();
         return Ok((plan, text));
@@ -175,17 +175,17 @@ pub fn plan(config: &Config, options: BuildOptions) -> Result<(BuildPlan, String
     let plan = build::plan(config, None)?;
     let user = User::calling();
     let image = locked.map_or(image, |locked| locked.digest);
-    let text = containers(config, &plan, &image, user, options)?.to_string();
+    let text = plan_containers(config, &plan, &image, user, options)?.to_string();
     Ok((plan, text))
 }
 
 /// Settles everything that a build needs. Writes the lock file if its content changes.
 pub(super) fn settle(config: &Config, options: BuildOptions, observer: &dyn Observer) -> Result<SettledBuild, Error> {
-    settle_with(config, options, &resolve_go(config, options, observer)?, observer)
+    settle_with_go(config, options, &resolve_go(config, options, observer)?, observer)
 }
 
-/// Like [`settle`], with the result of [`resolve_go`].
-pub(super) fn settle_with(
+/// Settles a build as [`settle`] does, with a Go that [`resolve_go`] found before.
+pub(super) fn settle_with_go(
     config: &Config,
     options: BuildOptions,
     resolved: &ResolvedGo,
@@ -193,11 +193,11 @@ pub(super) fn settle_with(
 ) -> Result<SettledBuild, Error> {
     let pins = resolved.pins(options);
     let (plan, go, container, moved) = if let Some(go) = &resolved.go {
-        let config = &with_network_of(config, options);
+        let config = &offline_if_requested(config, options);
         let plan = build::plan(&with_locked_go(config, go, pins), Some(go))?;
         (plan, go.clone(), None, None)
     } else {
-        let (plan, go, container, moved) = in_container(config, pins, options, observer)?;
+        let (plan, go, container, moved) = settle_in_container(config, pins, options, observer)?;
         (plan, go, Some(container), moved)
     };
     // With `--update-lock` the pins of the old lock are not used, but the difference is still computed against it.
@@ -210,19 +210,19 @@ pub(super) fn settle_with(
             locked.digest.clone_from(&moved);
         }
         if options.locked {
-            return Err(changed(config, &lock.difference(&would_be)));
+            return Err(lock_would_change(config, &lock.difference(&would_be)));
         }
         let image = &container.image;
         observer.warning(&Warning::ImageMoved { image, now: &moved });
     }
     // Fails before anything is written if the directory cannot be an archive.
     Store::open(&config.archive.dir)?;
-    write(config, before, &lock, options, pins_of(&go, container.as_ref()), observer)?;
+    write_lock(config, before, &lock, options, pins_of(&go, container.as_ref()), observer)?;
     Ok(SettledBuild { plan, go, container, lock: lock.text() })
 }
 
 /// Returns the settings with `GOPROXY=off` for Go if `--offline` was given.
-fn with_network_of(config: &Config, options: BuildOptions) -> Config {
+fn offline_if_requested(config: &Config, options: BuildOptions) -> Config {
     let mut config = config.clone();
     if options.offline
         && let Some(variant) = config.variants.get_mut(&config.build.variant)
@@ -244,7 +244,7 @@ fn with_locked_go(config: &Config, go: &GoTool, lock: Option<&LockFile>) -> Conf
     config
 }
 
-pub(super) fn containers(
+pub(super) fn plan_containers(
     config: &Config,
     plan: &BuildPlan,
     image: &str,
@@ -253,8 +253,8 @@ pub(super) fn containers(
 ) -> Result<ContainerPlan, Error> {
     let history = config.variants.get(&config.build.variant).is_some_and(|variant| variant.buildvcs);
     let sources = Sources::find(&config.go_dir, history);
-    let outside: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
-    let local = docker::LocalFacts { user, outside: &outside, memory: machine_memory() };
+    let env_names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    let local = docker::LocalFacts { user, env_names: &env_names, memory: machine_memory() };
     let plan = docker::plan(config, plan, &sources, image, &local, options.offline);
     Ok(plan.map_err(build::Error::Docker)?)
 }
@@ -265,7 +265,7 @@ fn machine_memory() -> Option<u64> {
     machine.totalram.checked_mul(machine.mem_unit.into())
 }
 
-fn in_container(
+fn settle_in_container(
     config: &Config,
     lock: Option<&LockFile>,
     options: BuildOptions,
@@ -282,12 +282,12 @@ fn in_container(
         // Fails before any image is pulled.
         let old = locked.map(|locked| format!("- docker.image = {:?}", locked.image));
         let difference: Vec<_> = old.into_iter().chain([format!("+ docker.image = {name:?}")]).collect();
-        return Err(changed(config, &difference));
+        return Err(lock_would_change(config, &difference));
     }
     let pinned = engine.pin(&name, locked, options.offline, observer).map_err(build::Error::Docker)?;
     let first = build::plan(config, None)?;
-    let plan = containers(config, &first, &pinned.digest, engine.user(), options)?;
-    let go = engine.go(&plan).map_err(build::Error::Docker)?;
+    let plan = plan_containers(config, &first, &pinned.digest, engine.user(), options)?;
+    let go = engine.go_tool(&plan).map_err(build::Error::Docker)?;
     let pin = &config.toolchain.go;
     if !pin.is_empty() && build::release(&go.version).as_ref() != Some(pin) {
         let other = docker::Error::OtherGo { pin: pin.clone(), image: name, found: go.version };
@@ -297,7 +297,7 @@ fn in_container(
     Ok((build_plan, go, ContainerBuild { engine, plan, image: name }, pinned.moved_to))
 }
 
-fn write(
+fn write_lock(
     config: &Config,
     before: Option<&ReadLock>,
     lock: &LockFile,
@@ -317,7 +317,7 @@ fn write(
         return Ok(());
     }
     if options.locked {
-        return Err(changed(config, &difference));
+        return Err(lock_would_change(config, &difference));
     }
     // A read-only checkout can still be built, but no lock file is written.
     match fsio::replace(&path, lock.text().as_bytes()) {
@@ -327,7 +327,7 @@ fn write(
     Ok(())
 }
 
-fn changed(config: &Config, difference: &[String]) -> Error {
+fn lock_would_change(config: &Config, difference: &[String]) -> Error {
     let path = config.file.as_deref().map_or_else(|| PathBuf::from("goflame.lock"), lock_path);
     Error::Locked { missing: !path.exists(), name: file_name(&path), difference: LockDifference(difference.to_vec()) }
 }

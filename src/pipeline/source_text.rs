@@ -1,4 +1,4 @@
-//! The source of functions, with the weights of their lines: found on this machine, and compared with what was built.
+//! Source lines of functions, with their weights. Checks that the source on this machine is the source that was built.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -17,26 +17,26 @@ use crate::render::source::{AnnotatedFunction, SourceText, wanted_lines};
 use crate::sources::{SourceFile, SourcePlace, SourceRoots};
 use crate::views::{FunctionLines, View, function_lines};
 
-/// A function with less than this part of the total is not annotated in the page: 1/200.
-const HOT_SHARE: u64 = 200;
+/// The page annotates functions with at least 1/200 of the total weight.
+const HOT_FRACTION: u64 = 200;
 
 /// Maximum number of functions that are annotated in the page.
 const MAX_FUNCTIONS: usize = 60;
 
 /// Maximum size of the source text in the page, in bytes.
-const MAX_TEXT: usize = 200_000;
+const MAX_TEXT_BYTES: usize = 200_000;
 
-/// Maximum number of characters of a line. Generated files have longer ones.
-const MAX_LINE: usize = 1_000;
+/// Maximum number of characters shown of a line. Generated files have longer lines.
+const MAX_LINE_CHARS: usize = 1_000;
 
 /// The source that a profiled program was built from.
 #[derive(Debug, Clone, Default)]
 pub struct BuiltFrom {
-    /// Directories of the source files on the machine that built it.
+    /// Directories of the source files on the machine that built the program.
     pub dirs: SourceDirs,
     /// Version of Go. `None` if unknown.
     pub go: Option<String>,
-    /// State of the repository. `None` if unknown.
+    /// Git state of the project at the build. `None` if unknown.
     pub git: Option<GitState>,
 }
 
@@ -80,7 +80,7 @@ pub struct SourceReader<'a> {
 }
 
 impl<'a> SourceReader<'a> {
-    /// Returns a reader for a profile. Looks for modules from `dir`, and asks the `go` command there where it keeps files.
+    /// Creates a reader for a profile. Runs the `go` command in `dir` to find modules and Go's directories.
     pub fn new(
         profile: &'a Profile,
         built: &'a BuiltFrom,
@@ -100,18 +100,18 @@ impl<'a> SourceReader<'a> {
         annotated.collect()
     }
 
-    /// Returns the hot functions of a profile whose source is on this machine, as far as a page has room: the user's code
-    /// first, and then the others, each with the hottest first.
+    /// Returns the hot functions whose source is on this machine, as many as fit into a page. The user's code comes first,
+    /// then other code, each sorted by weight.
     pub fn annotate_hot(&self, view: &View) -> Vec<AnnotatedFunction> {
-        let least = view.top().total.div_ceil(HOT_SHARE);
+        let least = view.top().total.div_ceil(HOT_FRACTION);
         let own = view.user_code_lines().iter().filter(|line| line.weight >= least).map(|line| line.function);
         let others = view.top().functions.iter().filter(|row| row.self_weight >= least).map(|row| row.function);
         let mut seen = HashSet::new();
         let hot: Vec<FunctionId> = own.chain(others).filter(|id| seen.insert(*id)).take(MAX_FUNCTIONS).collect();
-        let mut room = MAX_TEXT;
+        let mut room = MAX_TEXT_BYTES;
         let mut annotated = self.annotate(&hot);
-        annotated.retain(|one| {
-            let SourceText::Found { lines, .. } = &one.source else { return false };
+        annotated.retain(|function| {
+            let SourceText::Found { lines, .. } = &function.source else { return false };
             let size: usize = lines.values().map(String::len).sum();
             let fits = size <= room;
             room -= if fits { size } else { 0 };
@@ -129,21 +129,21 @@ impl<'a> SourceReader<'a> {
         }
         let file = self.roots.find(name, function.origin.is_go());
         let file = file.filter(|file| self.scope == SourceScope::AllFiles || file.place != SourcePlace::Elsewhere);
-        let file = file.ok_or_else(|| format!("{name} is not on this machine, or is no source file"))?;
+        let file = file.ok_or_else(|| format!("{name} is not on this machine, or is not a source file"))?;
         let path = file.path.display().to_string();
         let text = file.read().map_err(|error| error.to_string())?;
         let wanted = wanted_lines(weights, function.start_line);
         let mut lines = BTreeMap::new();
         for (number, line) in (1..).zip(text.lines()) {
             if wanted.contains(&number) {
-                lines.insert(number, self.secrets.text(line).chars().take(MAX_LINE).collect());
+                lines.insert(number, self.secrets.mask_text(line).chars().take(MAX_LINE_CHARS).collect());
             }
         }
         let doubt = self.doubt(&file, function, &lines);
         Ok(SourceText::Found { path, lines, doubt })
     }
 
-    /// Returns why a file may not be the one that was compiled.
+    /// Returns why a file may not be the file that was compiled.
     fn doubt(&self, file: &SourceFile, function: &Function, lines: &BTreeMap<u32, String>) -> Option<String> {
         let display = self.profile.str(function.display);
         let start = function.start_line;
@@ -165,14 +165,14 @@ impl<'a> SourceReader<'a> {
             SourcePlace::Module | SourcePlace::Elsewhere => {
                 let taken = SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(self.profile.start_time_ns))?;
                 let is_newer = self.profile.start_time_ns > 0 && file.modified? > taken;
-                (is_newer && !self.is_at_the_commit(&file.path))
+                (is_newer && !self.is_at_built_commit(&file.path))
                     .then(|| "the file was changed after the profile was taken, so its lines may have moved".to_owned())
             }
         }
     }
 
-    /// Whether a file is in a repository at the commit that was built, without other changes then and now.
-    fn is_at_the_commit(&self, file: &Path) -> bool {
+    /// Whether a file is in a clean checkout of the commit that was built. The build must have been clean too.
+    fn is_at_built_commit(&self, file: &Path) -> bool {
         let Some(built) = self.built.git.as_ref().filter(|git| git.commit.is_some() && git.dirty == Some(false)) else {
             return false;
         };
@@ -194,9 +194,9 @@ fn go_version_of(file: &Path) -> Option<String> {
     Some(text.lines().next()?.to_owned())
 }
 
-/// Returns the directories with source files on this machine: those of the build, and those that the go command knows.
+/// Returns the directories with source files on this machine, from the build and from the go command.
 fn source_roots(dir: &Path, build: SourceDirs) -> SourceRoots {
-    // Another version of Go than the one on PATH must not be downloaded for this.
+    // Uses the Go on PATH: this must not download another version.
     let command =
         Command::new("go").args(["env", "GOROOT", "GOMODCACHE", "GOMOD", "GOWORK"]).env("GOTOOLCHAIN", "local");
     let answer = command.dir(dir).capture().map(|answer| answer.text()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The program of a run: built by goflame, a command, or something that runs already.
+//! The program of a run: built by goflame, started by a command, or already running.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -28,9 +28,9 @@ pub(super) enum Subject {
 
 /// A command that is started as it is.
 pub(super) struct CommandLine {
-    /// The program's file, as it was found, and the arguments. Some programs do what the name of a link to them says.
+    /// Path of the program and its arguments. Links stay in the path, because some programs act by the link's name.
     pub(super) argv: Vec<String>,
-    /// The program's file without links. The kernel names its mappings so.
+    /// Path of the program with links resolved, as in the kernel's mappings.
     file: PathBuf,
     /// The working directory.
     pub(super) dir: PathBuf,
@@ -65,7 +65,7 @@ impl Subject {
         }
     }
 
-    /// A name for the run of a program that goflame did not build.
+    /// Returns a name for a run whose program goflame did not build.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Built(built) => built.1.name().to_owned(),
@@ -78,8 +78,8 @@ impl Subject {
         }
     }
 
-    /// The file of the first program that goflame did not build.
-    pub(super) fn file(&self) -> String {
+    /// Returns the path of the first program. Empty if goflame built it.
+    pub(super) fn program_path(&self) -> String {
         let file = match self {
             Self::Built(_) => None,
             Self::Command(command) => Some(command.file.as_path()),
@@ -88,7 +88,7 @@ impl Subject {
         file.map_or_else(String::new, |file| file.display().to_string())
     }
 
-    /// The programs with their processes, for people.
+    /// Returns the names and process ids of the programs, for messages.
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Running(RunningTarget::WholeMachine) => "the whole machine".to_owned(),
@@ -101,15 +101,15 @@ impl Subject {
     }
 
     /// The stack copies that the programs need.
-    pub(super) fn stack_copies(&self, asked: &Record) -> StackCopies {
+    pub(super) fn stack_copies(&self, settings: &Record) -> StackCopies {
         match self {
-            Self::Built(built) => StackCopies::new(asked, built.1.path(), &built.0.artifact.facts),
-            Self::Command(command) => StackCopies::of_programs(asked, std::slice::from_ref(&command.file)),
+            Self::Built(built) => StackCopies::new(settings, built.1.path(), &built.0.artifact.facts),
+            Self::Command(command) => StackCopies::for_programs(settings, std::slice::from_ref(&command.file)),
             Self::Running(target) => {
                 let files: Vec<_> = target.processes().iter().map(RunningProcess::program_file).collect();
-                let copies = StackCopies::of_programs(asked, &files);
+                let copies = StackCopies::for_programs(settings, &files);
                 match target {
-                    // Other programs of the container have other code at the same addresses.
+                    // Other programs of the container can have different code at the same addresses.
                     RunningTarget::Processes { container: Some(_), .. } => {
                         StackCopies { frame_pointer_code: FramePointerCode::default(), ..copies }
                     }
@@ -119,9 +119,9 @@ impl Subject {
         }
     }
 
-    /// The layouts of the programs' goroutine descriptors, and why one of a Go program is unknown.
+    /// Returns the layouts of the programs' goroutine descriptors, and a note if the layout of a Go program is unknown.
     pub(super) fn goroutine_layouts(&self) -> (Vec<GoroutineLayout>, Option<RunNote>) {
-        // The path by which the kernel names the program, and one that leads to its file.
+        // For each program: its path in the kernel's mappings, and a path that opens its file.
         let programs: Vec<(PathBuf, PathBuf)> = match self {
             Self::Built(built) => vec![(built.1.path().to_owned(), built.1.path().to_owned())],
             Self::Command(command) => vec![(command.file.clone(), command.file.clone())],
@@ -130,7 +130,7 @@ impl Subject {
                 target.processes().iter().filter_map(named).collect()
             }
         };
-        let mut unread = self.running().and_then(unreadable_memory);
+        let mut unread = self.running().and_then(why_memory_is_unreadable);
         let mut layouts = Vec::new();
         let mut known = BTreeSet::new();
         for (program, file) in programs.into_iter().filter(|(_, file)| self.built().is_some() || is_go_program(file)) {
@@ -145,7 +145,7 @@ impl Subject {
         (layouts, unread.filter(|_| is_of_go).map(RunNote::GoroutinesUnread))
     }
 
-    /// Files that name code and were written before are of other processes.
+    /// Returns when the first process started. Older files that name generated code belong to other processes.
     pub(super) fn oldest_code_file(&self) -> SystemTime {
         let boot = fs::read_to_string("/proc/stat").unwrap_or_default();
         let boot = boot.lines().find_map(|line| line.strip_prefix("btime ")?.parse().ok());
@@ -159,8 +159,8 @@ impl Subject {
     }
 }
 
-/// Why the memory of a process cannot be read.
-fn unreadable_memory(target: &RunningTarget) -> Option<String> {
+/// Returns why the memory of a target process cannot be read. `None` if it can be read.
+fn why_memory_is_unreadable(target: &RunningTarget) -> Option<String> {
     target.processes().iter().find_map(|process| {
         let error = with_own_rights(|| File::open(format!("/proc/{}/mem", process.pid))).err()?;
         let advice = match error.kind() {

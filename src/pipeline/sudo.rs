@@ -26,10 +26,10 @@ fn calling_user(env: &BTreeMap<String, String>) -> Option<Account> {
 }
 
 /// If goflame was started through sudo, gives up root's file permissions, and starts every program without root's
-/// rights. The project's settings and directories can then only cause actions that the calling user may do. Sampling
+/// rights. The project's settings and directories can then only cause actions that the calling user is allowed to do. Sampling
 /// keeps root's rights. Call this before any file is read or written.
 pub fn drop_to_caller() -> Result<(), Error> {
-    let Some(account) = calling_user(&environment()) else { return Ok(()) };
+    let Some(account) = calling_user(&sudo_environment()) else { return Ok(()) };
     let name = account.name.clone();
     drop_to_user(account).map_err(|source| Error::Caller { name, source })
 }
@@ -37,12 +37,12 @@ pub fn drop_to_caller() -> Result<(), Error> {
 /// Returns the ids of the users whose files goflame trusts: root, the user of the process, and the user who called
 /// sudo.
 pub fn trusted_users() -> Vec<u32> {
-    let caller = calling_user(&environment()).map(|account| account.uid);
+    let caller = calling_user(&sudo_environment()).map(|account| account.uid);
     [0, nix::unistd::geteuid().as_raw()].into_iter().chain(caller).collect()
 }
 
 /// Returns the environment variables that sudo set for this process.
-fn environment() -> BTreeMap<String, String> {
+fn sudo_environment() -> BTreeMap<String, String> {
     ["SUDO_UID", "SUDO_GID", "SUDO_USER"]
         .into_iter()
         .filter_map(|key| Some((key.to_owned(), std::env::var(key).ok()?)))
@@ -58,14 +58,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_complete_answer_counts() {
+    fn only_complete_variables_of_sudo_name_a_user() {
         assert_eq!(calling_user(&env(&[])), None);
         assert_eq!(calling_user(&env(&[("SUDO_UID", "0"), ("SUDO_GID", "0")])), None);
         assert_eq!(calling_user(&env(&[("SUDO_UID", "x"), ("SUDO_GID", "0")])), None);
     }
 
     #[test]
-    fn a_user_that_the_machine_knows() {
+    fn a_user_of_the_account_database_is_found() {
         // 65534 is `nobody` in every account database. A process that is not root does not switch users.
         let user = calling_user(&env(&[("SUDO_UID", "65534"), ("SUDO_GID", "65534"), ("SUDO_USER", "nobody")]));
         assert_eq!(user.is_some(), nix::unistd::geteuid().is_root());

@@ -6,13 +6,13 @@ use crate::config::{Config, with_pinned_go};
 use crate::fsio;
 
 /// Lists the Go toolchains of this machine.
-pub fn toolchains() -> Vec<InstalledGo> {
+pub fn list_toolchains() -> Vec<InstalledGo> {
     installed(&SearchPaths::from_environment())
 }
 
 /// Returns the Go version of the project's next native build and the file that pins it. `None` if no file pins one: the
 /// build then uses the version that the go command selects.
-pub fn wanted(config: &Config) -> Result<Option<(String, &'static str)>, Error> {
+pub fn pinned_go_version(config: &Config) -> Result<Option<(String, &'static str)>, Error> {
     if !config.toolchain.go.is_empty() {
         return Ok(Some((config.toolchain.go.clone(), "goflame.toml")));
     }
@@ -25,7 +25,7 @@ pub fn install_toolchain(version: &str) -> Result<build::GoTool, Error> {
 }
 
 /// Pins a Go version in the settings file.
-pub fn use_toolchain(config: &Config, version: &str) -> Result<(), Error> {
+pub fn pin_toolchain(config: &Config, version: &str) -> Result<(), Error> {
     // Never absent here: without a file, loading the settings has already failed.
     let Some(file) = &config.file else { return Ok(()) };
     // The text has been loaded, so it is valid TOML, and `toolchain` is a table if it is present.

@@ -24,7 +24,7 @@ pub(super) fn tools(config: &Config, in_project: bool, go: &Result<GoTool, build
         go_lacks_cache: go.as_ref().is_err_and(build::Error::is_lack_of_cache),
         go: go
             .as_ref()
-            .map(|go| facts_of(config, in_project, go))
+            .map(|go| go_facts(config, in_project, go))
             .map_err(|error| error.go_reason().unwrap_or_else(|| with_causes(error))),
         in_project,
         in_module: in_project || is_in_module(&config.root),
@@ -37,7 +37,7 @@ fn is_in_module(dir: &Path) -> bool {
     dir.ancestors().any(|dir| ["go.mod", "go.work"].iter().any(|file| dir.join(file).is_file()))
 }
 
-fn facts_of(config: &Config, in_project: bool, go: &GoTool) -> GoFacts {
+fn go_facts(config: &Config, in_project: bool, go: &GoTool) -> GoFacts {
     let planned = in_project.then(|| build::plan(config, Some(go)));
     let (refused, warnings) = match planned {
         Some(Ok(plan)) => (None, plan.warnings),
@@ -80,20 +80,20 @@ pub(super) fn target(config: &Config, go: Option<&GoTool>) -> Target {
 
 /// Directory of the builds. Programs are started from there.
 pub(super) fn build_directory(config: &Config) -> BuildDirectory {
-    let path = existing(&config.archive.dir).to_owned();
+    let path = nearest_existing(&config.archive.dir).to_owned();
     let noexec = statvfs(&path).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::NOEXEC));
     BuildDirectory { path, noexec }
 }
 
 /// Returns the directory, or its nearest ancestor that exists.
-fn existing(dir: &Path) -> &Path {
+fn nearest_existing(dir: &Path) -> &Path {
     dir.ancestors().find(|dir| dir.exists()).unwrap_or(dir)
 }
 
 /// Returns the directory and whether this user may write to it. If it does not exist, its nearest existing ancestor is
 /// checked.
 fn module_cache(dir: &Path) -> (PathBuf, bool) {
-    let existing = existing(dir);
+    let existing = nearest_existing(dir);
     let writable = accessat(CWD, existing, Access::WRITE_OK, AtFlags::EACCESS).is_ok();
     (dir.to_owned(), writable)
 }
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cache_that_is_not_there_yet_is_judged_by_what_is() {
+    fn a_missing_cache_is_judged_by_its_nearest_existing_ancestor() {
         let dir = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         let cache = dir.path().join("pkg/mod");
         assert_eq!(module_cache(&cache), (cache, true));

@@ -26,7 +26,7 @@ const VARIANTS: [&str; 2] = ["release", "debug"];
 /// The flags of `goflame run` that choose the variant.
 const VARIANT_FLAGS: [&str; 2] = ["--release", "--variant"];
 
-/// Number of digits of a commit.
+/// Number of digits of a commit that are compared and shown.
 const COMMIT_DIGITS: usize = 12;
 
 /// The unit of a benchmark's time.
@@ -38,17 +38,17 @@ struct VariantRun {
     manifest: Manifest,
 }
 
-/// Compares the latest run of the release or the debug build with the latest run of the other one that belongs to it: of the
-/// same app, commit, arguments and environment.
+/// Compares a release and a debug run: the latest run of either, and the latest run of the other with the same app,
+/// commit, arguments and environment.
 pub fn diff_variants(archive: &Path, options: &DiffOptions<'_>, observer: &dyn Observer) -> Result<Compared, Error> {
     let pair = find_pair(&Store::open_existing(archive)?)?;
     let sources =
         pair.each_ref().map(|side| ReportSource::Run { archive: archive.to_owned(), query: side.run.id().to_string() });
     let mut compared = diff(sources.each_ref(), options, observer)?;
     compared.labels = VARIANTS;
-    compared.work = Some(work(pair.each_ref().map(|side| &side.manifest)));
-    compared.notes.extend(doubts(pair.each_ref().map(|side| &side.manifest)));
-    // By shares, whatever the table shows: everything takes longer without optimisation.
+    compared.work = Some(compare_work(pair.each_ref().map(|side| &side.manifest)));
+    compared.notes.extend(reasons_for_doubt(pair.each_ref().map(|side| &side.manifest)));
+    // Always compares shares, because all code takes longer without optimisation.
     let views = compared.sides.each_ref().map(|side| &side.view);
     let shares = Diff::new(views, Scale::new(views.map(View::profile), Normalize::Share, None));
     compared.debug_only = debug_hot_spots(&shares, views[0]);
@@ -58,7 +58,7 @@ pub fn diff_variants(archive: &Path, options: &DiffOptions<'_>, observer: &dyn O
 
 /// Returns the runs, in the order of [`VARIANTS`].
 fn find_pair(store: &Store) -> Result<[VariantRun; 2], Error> {
-    // Newest first.
+    // The archive lists the newest run first.
     let runs = store.list()?.into_iter().filter_map(|entry| {
         let run = entry.run.ok().filter(|run| !run.has_failed())?;
         let manifest: Manifest = run.manifest().ok()?;
@@ -96,7 +96,7 @@ fn find_pair(store: &Store) -> Result<[VariantRun; 2], Error> {
             missing: missing.to_owned(),
             run: Some(format!("{} ({})", latest.run.id(), latest.manifest.variant)),
             differs: nearest.or_else(|| first_unfinished(&[missing])),
-            commands: vec![command(&latest.manifest.command, missing)],
+            commands: vec![command_for_variant(&latest.manifest.command, missing)],
         });
     };
     Ok(if is_debug { [partner, latest] } else { [latest, partner] })
@@ -109,7 +109,7 @@ fn is_unfinished(workload: &WorkloadResult) -> bool {
 
 /// Returns why two runs do not belong together.
 fn difference(other: &Manifest, latest: &Manifest) -> Option<String> {
-    // Uncommitted changes are a part of it.
+    // The short commit also marks uncommitted changes.
     let [other_commit, latest_commit] = [other, latest].map(|manifest| manifest.short_commit(COMMIT_DIGITS));
     if other_commit != latest_commit {
         let text = |commit: String| if commit.is_empty() { "unknown".to_owned() } else { commit };
@@ -131,12 +131,12 @@ fn difference(other: &Manifest, latest: &Manifest) -> Option<String> {
 }
 
 fn arguments(workload: &WorkloadResult) -> &[String] {
-    // The first is the path of the program, which differs.
+    // Leaves out the path of the program, which differs between builds.
     workload.argv.get(1..).unwrap_or_default()
 }
 
 /// Returns the command that makes the run of another variant, from the command that made a run.
-fn command(given: &[String], variant: &str) -> String {
+fn command_for_variant(given: &[String], variant: &str) -> String {
     let words: Vec<&str> = given.iter().skip(1).map(String::as_str).collect();
     let (flags, workload) = words.split_at(words.iter().position(|word| *word == "--").unwrap_or(words.len()));
     let mut words = vec!["goflame"];
@@ -156,8 +156,8 @@ fn command(given: &[String], variant: &str) -> String {
 }
 
 /// Returns why the runs may differ in more than the variant.
-fn doubts(manifests: [&Manifest; 2]) -> Vec<String> {
-    // Both have the same commit, arguments and variables.
+fn reasons_for_doubt(manifests: [&Manifest; 2]) -> Vec<String> {
+    // Both runs have the same commit, arguments and variables.
     let git = &manifests[0].git;
     let source = match (git.get("commit").and_then(Value::as_str), git.get("dirty").and_then(Value::as_bool)) {
         (None, _) => {
@@ -181,7 +181,7 @@ fn doubts(manifests: [&Manifest; 2]) -> Vec<String> {
     source.into_iter().chain(secrets).chain(texts).collect()
 }
 
-/// Returns what changes the figures of a run besides its source, its variant and its arguments: names and values.
+/// Returns names and values of the conditions of a run that change its figures, such as the CPU model.
 fn conditions(manifest: &Manifest) -> [(&'static str, String); 5] {
     let unknown = || "unknown".to_owned();
     let host = |name: &str| manifest.host.pointer(&format!("/{name}/value"));
@@ -198,7 +198,7 @@ fn conditions(manifest: &Manifest) -> [(&'static str, String); 5] {
     ]
 }
 
-/// Looks for hot spots without a sample of the release build in the inline tables of its program.
+/// Searches the inline tables of the release program for hot spots that have no sample in the release run.
 fn find_inlined(release: &VariantRun, diff: &Diff, spots: &mut [DebugHotSpot]) {
     let without_sample = spots.iter_mut().filter(|spot| !spot.is_called && spot.inlined_into.is_empty());
     let mut wanted: HashMap<&str, &mut DebugHotSpot> =
@@ -218,21 +218,21 @@ fn find_inlined(release: &VariantRun, diff: &Diff, spots: &mut [DebugHotSpot]) {
     }
 }
 
-/// Says how much time both builds took for a unit of work, or in all if the work is unknown.
-fn work(manifests: [&Manifest; 2]) -> String {
-    if let Some(text) = operations(manifests.map(|manifest| &manifest.benchmarks[..])) {
+/// Returns a text with the time of both builds: per unit of work, or in total if the work is unknown.
+fn compare_work(manifests: [&Manifest; 2]) -> String {
+    if let Some(text) = compare_benchmarks(manifests.map(|manifest| &manifest.benchmarks[..])) {
         return text;
     }
     let per_request = manifests.map(seconds_per_request);
     if let [Some(release), Some(debug)] = per_request {
-        return compared("CPU time of a request", [release, debug]);
+        return compare_times("CPU time of a request", [release, debug]);
     }
     // The runs may have done different amounts of work, so this says nothing about the builds' speed.
-    both("CPU time", manifests.map(|manifest| manifest.workload.user_seconds + manifest.workload.system_seconds))
+    both_times("CPU time", manifests.map(|manifest| manifest.workload.user_seconds + manifest.workload.system_seconds))
 }
 
 /// Compares the benchmarks that both builds ran.
-fn operations(results: [&[BenchmarkResult]; 2]) -> Option<String> {
+fn compare_benchmarks(results: [&[BenchmarkResult]; 2]) -> Option<String> {
     let time = |side: usize, name: &str| {
         let of_name = results[side].iter().filter(|result| result.name == name);
         let metrics =
@@ -251,7 +251,7 @@ fn operations(results: [&[BenchmarkResult]; 2]) -> Option<String> {
     let ratio = |(_, [release, debug]): &(&str, [f64; 2])| debug / release;
     match &pairs[..] {
         [] => None,
-        [(name, times)] => Some(compared(&format!("time of an operation of {name}"), *times)),
+        [(name, times)] => Some(compare_times(&format!("time of an operation of {name}"), *times)),
         pairs => {
             let mean = (pairs.iter().map(|pair| ratio(pair).ln()).sum::<f64>() / pairs.len() as f64).exp();
             let mut sorted: Vec<_> = pairs.iter().collect();
@@ -278,17 +278,17 @@ fn seconds_per_request(manifest: &Manifest) -> Option<f64> {
     (seconds.is_finite() && seconds > 0.0).then_some(seconds)
 }
 
-/// Compares times in seconds.
-fn compared(figure: &str, [release, debug]: [f64; 2]) -> String {
-    let times = both(figure, [release, debug]);
+/// Returns a text that compares two times in seconds.
+fn compare_times(figure: &str, [release, debug]: [f64; 2]) -> String {
+    let times = both_times(figure, [release, debug]);
     if release > 0.0 { format!("{times}, {:.2} times as long", debug / release) } else { times }
 }
 
-fn both(figure: &str, [release, debug]: [f64; 2]) -> String {
-    format!("{figure}: {} in release, {} in debug", duration(release), duration(debug))
+fn both_times(figure: &str, [release, debug]: [f64; 2]) -> String {
+    format!("{figure}: {} in release, {} in debug", format_duration(release), format_duration(debug))
 }
 
-fn duration(seconds: f64) -> String {
+fn format_duration(seconds: f64) -> String {
     let units = [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs")];
     let (unit, symbol) = units.into_iter().find(|(unit, _)| seconds >= *unit).unwrap_or((1e-9, "ns"));
     format!("{:.2} {symbol}", seconds / unit)
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn the_command_for_the_other_build_has_the_variant_before_the_arguments_of_the_program() {
-        let made = |line: &str| command(&line.split(' ').map(str::to_owned).collect::<Vec<_>>(), "debug");
+        let made = |line: &str| command_for_variant(&line.split(' ').map(str::to_owned).collect::<Vec<_>>(), "debug");
         let cases = [
             ("/bin/goflame -C run run --release", "goflame -C run run --variant debug"),
             ("goflame run -q --variant release -- run --release", "goflame run -q --variant debug -- run --release"),

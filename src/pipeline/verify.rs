@@ -7,18 +7,18 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::build::{Built, Reuse, build_privately};
-use super::manifest::{masked, to_json};
-use super::settle::{ContainerBuild, SettledBuild, containers, settle};
+use super::manifest::{mask_pairs, to_json};
+use super::settle::{ContainerBuild, SettledBuild, plan_containers, settle};
 use super::{BuildOptions, Error, InContainer, Observer};
 use crate::archive::Store;
-use crate::build::{self, ProjectCopy, Side, compare};
+use crate::build::{self, ComparedProgram, ProjectCopy, compare};
 use crate::config::Config;
 use crate::fsio;
 
 /// Version of the record's format.
 const SCHEMA: u32 = 1;
 
-/// Pair of builds to compare. The comment of a value is its help.
+/// Pair of builds to compare. The command line shows the comment of each value as its help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Verify {
     /// Both in the configured way, in two directories
@@ -31,7 +31,7 @@ pub enum Verify {
 /// Result of two builds with identical bytes.
 #[derive(Debug)]
 pub struct Verified {
-    /// Build that is kept.
+    /// The build whose program is kept.
     pub built: Built,
     /// Description of the comparison.
     pub how: &'static str,
@@ -56,48 +56,48 @@ pub fn verify(
     let copy = ProjectCopy::new(&config)?;
     let (first, second, how, names, elsewhere) = match verify {
         Verify::Twice => {
-            let second = elsewhere(&copy, &settled, options)?;
+            let second = settle_in_copy(&copy, &settled, options)?;
             let how = if settled.container.is_some() { "Docker twice" } else { "native twice" };
             (settled, second, how, ["in the project", "in the copy"], &copy.config)
         }
         // Uses the same directory as the container, so that only the machine differs.
         Verify::NativeAndDocker => {
-            let native = native(&config, &go, observer)?;
+            let native = settle_natively(&config, &go, observer)?;
             let mut container = settled;
             // Go enables cgo depending on the tools that it finds. Both builds use the same choice here, so that only
             // the rest is compared.
             let cgo = u8::from(native.go.cgo_enabled).to_string();
-            add_env(&mut container, "CGO_ENABLED", &cgo);
+            add_variable(&mut container, "CGO_ENABLED", &cgo);
             (native, container, "native and Docker", ["natively", "in the container"], &config)
         }
     };
-    let built = build_cold(&config, first, &copy.scratch("cache-1"), observer)?;
+    let built = build_without_cache(&config, first, &copy.cache_dir("cache-1"), observer)?;
     let bytes = fsio::read(&built.artifact.path).map_err(Error::Input)?;
-    let other = build_cold(elsewhere, second, &copy.scratch("cache-2"), observer)?;
+    let other = build_without_cache(elsewhere, second, &copy.cache_dir("cache-2"), observer)?;
     let other_bytes = fsio::read(&other.artifact.path).map_err(Error::Input)?;
     if verify == Verify::NativeAndDocker {
         // Both builds wrote to the same path: the program of the first build is put back.
-        write_beside(&config, &built.artifact.path, &bytes)?;
+        write_build_file(&config, &built.artifact.path, &bytes)?;
     }
-    let a = Side { bytes: &bytes, dir: &config.root, name: names[0] };
-    let b = Side { bytes: &other_bytes, dir: &elsewhere.root, name: names[1] };
+    let a = ComparedProgram { bytes: &bytes, dir: &config.root, name: names[0] };
+    let b = ComparedProgram { bytes: &other_bytes, dir: &elsewhere.root, name: names[1] };
     if let Some(difference) = compare(&a, &b) {
         return Err(build::Error::Differs { how, difference }.into());
     }
     let record = record_path(&built.artifact.path);
     let text = format!("{:#}\n", provenance(&config, &built, how, container.as_ref()));
-    write_beside(&config, &record, text.as_bytes())?;
+    write_build_file(&config, &record, text.as_bytes())?;
     Ok(Verified { built, how, record })
 }
 
 /// Writes a file in the directory that the variant is built in.
-fn write_beside(config: &Config, path: &Path, contents: &[u8]) -> Result<(), Error> {
+fn write_build_file(config: &Config, path: &Path, contents: &[u8]) -> Result<(), Error> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     Ok(Store::open(&config.archive.dir)?.write_build_file(&config.build.variant, &name, contents)?)
 }
 
 /// Returns the record that [`verify`] wrote for a program, if the program has not changed since.
-pub(super) fn recorded(built: &Built) -> Option<Value> {
+pub(super) fn verification_record(built: &Built) -> Option<Value> {
     let bytes = fs::read(record_path(&built.artifact.path)).ok()?;
     let record: Value = serde_json::from_slice(&bytes).ok()?;
     (record.pointer("/program/sha256")?.as_str()? == built.artifact.sha256).then_some(record)
@@ -110,7 +110,7 @@ fn record_path(program: &Path) -> PathBuf {
 }
 
 /// Settles the same build in the copy of the project.
-fn elsewhere(copy: &ProjectCopy, settled: &SettledBuild, options: BuildOptions) -> Result<SettledBuild, Error> {
+fn settle_in_copy(copy: &ProjectCopy, settled: &SettledBuild, options: BuildOptions) -> Result<SettledBuild, Error> {
     let config = &copy.config;
     let mut pinned = config.clone();
     if let Some((_, go)) = settled.plan.env.iter().find(|(name, _)| name == "GOTOOLCHAIN") {
@@ -121,7 +121,8 @@ fn elsewhere(copy: &ProjectCopy, settled: &SettledBuild, options: BuildOptions) 
         None => None,
         Some(first) => Some(ContainerBuild {
             engine: build::docker::DockerEngine::connect().map_err(build::Error::Docker)?,
-            plan: containers(config, &plan, &first.plan.image, first.plan.user, options)?.with_caches_of(&first.plan),
+            plan: plan_containers(config, &plan, &first.plan.image, first.plan.user, options)?
+                .with_caches_of(&first.plan),
             image: first.image.clone(),
         }),
     };
@@ -129,18 +130,18 @@ fn elsewhere(copy: &ProjectCopy, settled: &SettledBuild, options: BuildOptions) 
 }
 
 /// Settles a build on this machine with the Go version of the container.
-fn native(config: &Config, go: &build::GoTool, observer: &dyn Observer) -> Result<SettledBuild, Error> {
+fn settle_natively(config: &Config, go: &build::GoTool, observer: &dyn Observer) -> Result<SettledBuild, Error> {
     let mut config = config.clone();
     if let Some(version) = build::release(&go.version) {
         config.toolchain.go = version;
     }
     let go = super::settle::find_go(&config, None, observer)?;
     let mut plan = build::plan(&config, Some(&go))?;
-    set(&mut plan.env, "CGO_ENABLED", &u8::from(go.cgo_enabled).to_string());
+    set_variable(&mut plan.env, "CGO_ENABLED", &u8::from(go.cgo_enabled).to_string());
     Ok(SettledBuild { plan, go, container: None, lock: String::new() })
 }
 
-fn build_cold(
+fn build_without_cache(
     config: &Config,
     mut settled: SettledBuild,
     cache: &Path,
@@ -148,19 +149,19 @@ fn build_cold(
 ) -> Result<Built, Error> {
     match &mut settled.container {
         Some(container) => container.plan.disable_compile_cache(),
-        None => set(&mut settled.plan.env, "GOCACHE", &cache.to_string_lossy()),
+        None => set_variable(&mut settled.plan.env, "GOCACHE", &cache.to_string_lossy()),
     }
     build_privately(config, settled, &Store::open(&config.archive.dir)?, Reuse::Nothing, observer)?.publish()
 }
 
-fn add_env(settled: &mut SettledBuild, name: &str, value: &str) {
-    set(&mut settled.plan.env, name, value);
+fn add_variable(settled: &mut SettledBuild, name: &str, value: &str) {
+    set_variable(&mut settled.plan.env, name, value);
     if let Some(container) = &mut settled.container {
         container.plan.set_env(name, value);
     }
 }
 
-fn set(env: &mut Vec<(String, String)>, name: &str, value: &str) {
+fn set_variable(env: &mut Vec<(String, String)>, name: &str, value: &str) {
     env.retain(|(other, _)| other != name);
     env.push((name.to_owned(), value.to_owned()));
     env.sort();
@@ -175,10 +176,10 @@ fn provenance(config: &Config, built: &Built, how: &str, container: Option<&InCo
         versions.collect::<Vec<_>>()
     });
     let secrets = &built.plan.secrets;
-    let settings = info.map(|info| masked(&info.settings, secrets));
-    let mut env = masked(&built.plan.env, secrets);
+    let settings = info.map(|info| mask_pairs(&info.settings, secrets));
+    let mut env = mask_pairs(&built.plan.env, secrets);
     env.remove("GOCACHE");
-    let digest = |name: &str| build::digest_above(&config.go_dir, name);
+    let digest = |name: &str| build::digest_beside_go_mod(&config.go_dir, name);
     json!({
         "schema": SCHEMA,
         "program": {
@@ -191,11 +192,11 @@ fn provenance(config: &Config, built: &Built, how: &str, container: Option<&InCo
         "inputs": {
             "package": config.app.package,
             "variant": config.build.variant,
-            "arguments": secrets.args(&built.plan.argv),
+            "arguments": secrets.mask_args(&built.plan.argv),
             "environment": env,
             "go": {
                 "version": go.version, "goos": go.goos, "goarch": go.goarch, "goamd64": go.goamd64,
-                "goexperiment": go.goexperiment, "goflags": secrets.text(&go.goflags), "cgo_enabled": go.cgo_enabled, "cc": go.cc,
+                "goexperiment": go.goexperiment, "goflags": secrets.mask_text(&go.goflags), "cgo_enabled": go.cgo_enabled, "cc": go.cc,
             },
             "image": container.map(|container| &container.image),
             "digest": container.map(|container| &container.digest),

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::analysis::analyse_bytes;
 use super::kernel::KernelSource;
 use super::observer::RunNote;
-use super::off_cpu::{NANOSECONDS, OFF_CPU_FILE, leave_out_idle_threads};
+use super::off_cpu::{NANOSECONDS_PER_SECOND, OFF_CPU_FILE, leave_out_idle_threads};
 use super::{Error, with_causes};
 use crate::analyse::{AnalyseOptions, Analysis, KernelSymbols};
 use crate::profile::{Event, OffCpuTime, Profile, SizeBound};
@@ -22,8 +22,8 @@ pub(super) struct Waits {
 }
 
 impl Waits {
-    /// Analyses the recording of waits at this path. If that fails, or if the recording could not be written, the run goes on
-    /// without it and with this note: its file, which holds memory of the program, is removed.
+    /// Analyses the recording of waits. If it could not be written or analysed, removes its file, which holds memory of the
+    /// program, and returns a note for the run.
     pub(super) fn analyse<'o>(
         recording: &Path,
         recorded: Result<OffCpuFigures, String>,
@@ -53,15 +53,15 @@ impl Waits {
         let bytes = InputBytes::open(recording).map_err(Error::Input)?;
         let options =
             AnalyseOptions { used_cpu_seconds: None, lost: Some(recorded.lost), keep_times: false, ..options };
-        let kernel = || KernelSource::known(kernel);
+        let kernel = || KernelSource::from_symbols(kernel);
         let (mut analysis, _) = analyse_bytes(OFF_CPU_FILE, &bytes, images, kernel, |_| code_files, options)?;
-        let time = leave_out_idle_threads(&mut analysis, time_of(recorded));
+        let time = leave_out_idle_threads(&mut analysis, times_of_recording(recorded));
         let view = View::new(std::mem::replace(&mut analysis.profile, Profile::new(Event::waits())), By::Process);
         let time = OffCpuTime { headline: headline_of_waits(&view, time.from_last_samples), ..time };
         Ok(Self { analysis, time })
     }
 
-    /// Adds the files and the kernel addresses of the waits to those of the samples, so that the run keeps what names them.
+    /// Adds the sampled files and kernel symbols of the waits to the analysis of the samples, so that the run keeps them.
     pub(super) fn add_symbols_to(&mut self, samples: &mut Analysis) {
         for file in std::mem::take(&mut self.analysis.sampled_files) {
             if samples.sampled_files.iter().all(|known| known.id != file.id) {
@@ -76,11 +76,11 @@ impl Waits {
 }
 
 /// The times that are known before the waits are analysed.
-fn time_of(recorded: &OffCpuFigures) -> OffCpuTime {
+fn times_of_recording(recorded: &OffCpuFigures) -> OffCpuTime {
     let OffCpuFigures { waits, lost, size_bound, from_last_samples } = *recorded;
     OffCpuTime {
-        preempted_seconds: waits.preempted_ns as f64 / NANOSECONDS,
-        unknown_seconds: waits.unknown_ns as f64 / NANOSECONDS,
+        preempted_seconds: waits.preempted_ns as f64 / NANOSECONDS_PER_SECOND,
+        unknown_seconds: waits.unknown_ns as f64 / NANOSECONDS_PER_SECOND,
         unfinished: waits.unfinished,
         lost,
         size_bound: size_bound.map(|(bytes, time)| SizeBound { bytes, seconds: time.as_secs_f64() }),

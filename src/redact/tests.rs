@@ -1,11 +1,11 @@
 use super::*;
 
-/// As [`Secrets::text`] and [`Secrets::args`] leave it.
+/// Asserts that no part of the text is masked, neither as a text nor as arguments.
 #[track_caller]
-fn stays(text: &str) {
-    assert_eq!(Secrets::default().text(text), text);
+fn assert_unmasked(text: &str) {
+    assert_eq!(Secrets::default().mask_text(text), text);
     let args: Vec<&str> = text.split(' ').collect();
-    assert_eq!(Secrets::default().args(&args), args);
+    assert_eq!(Secrets::default().mask_args(&args), args);
 }
 
 #[test]
@@ -83,16 +83,19 @@ fn secret_names_are_known_as_whole_words() {
 #[test]
 fn additional_names_are_secret() {
     let secrets = Secrets::new(&["DB_DSN".to_owned(), "session-id".to_owned(), "TOKEN_FILE".to_owned()]);
-    assert_eq!(secrets.args(&["--db-dsn=x", "APP_DB_DSN=x", "DSN=x"]), ["--db-dsn=***", "APP_DB_DSN=***", "DSN=x"]);
-    assert_eq!(secrets.value("SESSION_ID", "x"), "***");
-    assert_eq!(secrets.value("TOKEN_FILE", "/x"), "***");
+    assert_eq!(
+        secrets.mask_args(&["--db-dsn=x", "APP_DB_DSN=x", "DSN=x"]),
+        ["--db-dsn=***", "APP_DB_DSN=***", "DSN=x"]
+    );
+    assert_eq!(secrets.mask_value("SESSION_ID", "x"), "***");
+    assert_eq!(secrets.mask_value("TOKEN_FILE", "/x"), "***");
     // A name without letters matches no variable.
-    assert_eq!(Secrets::new(&["--".to_owned()]).value("DSN", "x"), "x");
+    assert_eq!(Secrets::new(&["--".to_owned()]).mask_value("DSN", "x"), "x");
 }
 
 #[test]
 fn secrets_in_arguments_are_masked() {
-    let args = |line: &str| Secrets::default().args(&line.split(' ').collect::<Vec<_>>()).join(" ");
+    let args = |line: &str| Secrets::default().mask_args(&line.split(' ').collect::<Vec<_>>()).join(" ");
     for (line, masked) in [
         ("app --password=x --author=me", "app --password=*** --author=me"),
         ("app --token x y", "app --token *** y"),
@@ -111,7 +114,7 @@ fn secrets_in_arguments_are_masked() {
     }
     let words = ["--password=a b 'c'", "Authorization: Basic abc", "-ldflags=-w=false -X main.token=x -X main.v=1"];
     let masked = ["--password=***", "Authorization: ***", "-ldflags=-w=false -X main.token=*** -X main.v=1"];
-    assert_eq!(Secrets::default().args(&words), masked);
+    assert_eq!(Secrets::default().mask_args(&words), masked);
 }
 
 #[test]
@@ -128,7 +131,7 @@ fn ordinary_values_are_unchanged() {
         "main.authorize main.(*Token).Parse example.com/secret/pkg.F[go.shape.struct { a int }]",
         "ключ=значение größe=5 パスワード",
     ] {
-        stays(text);
+        assert_unmasked(text);
     }
 }
 
@@ -151,10 +154,10 @@ fn well_known_forms_are_masked() {
         "-----BEGIN PRIVATE KEY-----\nMIIE cut".to_owned(),
     ] {
         let secrets = Secrets::default();
-        assert_eq!(secrets.text(&secret), MASK, "{secret}");
-        assert_eq!(secrets.value("X", &format!("a {secret}")), format!("a {MASK}"));
+        assert_eq!(secrets.mask_text(&secret), MASK, "{secret}");
+        assert_eq!(secrets.mask_value("X", &format!("a {secret}")), format!("a {MASK}"));
     }
-    assert_eq!(Secrets::default().text("Bearer abc123def0"), "Bearer ***");
+    assert_eq!(Secrets::default().mask_text("Bearer abc123def0"), "Bearer ***");
 }
 
 #[test]
@@ -174,27 +177,27 @@ fn secrets_in_shell_lines_and_files_are_masked() {
         ("GOPROXY=https://a:b@c,https://d:e@f", "GOPROXY=https://a:***@c,https://d:***@f"),
         ("größe TOKEN=ü€ 日本", "größe TOKEN=*** 日本"),
     ] {
-        assert_eq!(Secrets::default().text(text), masked);
-        assert_eq!(Secrets::default().text(masked), masked, "twice is as once");
+        assert_eq!(Secrets::default().mask_text(text), masked);
+        assert_eq!(Secrets::default().mask_text(masked), masked, "twice is as once");
     }
 }
 
 #[test]
 fn digests_are_equal_for_equal_values_only() {
     let secrets = Secrets::default().as_digests();
-    let one = secrets.value("TOKEN", "one");
+    let one = secrets.mask_value("TOKEN", "one");
     assert!(
-        is_digest(&one) && one != secrets.value("TOKEN", "two") && one != secrets.value("API_TOKEN", "one"),
+        is_digest(&one) && one != secrets.mask_value("TOKEN", "two") && one != secrets.mask_value("API_TOKEN", "one"),
         "{one}"
     );
-    assert_eq!(one, secrets.value("TOKEN", "one"));
-    // A value that looks like a digest is a value; in a lock file it is a digest.
-    assert_ne!(secrets.value("TOKEN", &one), one);
-    assert_eq!(Secrets::default().as_digests_once().value("TOKEN", &one), one);
-    assert_eq!(Secrets::default().value("TOKEN", &one), one);
-    assert_eq!(Secrets::default().as_digests_once().value("TOKEN", "one"), one);
-    let url = secrets.value("GOPROXY", "https://me:x@host");
-    assert_eq!(Secrets::default().as_digests_once().value("GOPROXY", &url), url);
+    assert_eq!(one, secrets.mask_value("TOKEN", "one"));
+    // A value that looks like a digest is hashed again, except in a lock file.
+    assert_ne!(secrets.mask_value("TOKEN", &one), one);
+    assert_eq!(Secrets::default().as_digests_once().mask_value("TOKEN", &one), one);
+    assert_eq!(Secrets::default().mask_value("TOKEN", &one), one);
+    assert_eq!(Secrets::default().as_digests_once().mask_value("TOKEN", "one"), one);
+    let url = secrets.mask_value("GOPROXY", "https://me:x@host");
+    assert_eq!(Secrets::default().as_digests_once().mask_value("GOPROXY", &url), url);
 }
 
 #[test]
@@ -202,9 +205,9 @@ fn no_text_panics() {
     use proptest::prelude::*;
     proptest!(|(text in ".{0,60}", name in "[A-Z_a-z-]{0,12}")| {
         let secrets = Secrets::default();
-        let once = secrets.text(&text);
-        prop_assert_eq!(secrets.text(&once), once);
-        let _ = secrets.value(&name, &text);
-        let _ = secrets.args(&[text]);
+        let once = secrets.mask_text(&text);
+        prop_assert_eq!(secrets.mask_text(&once), once);
+        let _ = secrets.mask_value(&name, &text);
+        let _ = secrets.mask_args(&[text]);
     });
 }

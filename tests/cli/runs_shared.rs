@@ -130,7 +130,7 @@ fn planted_secrets_are_in_nothing_that_is_handed_on() {
     export.code(0).stdout("").stderr_in_order(&format!(
         "    Exported 8 files of run {id}, [..] MB
     Left out bin/program: code of programs, with what is built into it; --with-binary adds it
-    Left out symbols/[..]: of use with the programs only; --with-binary adds it
+    Left out symbols/[..]: useful only with the programs; --with-binary adds it
     Left out goflame.lock, goflame.toml: settings, which may hold values of the environment
     Left out stderr.log, stdout.log: what the program printed
     Left out the values of [..] environment variables

@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::process::Command;
 
-use crate::engine::{IMAGE, engine, hub, project, serve};
+use crate::engine::{IMAGE, engine, hub, project, serve_hub};
 use crate::harness::{Project, source};
 
-const NOTHING: &str = "package main\n\nfunc main() {}\n";
+const EMPTY_PROGRAM: &str = "package main\n\nfunc main() {}\n";
 
 /// `nobody`, who is in the account database of every Linux.
 const NOBODY: u32 = 65534;
@@ -27,7 +27,7 @@ fn the_demo_runs_and_all_files_belong_to_the_caller() {
     }
     fs::set_permissions(project.path("."), fs::Permissions::from_mode(0o755)).unwrap();
     // Only the engine's group may use its socket. The relay lets `nobody` connect without becoming a member.
-    let relay = crate::endpoint::Relay::to(&engine.socket());
+    let relay = crate::endpoint::Relay::to_socket(&engine.socket());
     let run = project
         .goflame(["run", "--docker", "--release", "--", "-seconds", "1"])
         .env("DOCKER_HOST", relay.host())
@@ -54,17 +54,17 @@ fn the_demo_runs_and_all_files_belong_to_the_caller() {
 }
 
 /// A project that needs example.com/dep, and the proxy that has it.
-fn with_module() -> (Project, tempfile::TempDir) {
+fn project_with_module() -> (Project, tempfile::TempDir) {
     let proxy = tempfile::tempdir().unwrap();
     let wrote = Command::new(hub()).arg("-write").arg(proxy.path()).status().unwrap();
     assert!(wrote.success());
     let project = project("package main\n\nimport \"example.com/dep\"\n\nfunc main() { println(dep.Answer()) }\n", "");
     project.write("go.mod", "module example.com/program\n\ngo 1.21\n\nrequire example.com/dep v1.0.0\n");
-    go(&project, &proxy, &["mod", "tidy"]);
+    run_go(&project, &proxy, &["mod", "tidy"]);
     (project, proxy)
 }
 
-fn go(project: &Project, proxy: &tempfile::TempDir, args: &[&str]) {
+fn run_go(project: &Project, proxy: &tempfile::TempDir, args: &[&str]) {
     let cache = project.path("gomodcache");
     let mut go = Command::new("go");
     go.args(args).current_dir(project.path(".")).env("GOPROXY", format!("file://{}", proxy.path().display()));
@@ -76,8 +76,8 @@ fn go(project: &Project, proxy: &tempfile::TempDir, args: &[&str]) {
 #[test]
 fn modules_are_downloaded_once_and_not_offline() {
     let engine = engine();
-    let (project, proxy) = with_module();
-    let served = serve(&engine, proxy.path(), 8081);
+    let (project, proxy) = project_with_module();
+    let served = serve_hub(&engine, proxy.path(), 8081);
     let url = served.url.clone();
     let goflame = |args: &str| {
         let line = format!("$goflame build --docker {args}");
@@ -100,7 +100,7 @@ fn modules_are_downloaded_once_and_not_offline() {
     goflame("--clean-cache").code(0).stderr("       Found no caches of this project on the Docker engine\n");
     drop(served);
 
-    go(&project, &proxy, &["mod", "vendor"]);
+    run_go(&project, &proxy, &["mod", "vendor"]);
     goflame("").code(0).stderr_lacks(downloading);
     assert_eq!(engine.containers(&project), [""; 0]);
     goflame("--clean-cache").code(0);
@@ -125,7 +125,7 @@ fn errors_of_go_have_the_paths_of_this_machine() {
 
 #[test]
 fn a_dry_run_prints_the_plan_without_an_engine() {
-    let project = project(NOTHING, "build.docker = true\n");
+    let project = project(EMPTY_PROGRAM, "build.docker = true\n");
     // No engine is running.
     let plan = project.goflame(["build", "--dry-run"]).env("DOCKER_HOST", "unix:///nonexistent").run();
     plan.code(0).stderr("").stdout(&format!(
@@ -143,7 +143,7 @@ fn a_dry_run_prints_the_plan_without_an_engine() {
         .stderr_has("error: the argument `--docker` cannot be used with `--native`");
 }
 
-/// Before, `replace x => /root` mounted root's home into the container, whose build could read it.
+/// An earlier version mounted root's home into the container for `replace x => /root`, so the build could read it.
 #[test]
 fn a_directory_outside_of_the_project_is_mounted_only_with_a_flag() {
     let engine = engine();
@@ -171,7 +171,7 @@ fn a_directory_outside_of_the_project_is_mounted_only_with_a_flag() {
             ))
             .stderr_has(&format!("   help: `--mount {0}` (or GOFLAME_MOUNT={0}) allows it; [..]", lib.display()));
     }
-    // No key of goflame.toml permits it: the mount is refused to protect the user from the project.
+    // No key of goflame.toml allows the mount: the refusal protects the user from the project.
     assert_eq!(engine.containers(&project), [""; 0]);
     project.goflame(["build", "--native"]).run().code(0);
     engine.goflame(&project, ["build", "--docker", "--mount"]).arg(&lib).run().code(0);
@@ -188,7 +188,7 @@ fn a_directory_outside_of_the_project_is_mounted_only_with_a_flag() {
         .stderr_has("error: [..] is used by go.mod or go.work, but is outside of the project");
     fs::remove_file(project.path("near")).unwrap();
 
-    // A sibling in one checkout, and in one workspace.
+    // A sibling directory in the same workspace, and then in the same checkout.
     project.write("app/go.mod", go_mod("../lib"));
     project.write("app/main.go", main);
     project.write("app/goflame.toml", format!("toolchain.image = \"{IMAGE}\"\n"));
@@ -210,7 +210,7 @@ fn a_directory_outside_of_the_project_is_mounted_only_with_a_flag() {
 #[test]
 fn the_dockerfile_builds_the_same_bytes() {
     let engine = engine();
-    let project = project(NOTHING, "");
+    let project = project(EMPTY_PROGRAM, "");
     let file = project.goflame(["build", "--release", "--print-dockerfile"]).run();
     file.code(0).stderr("");
     let (modules, sources) =

@@ -5,10 +5,10 @@ use serde_json::Value;
 use crate::engine::{Engine, engine, project};
 use crate::harness::Project;
 
-const NOTHING: &str = "package main\n\nfunc main() {}\n";
+const EMPTY_PROGRAM: &str = "package main\n\nfunc main() {}\n";
 
-/// Status and finding of a check.
-fn check(engine: &Engine, project: &Project, id: &str, code: i32) -> (String, String) {
+/// Returns the status and the finding of a check.
+fn check_finding(engine: &Engine, project: &Project, id: &str, code: i32) -> (String, String) {
     let doctor = engine.goflame(project, ["doctor", "--json", "--only", id]).run();
     doctor.code(code);
     let report: Value = serde_json::from_str(&doctor.stdout).unwrap();
@@ -18,10 +18,10 @@ fn check(engine: &Engine, project: &Project, id: &str, code: i32) -> (String, St
 }
 
 #[test]
-fn doctor_sees_what_a_build_gets() {
+fn doctor_agrees_with_the_build_that_follows() {
     let engine = engine();
-    let project = project(NOTHING, "build.docker = true\n");
-    let said = |id, code| check(&engine, &project, id, code);
+    let project = project(EMPTY_PROGRAM, "build.docker = true\n");
+    let said = |id, code| check_finding(&engine, &project, id, code);
     assert_eq!(said("docker-reachable", 0).0, "ok");
     assert_eq!(said("docker-image", 0).0, "ok");
     assert_eq!(said("docker-digest", 0).0, "info", "nothing is locked yet");
@@ -44,7 +44,7 @@ fn doctor_sees_what_a_build_gets() {
 
 #[test]
 fn doctor_says_that_there_is_no_engine() {
-    let project = project(NOTHING, "build.docker = true\n");
+    let project = project(EMPTY_PROGRAM, "build.docker = true\n");
     let nowhere = format!("unix://{}", project.path("nobody.sock").display());
     let doctor = project.goflame(["doctor", "--only", "docker-reachable"]).env("DOCKER_HOST", &nowhere).run();
     doctor.code(4);

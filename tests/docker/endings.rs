@@ -1,4 +1,4 @@
-//! Builds that do not finish. No container is left in any case.
+//! Builds that do not finish. No container remains in any case.
 
 use std::process::Command;
 use std::thread;
@@ -8,10 +8,10 @@ use nix::sys::signal::Signal;
 
 use crate::engine::{Engine, engine, project};
 use crate::harness::{Project, Running};
-use crate::inside::probed;
+use crate::inside::probed_project;
 
-/// A build that waits inside the container.
-pub(crate) fn waiting<'p>(engine: &Engine, project: &'p Project) -> Running<'p> {
+/// Starts a build that waits inside the container.
+pub(crate) fn start_waiting_build<'p>(engine: &Engine, project: &'p Project) -> Running<'p> {
     let build = engine.goflame(project, ["build", "--docker"]).spawn();
     let since = Instant::now();
     while !project.path(".goflame/build/debug/waiting").exists() {
@@ -26,8 +26,8 @@ pub(crate) fn waiting<'p>(engine: &Engine, project: &'p Project) -> Running<'p> 
 fn an_interrupt_ends_the_build_and_removes_its_container() {
     let engine = engine();
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let project = probed("PROBE_WAIT = \"1\"\n");
-        let build = waiting(&engine, &project);
+        let project = probed_project("PROBE_WAIT = \"1\"\n");
+        let build = start_waiting_build(&engine, &project);
         build.signal(signal);
         build
             .finish()
@@ -39,28 +39,28 @@ fn an_interrupt_ends_the_build_and_removes_its_container() {
     }
 }
 
-fn project_of_its_own() -> Project {
+fn empty_program() -> Project {
     project("package main\n\nfunc main() {}\n", "")
 }
 
 /// Uses a separate engine, so that no other goflame removes its containers or needs the engine.
 #[test]
 fn kill_9_and_a_stopped_engine_leave_no_container() {
-    let killed = probed("PROBE_WAIT = \"1\"\n");
+    let killed = probed_project("PROBE_WAIT = \"1\"\n");
     let engine = Engine::start(&killed);
-    let build = waiting(&engine, &killed);
+    let build = start_waiting_build(&engine, &killed);
     let left = engine.containers(&killed);
     build.signal(Signal::SIGKILL);
     build.finish().killed(Signal::SIGKILL);
     assert_eq!(engine.containers(&killed), left);
     // The next start removes them, even in another project.
-    let other = project_of_its_own();
+    let other = empty_program();
     let build = engine.goflame(&other, ["build", "--docker", "--verbose"]).run();
     build.code(0).stderr_has("        Note removed a container that an earlier goflame left behind");
     assert_eq!(engine.docker(&["ps", "--all", "--quiet"]), [""; 0]);
 
-    let stopped = probed("PROBE_WAIT = \"1\"\n");
-    let build = waiting(&engine, &stopped);
+    let stopped = probed_project("PROBE_WAIT = \"1\"\n");
+    let build = start_waiting_build(&engine, &stopped);
     crate::harness::send(engine.pid(), Signal::SIGTERM);
     let at = format!("{} (DOCKER_HOST)", engine.host());
     build
@@ -74,10 +74,10 @@ fn kill_9_and_a_stopped_engine_leave_no_container() {
         .stderr_has("   help: start it: [..]");
 }
 
-/// Small file system for the project.
-struct Full<'p>(&'p Project);
+/// Small file system, mounted at `.goflame` of a project.
+struct SmallFileSystem<'p>(&'p Project);
 
-impl<'p> Full<'p> {
+impl<'p> SmallFileSystem<'p> {
     fn mount(project: &'p Project, size: &str) -> Self {
         std::fs::create_dir_all(project.path(".goflame")).unwrap();
         let option = format!("size={size}");
@@ -88,7 +88,7 @@ impl<'p> Full<'p> {
     }
 }
 
-impl Drop for Full<'_> {
+impl Drop for SmallFileSystem<'_> {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("--lazy").arg(self.0.path(".goflame")).status();
     }
@@ -97,8 +97,8 @@ impl Drop for Full<'_> {
 #[test]
 fn a_full_disk_is_an_error_with_advice() {
     let engine = engine();
-    let project = project_of_its_own();
-    let _full = Full::mount(&project, "1m");
+    let project = empty_program();
+    let _full = SmallFileSystem::mount(&project, "1m");
     let build = engine.goflame(&project, ["build", "--docker"]).run();
     build.code(5).stderr_has("[..]no space left on device").stderr_has(
         "   help: free disk space in [dir]/.goflame/build/debug, or in the directory of the engine's volumes",

@@ -9,13 +9,13 @@ use std::thread;
 
 use crate::engine::{engine, project};
 
-const NOTHING: &str = "package main\n\nfunc main() {}\n";
+const EMPTY_PROGRAM: &str = "package main\n\nfunc main() {}\n";
 
 /// TCP port that forwards to the socket of an engine.
 pub(crate) struct Relay(u16);
 
 impl Relay {
-    pub(crate) fn to(socket: &Path) -> Self {
+    pub(crate) fn to_socket(socket: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (port, socket): (_, PathBuf) = (listener.local_addr().unwrap().port(), socket.into());
         thread::spawn(move || {
@@ -44,9 +44,9 @@ impl Relay {
 #[test]
 fn the_current_context_is_followed() {
     let engine = engine();
-    let project = project(NOTHING, "build.docker = true\n");
+    let project = project(EMPTY_PROGRAM, "build.docker = true\n");
     let settings = project.path("docker-config");
-    // The real command writes it.
+    // The real `docker` command writes the context.
     let context = |args: &[&str]| {
         let done = Command::new("docker").args(args).env("DOCKER_CONFIG", &settings).env_remove("DOCKER_HOST").output();
         let done = done.unwrap();
@@ -67,7 +67,7 @@ fn the_current_context_is_followed() {
 
 #[test]
 fn an_unusable_engine_is_an_error_with_advice() {
-    let project = project(NOTHING, "build.docker = true\n");
+    let project = project(EMPTY_PROGRAM, "build.docker = true\n");
     let at = |host: &str| project.goflame(["build"]).env("DOCKER_HOST", host).run();
     at("unix:///nonexistent/docker.sock").code(11).stdout("").stderr(
         "error: no Docker engine answers at unix:///nonexistent/docker.sock (DOCKER_HOST)
@@ -87,7 +87,7 @@ fn an_unusable_engine_is_an_error_with_advice() {
         .stderr_has(&format!("error: no Docker engine answers at tcp://{free} (DOCKER_HOST)"))
         .stderr_has("  cause: Connection refused (os error 111)");
 
-    // Engines that old cannot run any more, so this replays a recorded answer.
+    // Such old engines cannot run any more, so this replays a recorded answer.
     let old = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = old.local_addr().unwrap();
     thread::spawn(move || {
@@ -109,7 +109,7 @@ fn an_unusable_engine_is_an_error_with_advice() {
 fn a_socket_without_permission_is_an_error_with_advice() {
     assert!(nix::unistd::geteuid().is_root(), "this test needs root, as goflame under sudo has it");
     let engine = engine();
-    let project = project(NOTHING, "build.docker = true\n");
+    let project = project(EMPTY_PROGRAM, "build.docker = true\n");
     std::fs::set_permissions(project.path("."), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     let build = engine.goflame(&project, ["build"]).env("SUDO_UID", "65534").env("SUDO_GID", "65534");
     build.env("SUDO_USER", "nobody").run().code(11).stderr_has("  cause: Permission denied (os error 13)").stderr_has(

@@ -13,27 +13,27 @@ pub(crate) const IMAGE: &str = "goflame-test/golang:local";
 /// Docker engine that only the tests use.
 pub(crate) struct Engine {
     dir: PathBuf,
-    own: bool,
+    is_private: bool,
 }
 
-/// The engine that all tests share.
+/// Returns the engine that all tests share.
 pub(crate) fn engine() -> Engine {
     let dir = std::env::var_os("GOFLAME_ENGINE").expect(
         "these tests need a Docker engine of their own: tests/setup/engine run cargo test (`make test` does it)",
     );
-    Engine { dir: dir.into(), own: false }
+    Engine { dir: dir.into(), is_private: false }
 }
 
 impl Engine {
-    /// One more engine, which may be stopped.
+    /// Starts a separate engine, which the test can stop.
     pub(crate) fn start(project: &Project) -> Self {
         let dir = std::env::temp_dir().join(format!("goflame-engine-{}", std::process::id()));
-        let engine = Self { dir, own: true };
-        engine.script("start", project);
+        let engine = Self { dir, is_private: true };
+        engine.run_script("start", project);
         engine
     }
 
-    fn script(&self, verb: &str, project: &Project) {
+    fn run_script(&self, verb: &str, project: &Project) {
         let script = source().join("tests/setup/engine");
         let mut command = Command::new(script);
         let done = command.arg(verb).env("GOFLAME_ENGINE", &self.dir).current_dir(project.path(".")).output().unwrap();
@@ -63,7 +63,7 @@ impl Engine {
         address.split('/').next().unwrap().to_owned()
     }
 
-    /// The lines that the `docker` command prints.
+    /// Runs `docker`, and returns the lines that it prints.
     #[track_caller]
     pub(crate) fn docker(&self, args: &[&str]) -> Vec<String> {
         let out =
@@ -74,17 +74,17 @@ impl Engine {
 
     /// The containers of a project, running or not.
     pub(crate) fn containers(&self, project: &Project) -> Vec<String> {
-        let label = format!("label=goflame.project={}", real(project).display());
+        let label = format!("label=goflame.project={}", real_path(project).display());
         self.docker(&["ps", "--all", "--quiet", "--filter", &label])
     }
 
     /// The volumes of a project.
     pub(crate) fn volumes(&self, project: &Project) -> Vec<String> {
-        let label = format!("label=goflame.project={}", real(project).display());
+        let label = format!("label=goflame.project={}", real_path(project).display());
         self.docker(&["volume", "ls", "--quiet", "--filter", &label])
     }
 
-    /// `goflame` with this engine.
+    /// Returns the `goflame` command with this engine.
     pub(crate) fn goflame<'p, const N: usize>(&self, project: &'p Project, args: [&str; N]) -> Goflame<'p> {
         project.goflame(args).env("DOCKER_HOST", self.host())
     }
@@ -92,7 +92,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        if self.own {
+        if self.is_private {
             let stop =
                 Command::new(source().join("tests/setup/engine")).arg("stop").env("GOFLAME_ENGINE", &self.dir).status();
             assert!(std::thread::panicking() || stop.unwrap().success());
@@ -100,17 +100,17 @@ impl Drop for Engine {
     }
 }
 
-/// The directory of a project as goflame knows it.
-pub(crate) fn real(project: &Project) -> PathBuf {
+/// Returns the real path of a project's directory.
+pub(crate) fn real_path(project: &Project) -> PathBuf {
     project.path(".").canonicalize().unwrap()
 }
 
-/// A module with this main.go, built in the tests' image.
+/// Creates a module with this main.go, which is built in the tests' image.
 pub(crate) fn project(main: &str, config: &str) -> Project {
     Project::program(main, &format!("toolchain.image = \"{IMAGE}\"\n{config}"))
 }
 
-/// tests/hub, built once.
+/// Returns the program `tests/hub`, which is built once.
 pub(crate) fn hub() -> &'static Path {
     static HUB: OnceLock<PathBuf> = OnceLock::new();
     HUB.get_or_init(|| go_program(&source().join("tests/hub"), "hub"))
@@ -125,25 +125,25 @@ pub(crate) fn go_program(dir: &Path, name: &str) -> PathBuf {
     program
 }
 
-/// A running hub, where the engine's containers can reach it.
-pub(crate) struct Served {
+/// A running `tests/hub`, which the engine's containers can reach.
+pub(crate) struct RunningHub {
     child: Child,
-    /// Its address for containers, `http://...`.
+    /// Address of the hub for containers, `http://...`.
     pub(crate) url: String,
 }
 
 /// Serves `proxy` and a registry on this port of the engine's network namespace.
-pub(crate) fn serve(engine: &Engine, proxy: &Path, port: u16) -> Served {
+pub(crate) fn serve_hub(engine: &Engine, proxy: &Path, port: u16) -> RunningHub {
     let mut command = Command::new("nsenter");
     command.arg(format!("--net=/proc/{}/ns/net", engine.pid())).arg(hub()).arg("-serve").arg(proxy);
     let mut child = command.arg(format!("0.0.0.0:{port}")).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "ready\n");
-    Served { child, url: format!("http://{}:{port}", engine.gateway()) }
+    RunningHub { child, url: format!("http://{}:{port}", engine.gateway()) }
 }
 
-impl Drop for Served {
+impl Drop for RunningHub {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

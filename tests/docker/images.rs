@@ -4,16 +4,16 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::engine::{Engine, IMAGE, Served, engine, project, serve};
+use crate::engine::{Engine, IMAGE, RunningHub, engine, project, serve_hub};
 use crate::harness::{Finished, Project};
 
-const NOTHING: &str = "package main\n\nfunc main() {}\n";
+const EMPTY_PROGRAM: &str = "package main\n\nfunc main() {}\n";
 const PORT: u16 = 8082;
 
 /// A registry with an image under the tag `1`.
 struct Registry {
     engine: Engine,
-    _served: Served,
+    _served: RunningHub,
     _proxy: tempfile::TempDir,
     tag: String,
 }
@@ -21,7 +21,7 @@ struct Registry {
 impl Registry {
     fn start(name: &str) -> Self {
         let (engine, proxy) = (engine(), tempfile::tempdir().unwrap());
-        let served = serve(&engine, proxy.path(), PORT);
+        let served = serve_hub(&engine, proxy.path(), PORT);
         let tag = format!("127.0.0.1:{PORT}/{name}:1");
         let registry = Self { engine, _served: served, _proxy: proxy, tag };
         registry.push(&small_image(&registry.engine));
@@ -55,11 +55,11 @@ fn small_image(engine: &Engine) -> String {
     let packages = packages.lines().map(|path| format!("src/{}", path.split('/').next().unwrap()));
     let others = ["bin/go", "VERSION", "go.env", "pkg/include"].map(str::to_owned);
     for part in packages.chain(others).collect::<std::collections::BTreeSet<_>>() {
-        copy(&goroot.join(&part), &place.join(&part));
+        copy_tree(&goroot.join(&part), &place.join(&part));
     }
     for tool in ["asm", "compile", "link"] {
-        let tool = format!("pkg/tool/{}_{}/{tool}", os(&goroot).0, os(&goroot).1);
-        copy(&goroot.join(&tool), &place.join(&tool));
+        let tool = format!("pkg/tool/{}_{}/{tool}", tool_platform(&goroot).0, tool_platform(&goroot).1);
+        copy_tree(&goroot.join(&tool), &place.join(&tool));
     }
     let mut tar =
         Command::new("tar").arg("-C").arg(staged.path()).args(["-c", "."]).stdout(Stdio::piped()).spawn().unwrap();
@@ -70,20 +70,20 @@ fn small_image(engine: &Engine) -> String {
     String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }
 
-fn os(goroot: &std::path::Path) -> (String, String) {
+fn tool_platform(goroot: &std::path::Path) -> (String, String) {
     let tools = fs::read_dir(goroot.join("pkg/tool")).unwrap().next().unwrap().unwrap().file_name();
     let (os, arch) = tools.to_str().unwrap().split_once('_').unwrap();
     (os.to_owned(), arch.to_owned())
 }
 
-fn copy(from: &std::path::Path, to: &std::path::Path) {
+fn copy_tree(from: &std::path::Path, to: &std::path::Path) {
     fs::create_dir_all(to.parent().unwrap()).unwrap();
     let done = Command::new("cp").arg("-RL").arg(from).arg(to).status().unwrap();
     assert!(done.success() || !from.exists(), "{}", from.display());
 }
 
-fn of_registry(registry: &Registry, config: &str) -> Project {
-    Project::program(NOTHING, &format!("build.docker = true\ntoolchain.image = \"{}\"\n{config}", registry.tag))
+fn project_from_registry(registry: &Registry, config: &str) -> Project {
+    Project::program(EMPTY_PROGRAM, &format!("build.docker = true\ntoolchain.image = \"{}\"\n{config}", registry.tag))
 }
 
 fn locked_digest(project: &Project) -> String {
@@ -96,7 +96,7 @@ fn locked_digest(project: &Project) -> String {
 fn an_image_is_pulled_once_and_stays_when_its_tag_moves() {
     let registry = Registry::start("golang");
     let engine = &registry.engine;
-    let project = of_registry(&registry, "");
+    let project = project_from_registry(&registry, "");
     let build = |args: &str| project.shell(&format!("$goflame build {args}")).env("DOCKER_HOST", engine.host()).run();
     build("--offline").code(11).stderr(&format!(
         "error: the image {} is not on the Docker engine, and --offline forbids pulling it
@@ -133,7 +133,7 @@ fn an_image_is_pulled_once_and_stays_when_its_tag_moves() {
     assert_eq!(locked_digest(&project), second);
     build("--locked").code(0);
 
-    // The settings name a digest.
+    // The lock names a digest that the registry does not have.
     let tampered =
         String::from_utf8(project.read("goflame.lock")).unwrap().replace(&second[second.len() - 8..], "00000000");
     project.write("goflame.lock", &tampered);
@@ -153,7 +153,7 @@ fn a_local_image_is_pinned_by_its_id_and_cannot_be_pulled() {
     let engine = engine();
     let image = small_image(&engine);
     engine.docker(&["tag", &image, "goflame-test/mine:1"]);
-    let project = Project::program(NOTHING, "build.docker = true\ntoolchain.image = \"goflame-test/mine:1\"\n");
+    let project = Project::program(EMPTY_PROGRAM, "build.docker = true\ntoolchain.image = \"goflame-test/mine:1\"\n");
     let build = || engine.goflame(&project, ["build"]).run();
     build().code(0);
     assert_eq!(locked_digest(&project), image);
@@ -166,7 +166,7 @@ fn a_local_image_is_pinned_by_its_id_and_cannot_be_pulled() {
     engine.goflame(&project, ["build", "--clean-cache"]).run().code(0);
 }
 
-fn build<'p>(engine: &Engine, project: &'p Project) -> Finished<'p> {
+fn docker_build<'p>(engine: &Engine, project: &'p Project) -> Finished<'p> {
     engine.goflame(project, ["build", "--docker"]).run()
 }
 
@@ -178,31 +178,32 @@ fn images_that_cannot_build_are_errors() {
         .env("HOST", engine.host())
         .status();
     assert!(empty.unwrap().success());
-    let project_with =
-        |image: &str, config: &str| Project::program(NOTHING, &format!("toolchain.image = \"{image}\"\n{config}"));
-    build(&engine, &project_with("goflame-test/empty:1", ""))
+    let project_with = |image: &str, config: &str| {
+        Project::program(EMPTY_PROGRAM, &format!("toolchain.image = \"{image}\"\n{config}"))
+    };
+    docker_build(&engine, &project_with("goflame-test/empty:1", ""))
         .code(11)
         .stderr_has("error: there is no `go` on the PATH of the image sha256:[..]")
         .stderr_has("   help: set an image with a Go toolchain, for example golang:1.27.3 or golang:1.27.3-alpine");
     engine.docker(&["rmi", "goflame-test/empty:1"]);
 
-    build(&engine, &project_with(IMAGE, "toolchain.go = \"1.20.14\"\n"))
+    docker_build(&engine, &project_with(IMAGE, "toolchain.go = \"1.20.14\"\n"))
         .code(11)
         .stderr_has(&format!("error: goflame.toml pins go1.20.14, but the image {IMAGE} has go1.[..]"));
-    build(&engine, &Project::program(NOTHING, ""))
+    docker_build(&engine, &Project::program(EMPTY_PROGRAM, ""))
         .code(11)
         .stderr_has("error: a Docker build needs an image, but [toolchain] sets neither `image` nor `go`");
 
     let cgo = project("package main\n\nimport \"C\"\n\nfunc main() {}\n", "[variant.debug]\ncgo = true\n");
-    build(&engine, &cgo).code(5).stderr_has("[..]C compiler \"gcc\" not found[..]").stderr_has(
+    docker_build(&engine, &cgo).code(5).stderr_has("[..]C compiler \"gcc\" not found[..]").stderr_has(
         "   help: the image sha256:[..] has no C compiler, which cgo needs: use an image with one (golang without -alpine)",
     );
-    let stamped = project(NOTHING, "[variant.debug]\nbuildvcs = true\n");
+    let stamped = project(EMPTY_PROGRAM, "[variant.debug]\nbuildvcs = true\n");
     stamped
         .shell("git init -q . && git add . && git -c user.name=t -c user.email=t@example.com commit -qm one")
         .run()
         .code(0);
-    build(&engine, &stamped).code(5).stderr_has("error obtaining VCS status: [..]").stderr_has(
+    docker_build(&engine, &stamped).code(5).stderr_has("error obtaining VCS status: [..]").stderr_has(
         "   help: buildvcs = true needs git in the image sha256:[..], and a commit around the main package",
     );
     for project in [cgo, stamped] {

@@ -1,4 +1,4 @@
-//! Rights and limits of a build in a container, probed from inside of it.
+//! Rights and limits of a build in a container, probed from inside of the container.
 
 use std::fs;
 
@@ -8,12 +8,12 @@ use crate::engine::{engine, go_program, project};
 use crate::harness::{Project, source};
 
 /// A project whose build runs tests/hub/probe inside the container.
-pub(crate) fn probed(more_env: &str) -> Project {
+pub(crate) fn probed_project(more_env: &str) -> Project {
     let probe = go_program(&source().join("tests/hub/probe"), "probe");
     let project = project("package main\n\nfunc main() {}\n", "");
     project.write("probe", std::fs::read(probe).unwrap());
     project.shell("chmod +x probe").run().code(0);
-    let dir = crate::engine::real(&project);
+    let dir = crate::engine::real_path(&project);
     let dir = dir.display();
     let config = String::from_utf8(project.read("goflame.toml")).unwrap();
     project.write(
@@ -26,16 +26,16 @@ pub(crate) fn probed(more_env: &str) -> Project {
     project
 }
 
-fn found(project: &Project) -> Value {
+fn probe_facts(project: &Project) -> Value {
     serde_json::from_slice(&project.read(".goflame/build/debug/probe.json")).unwrap()
 }
 
-/// Before, a container could use all threads and all memory of the machine.
+/// In an earlier version, a container could use all threads and all memory of the machine.
 #[test]
 fn threads_and_memory_have_limits() {
     let engine = engine();
-    let project = probed("PROBE_WAIT = \"1\"\n");
-    let build = crate::endings::waiting(&engine, &project);
+    let project = probed_project("PROBE_WAIT = \"1\"\n");
+    let build = crate::endings::start_waiting_build(&engine, &project);
     let container = engine.containers(&project).remove(0);
     let format = "{{.HostConfig.PidsLimit}} {{.HostConfig.Memory}}";
     let limits = engine.docker(&["inspect", "--format", format, &container]).remove(0);
@@ -53,9 +53,9 @@ fn threads_and_memory_have_limits() {
 #[test]
 fn a_build_has_no_network_and_no_capabilities() {
     let engine = engine();
-    let project = probed(&format!("PROBE_DIAL = \"{}\"\n", format_args!("{}:8099", engine.gateway())));
+    let project = probed_project(&format!("PROBE_DIAL = \"{}\"\n", format_args!("{}:8099", engine.gateway())));
     engine.goflame(&project, ["build", "--docker"]).run().code(0);
-    let facts = found(&project);
+    let facts = probe_facts(&project);
     for capabilities in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
         assert_eq!(facts["Status"][capabilities], "0000000000000000", "{capabilities}");
     }
@@ -68,12 +68,12 @@ fn a_build_has_no_network_and_no_capabilities() {
     let caller = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
     assert_eq!((&facts["Uid"], &facts["Gid"]), (&caller.0.into(), &caller.1.into()));
     assert!(!project.names(".").contains(&"planted".to_owned()));
-    // Outside of a container the same probe finds everything, so the probe works.
+    // Without a container, the same probe has all rights, so the probe works.
     std::fs::remove_file(project.path(".goflame/build/debug/probe.json")).unwrap();
     project.goflame(["build"]).run().code(0);
-    let facts = found(&project);
+    let facts = probe_facts(&project);
     assert_eq!(facts["Source"], "");
     assert!(facts["Interfaces"].as_array().unwrap().len() > 1, "{facts}");
-    // Files that the build could leave at the root, where tests run as root.
+    // The build without a container can leave this file in `/` when the tests run as root.
     let _ = std::fs::remove_file("/planted");
 }

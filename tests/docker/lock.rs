@@ -5,15 +5,15 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::harness::Project;
 
-const NOTHING: &str = "package main\n\nfunc main() {}\n";
+const EMPTY_PROGRAM: &str = "package main\n\nfunc main() {}\n";
 
-fn lock(project: &Project) -> String {
+fn lock_text(project: &Project) -> String {
     String::from_utf8(project.read("goflame.lock")).unwrap()
 }
 
 #[test]
 fn the_first_build_writes_the_lock_and_the_second_changes_nothing() {
-    let project = Project::program(NOTHING, "[variant.debug]\ncgo = false\n");
+    let project = Project::program(EMPTY_PROGRAM, "[variant.debug]\ncgo = false\n");
     project.goflame(["build", "--locked"]).run().code(3).stdout("").stderr_in_order(
         "error: goflame.lock does not exist, and --locked forbids that
   cause: + native.go = \"1.[..]\"
@@ -37,9 +37,9 @@ fn the_first_build_writes_the_lock_and_the_second_changes_nothing() {
 
 #[test]
 fn the_lock_follows_settings_and_modules_unless_locked() {
-    let project = Project::program(NOTHING, "");
+    let project = Project::program(EMPTY_PROGRAM, "");
     project.goflame(["build"]).run().code(0);
-    let before = lock(&project);
+    let before = lock_text(&project);
     project.write("go.sum", "example.com/unused v1.0.0 h1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
     let config = String::from_utf8(project.read("goflame.toml")).unwrap();
     project.write("goflame.toml", format!("{config}[variant.release]\ntags = [\"netgo\"]\n"));
@@ -51,18 +51,18 @@ fn the_lock_follows_settings_and_modules_unless_locked() {
          + variant.release.flags = [\"-trimpath\", \"-buildvcs=false\", \"-ldflags=-compressdwarf=false\", \"-tags=netgo\"]
 ",
     );
-    assert_eq!(lock(&project), before);
+    assert_eq!(lock_text(&project), before);
     assert_eq!(project.names(".goflame/runs"), [""; 0]);
     project.goflame(["build"]).run().code(0).stderr_has("     Locking go1.[..] (goflame.lock)");
     project.goflame(["build", "--locked"]).run().code(0);
-    assert_ne!(lock(&project), before);
+    assert_ne!(lock_text(&project), before);
 }
 
 #[test]
 fn damage_of_the_lock_is_shown_with_its_line() {
-    let project = Project::program(NOTHING, "");
+    let project = Project::program(EMPTY_PROGRAM, "");
     project.goflame(["build"]).run().code(0);
-    let text = lock(&project);
+    let text = lock_text(&project);
     project.write("goflame.lock", text.replace("[native]", "[native"));
     for args in ["build", "run", "build --dry-run", "build --locked"] {
         project.shell(&format!("$goflame {args}")).run().code(3).stdout("").stderr(
@@ -83,12 +83,12 @@ fn damage_of_the_lock_is_shown_with_its_line() {
 ",
     );
     project.goflame(["build", "--update-lock"]).run().code(0);
-    assert_eq!(lock(&project), text);
+    assert_eq!(lock_text(&project), text);
 }
 
 #[test]
 fn a_build_works_in_a_read_only_directory() {
-    let project = Project::program(NOTHING, "");
+    let project = Project::program(EMPTY_PROGRAM, "");
     fs::create_dir(project.path("goflame.lock")).unwrap();
     project.goflame(["build"]).run().code(3).stderr_has("error: cannot read [..]goflame.lock");
     fs::remove_dir(project.path("goflame.lock")).unwrap();
@@ -100,7 +100,7 @@ fn a_build_works_in_a_read_only_directory() {
 
 #[test]
 fn a_run_keeps_the_lock() {
-    let project = Project::program(NOTHING, "");
+    let project = Project::program(EMPTY_PROGRAM, "");
     project.goflame(["run", "--release"]).run().code(0);
     assert_eq!(project.read(&format!("{}/goflame.lock", project.only_run())), project.read("goflame.lock"));
 }

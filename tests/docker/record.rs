@@ -4,10 +4,10 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 
-use crate::engine::{Engine, engine, real};
+use crate::engine::{Engine, engine, real_path};
 use crate::harness::{Project, source};
 
-/// A stripped program in an image that holds nothing else, and goflame in another one.
+/// Shell script that makes two images: one with only a stripped program, and one with goflame.
 const MAKE_IMAGES: &str = "set -e
 cp -r \"$SOURCE\"/tests/workloads/go.mod \"$SOURCE\"/tests/workloads/burner .
 CGO_ENABLED=0 go build -ldflags='-s -w' -o app/server ./burner
@@ -70,23 +70,23 @@ fn a_stripped_program_in_a_container_from_scratch_is_sampled() {
         assert!(report.stdout.contains("server goroutine 1 runtime.main"), "{}", report.stdout);
     }
 
-    // From a container beside it, as an ephemeral container of Kubernetes does it.
+    // From a second container, like an ephemeral container of Kubernetes.
     fs::create_dir(project.path("beside")).unwrap();
-    let mount = format!("{}:/work", real(&project).join("beside").display());
+    let mount = format!("{}:/work", real_path(&project).join("beside").display());
     let pid_namespace = format!("--pid=container:{name}");
     let beside = ["run", "--rm", "--network", "none", &pid_namespace, "-v", &mount, "-w", "/work"];
     let record = ["goflame-test/goflame:local", "/goflame", "record", "-p", "1", "-d", "1"];
-    // A part of what `--privileged` gives, which also works where the tests' own root has not all rights.
+    // Fewer rights than `--privileged`, so that the test also works if its root user does not have all rights.
     let rights = ["--cap-add", "SYS_ADMIN", "--cap-add", "SYS_PTRACE"];
     let printed = engine.docker(&[&beside[..], &rights, &record].concat()).join("\n");
     assert!(printed.contains("main.burn"), "{printed}");
 
-    // Without the right to sample.
+    // Without the rights to sample, goflame fails with advice.
     let refused = [&beside[..], &["-e", "KUBERNETES_SERVICE_HOST=10.0.0.1"], &record].concat();
     let line = format!("docker -H {} {}", engine.host(), refused.join(" "));
     project.shell(&line).run().code(4).stderr_has("[..]in Kubernetes, from outside of the pod: `kubectl debug -n [..]");
 
-    // Containers that do not run.
+    // Containers that do not run cannot be sampled.
     engine.docker(&["stop", "--time", "0", &name]);
     let stopped = engine.goflame(&project, ["record", "--container", &name]).run();
     stopped.code(11).stderr_has(&format!("error: the container {name} does not run: it is exited"));
@@ -120,7 +120,7 @@ fn a_process_that_enters_a_container_during_the_recording_is_sampled() {
     assert!(samples.lines().any(|line| line.starts_with("second_") && line.contains(";main.burn")), "{samples}");
     assert_eq!(project.newest_manifest()["sampler"]["tasks"], "control-group");
 
-    // Without the file system of control groups, only what runs already and its children are known.
+    // Without the file system of control groups, goflame samples only the current processes and their children.
     let (recorded, samples) = record("unshare --mount sh -c 'umount -l /sys/fs/cgroup && exec \"$@\"' sh");
     recorded.stderr_has(
         "     Warning processes that enter the container during the recording, such as those of `docker exec`, are not \

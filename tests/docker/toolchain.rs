@@ -43,7 +43,7 @@ fn two_projects_are_built_each_with_its_own_version() {
         assert!(list.stdout.contains(&format!("go{own} ")) && list.stdout.contains(&format!("go{other} ")));
     }
 
-    // Where the settings pin nothing, the lock does, until `--update-lock`.
+    // If the settings pin no version, the lock pins one until `--update-lock`.
     let (project, _) = &projects[1];
     project.write("goflame.toml", "app.name = \"program\"\nbuild.variant = \"release\"\n");
     project.goflame(["build", "--locked"]).run().code(0).stderr_has(&format!("      Pinned go{other} (goflame.lock)"));
@@ -85,7 +85,7 @@ fn invalid_versions_are_refused() {
         .code(2)
         .stdout("")
         .stderr("error: `1.27` is not an exact Go release; did you mean `1.27.0`?\n");
-    // Before, the name that the go command prints was refused.
+    // An earlier version refused the name that the go command prints.
     project.goflame(["toolchain", "use", "go1.27.3"]).run().code(0).stderr_has("      Pinned go1.27.3 (goflame.toml)");
     project.goflame(["toolchain", "install", "1.27"]).run().code(2);
     let absent = project.goflame(["toolchain", "install", "1.98.7"]).env("GOPROXY", "off").run();

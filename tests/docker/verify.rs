@@ -3,17 +3,17 @@
 use crate::engine::{engine, project};
 use crate::harness::Project;
 
-const NOTHING: &str = "package main\n\nfunc main() { println(\"hello\") }\n";
+const EMPTY_PROGRAM: &str = "package main\n\nfunc main() { println(\"hello\") }\n";
 const RELEASE: &str = "build.variant = \"release\"\n";
 
-fn record(project: &Project) -> serde_json::Value {
+fn provenance_record(project: &Project) -> serde_json::Value {
     serde_json::from_slice(&project.read(".goflame/build/release/program.provenance.json")).unwrap()
 }
 
 #[test]
 fn a_pure_go_program_is_the_same_here_and_in_a_container() {
     let engine = engine();
-    let project = project(NOTHING, RELEASE);
+    let project = project(EMPTY_PROGRAM, RELEASE);
     let mut sums = Vec::new();
     for (args, how) in [
         (["build", "--native", "--verify"], "native twice"),
@@ -25,7 +25,7 @@ fn a_pure_go_program_is_the_same_here_and_in_a_container() {
             .code(0)
             .stdout("")
             .stderr_has(&format!("    Verified .goflame/build/release/program: {how}, the same [..] bytes"));
-        let record = record(&project);
+        let record = provenance_record(&project);
         assert_eq!(record["verified"]["how"], how);
         let sum = record["program"]["sha256"].as_str().unwrap().to_owned();
         assert!(verify.stderr.contains(&format!("      Sha256 {sum}\n")), "{}", verify.stderr);
@@ -34,7 +34,7 @@ fn a_pure_go_program_is_the_same_here_and_in_a_container() {
     // Both builds use the cgo setting of the native build; nothing else depends on where a build runs.
     assert_eq!(sums[0], sums[2]);
     assert_eq!(engine.containers(&project), [""; 0]);
-    let inputs = &record(&project)["inputs"];
+    let inputs = &provenance_record(&project)["inputs"];
     assert!(inputs["go"]["version"].as_str().unwrap().starts_with("go1."), "{inputs}");
     assert!(inputs["digest"].as_str().unwrap().starts_with("sha256:"), "{inputs}");
     assert_eq!(inputs["go_mod"].as_str().unwrap().len(), 64);
@@ -69,7 +69,7 @@ fn a_path_and_c_code_are_named_as_reasons() {
 
 #[test]
 fn a_stamp_with_uncommitted_changes_is_named_as_reason() {
-    let project = Project::program(NOTHING, "build.variant = \"release\"\nvariant.release.buildvcs = true\n");
+    let project = Project::program(EMPTY_PROGRAM, "build.variant = \"release\"\nvariant.release.buildvcs = true\n");
     let commit = "git init -q . && echo /.goflame/ > .gitignore && git add . && \
                   git -c user.name=t -c user.email=t@example.com commit -qm one";
     project.shell(commit).run().code(0);

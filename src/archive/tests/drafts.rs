@@ -14,8 +14,8 @@ fn drafts_of_many_threads_do_not_disturb_each_other() {
                 // The threads also race to create the store.
                 let store = Store::open(place).unwrap();
                 for run in 0..3 {
-                    let draft = draft(&store, &RunId::new(at(thread * 10 + run), "server"));
-                    draft.add_program(&stored(&store, source, "server").unwrap()).unwrap();
+                    let draft = draft(&store, &RunId::new(start_time(thread * 10 + run), "server"));
+                    draft.add_program(&store_program(&store, source, "server").unwrap()).unwrap();
                     draft.commit(&json!({})).unwrap();
                 }
             });
@@ -27,13 +27,13 @@ fn drafts_of_many_threads_do_not_disturb_each_other() {
     for entry in runs {
         assert_eq!(store.verify(&entry.run.unwrap()).unwrap(), []);
     }
-    assert_eq!(count(&place.join("bin")), 1);
+    assert_eq!(count_entries(&place.join("bin")), 1);
 }
 
 #[test]
-fn one_id_is_begun_once() {
+fn only_one_draft_can_use_an_id() {
     let (_dir, store) = store();
-    let id = RunId::new(at(0), "server");
+    let id = RunId::new(start_time(0), "server");
     let results: Vec<Result<Draft, Error>> = std::thread::scope(|scope| {
         let begin = || scope.spawn(|| store.begin(&id));
         [begin(), begin()].map(|thread| thread.join().unwrap()).into()
@@ -47,9 +47,9 @@ fn one_id_is_begun_once() {
 }
 
 #[test]
-fn a_dropped_draft_is_listed_and_lost_to_nobody() {
+fn a_dropped_draft_is_listed_and_keeps_its_files() {
     let (_dir, store) = store();
-    let id = RunId::new(at(0), "server");
+    let id = RunId::new(start_time(0), "server");
     let draft = draft(&store, &id);
     let partials = store.partials().unwrap();
     assert_eq!((partials.len(), partials[0].in_progress), (1, true));

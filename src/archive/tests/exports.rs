@@ -32,14 +32,14 @@ fn export() -> Vec<u8> {
     bytes
 }
 
-/// An entry of an archive, as any program may write it.
+/// An entry of a tar archive, with any name and kind.
 struct Entry<'a> {
     name: &'a str,
     kind: u8,
     bytes: &'a [u8],
 }
 
-fn plain<'a>(name: &'a str, bytes: &'a [u8]) -> Entry<'a> {
+fn plain_entry<'a>(name: &'a str, bytes: &'a [u8]) -> Entry<'a> {
     Entry { name, kind: b'0', bytes }
 }
 
@@ -69,7 +69,7 @@ fn compressed(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A manifest that lists these files, with the digests of their contents.
-fn listing(files: &[(&str, &[u8])]) -> Vec<u8> {
+fn manifest_listing(files: &[(&str, &[u8])]) -> Vec<u8> {
     let files: Map<_, _> = files
         .iter()
         .map(|(name, bytes)| ((*name).to_owned(), serde_json::to_value(tree::digest(*bytes).unwrap()).unwrap()))
@@ -77,10 +77,10 @@ fn listing(files: &[(&str, &[u8])]) -> Vec<u8> {
     json!({ "schema": 1, "id": ID, "files": files }).to_string().into_bytes()
 }
 
-/// An export whose manifest lists `files`, and which has `entries` after it.
-fn crafted(files: &[(&str, &[u8])], entries: Vec<Entry<'_>>) -> Vec<u8> {
-    let (manifest, name) = (listing(files), format!("{ID}/manifest.json"));
-    let mut all = vec![plain(&name, &manifest)];
+/// An export whose manifest lists `files`, with `entries` after the manifest.
+fn crafted_export(files: &[(&str, &[u8])], entries: Vec<Entry<'_>>) -> Vec<u8> {
+    let (manifest, name) = (manifest_listing(files), format!("{ID}/manifest.json"));
+    let mut all = vec![plain_entry(&name, &manifest)];
     all.extend(entries);
     let mut bytes = tar(&all);
     bytes.extend([0; 1024]);
@@ -94,8 +94,8 @@ fn assert_refused(bytes: &[u8], reason: &str) {
     fs::write(&file, bytes).unwrap();
     let before = tree::walk(dir.path()).unwrap().entries;
     let error = check_export(&file).unwrap_err();
-    assert!(chain(&error).contains(reason), "{}", chain(&error));
-    assert!(chain(&error).starts_with(&format!("{} is refused", file.display())), "{}", chain(&error));
+    assert!(error_chain(&error).contains(reason), "{}", error_chain(&error));
+    assert!(error_chain(&error).starts_with(&format!("{} is refused", file.display())), "{}", error_chain(&error));
     assert_eq!(tree::walk(dir.path()).unwrap().entries, before, "nothing was written");
     assert!(store.list().unwrap().is_empty() && store.partials().unwrap().is_empty());
 }
@@ -120,11 +120,11 @@ fn an_export_is_imported_as_the_same_run() {
         assert_eq!(mode & 0o111, 0, "{name} cannot be executed");
     }
     let again = store.import(&check_export(&file).unwrap()).unwrap_err();
-    assert_eq!(chain(&again), format!("run {ID} already exists"));
+    assert_eq!(error_chain(&again), format!("run {ID} already exists"));
     assert_eq!(store.verify(&run).unwrap(), [], "the run that is there stays");
 }
 
-/// On any machine: a change of this digest is a change of the format.
+/// If this digest changes, the format of exports has changed.
 #[test]
 fn an_export_has_the_same_bytes_on_every_machine() {
     assert_eq!(
@@ -167,10 +167,10 @@ fn an_export_that_is_cut_off_anywhere_or_longer_is_refused() {
     for more in [&b"x"[..], &[0], &[0; 512], &whole, &compressed(b"x"), &compressed(&[0; 512])] {
         assert!(check_export_bytes(&[&whole, more].concat()).is_err(), "{} bytes more", more.len());
     }
-    // Also if the compression is intact.
-    let (manifest, name) = (listing(&[("a", b"text")]), format!("{ID}/manifest.json"));
+    // Cuts the tar archive inside of an intact compression.
+    let (manifest, name) = (manifest_listing(&[("a", b"text")]), format!("{ID}/manifest.json"));
     let (file, mut bytes) = (format!("{ID}/a"), Vec::new());
-    bytes.extend(tar(&[plain(&name, &manifest), plain(&file, b"text")]));
+    bytes.extend(tar(&[plain_entry(&name, &manifest), plain_entry(&file, b"text")]));
     bytes.extend([0; 1024]);
     check_export_bytes(&compressed(&bytes)).unwrap();
     for length in 0..bytes.len() {
@@ -178,7 +178,7 @@ fn an_export_that_is_cut_off_anywhere_or_longer_is_refused() {
     }
 }
 
-/// Some bits of a frame mean nothing.
+/// Some bits of a frame have no meaning.
 #[test]
 fn a_flipped_bit_anywhere_is_refused_or_changes_nothing() {
     let unpack = |bytes: &[u8]| {
@@ -214,7 +214,7 @@ fn only_plain_files_inside_of_the_run_are_accepted() {
         (b'S', "of a kind that exports do not have"),
     ] {
         let entry = Entry { name: &inside, kind, bytes: b"" };
-        assert_refused(&crafted(&[("a", b"")], vec![entry]), reason);
+        assert_refused(&crafted_export(&[("a", b"")], vec![entry]), reason);
     }
     for name in [
         "/etc/passwd",
@@ -229,7 +229,10 @@ fn only_plain_files_inside_of_the_run_are_accepted() {
         "20261123-065001-server-8f2c/a\u{1b}[2J",
         "20261123-065001-server-8f2c/1/2/3/4/5/6/7/8/9",
     ] {
-        assert_refused(&crafted(&[("a", b"x")], vec![plain(name, b"x")]), "is not a name of a file inside of one run");
+        assert_refused(
+            &crafted_export(&[("a", b"x")], vec![plain_entry(name, b"x")]),
+            "is not a name of a file inside of one run",
+        );
     }
     for name in ["../a", "/a", "a//b", "", "1/2/3/4/5/6/7/8/9", "a\nb"] {
         let reason = if name.contains("..") || name.starts_with('/') || name.contains("//") || name.is_empty() {
@@ -237,33 +240,42 @@ fn only_plain_files_inside_of_the_run_are_accepted() {
         } else {
             "is not a name of a file inside of one run"
         };
-        assert_refused(&crafted(&[(name, b"x")], Vec::new()), reason);
+        assert_refused(&crafted_export(&[(name, b"x")], Vec::new()), reason);
     }
-    assert_refused(&crafted(&[("a", b"x"), ("a/b", b"x")], Vec::new()), "\"a/b\" in it is not a name");
+    assert_refused(&crafted_export(&[("a", b"x"), ("a/b", b"x")], Vec::new()), "\"a/b\" in it is not a name");
     let long = Entry { name: "././@LongLink", kind: b'L', bytes: &[b'a'; 2000] };
-    assert_refused(&crafted(&[], vec![long]), "of a kind that exports do not have");
+    assert_refused(&crafted_export(&[], vec![long]), "of a kind that exports do not have");
     let climbing = Entry { name: "././@LongLink", kind: b'L', bytes: b"../../../etc/passwd\0" };
-    assert_refused(&crafted(&[("a", b"x")], vec![climbing, plain(&inside, b"x")]), "is not a name of a file");
+    assert_refused(
+        &crafted_export(&[("a", b"x")], vec![climbing, plain_entry(&inside, b"x")]),
+        "is not a name of a file",
+    );
     let last = Entry { name: "././@LongLink", kind: b'L', bytes: inside.as_bytes() };
-    assert_refused(&crafted(&[], vec![last]), "its end is missing");
+    assert_refused(&crafted_export(&[], vec![last]), "its end is missing");
 }
 
 #[test]
-fn only_what_the_manifest_lists_is_accepted_and_all_of_it() {
+fn the_files_must_be_exactly_those_of_the_manifest() {
     let (a, b) = (format!("{ID}/a"), format!("{ID}/b"));
-    assert_refused(&crafted(&[("a", b"x")], vec![]), "a: missing");
-    assert_refused(&crafted(&[("a", b"x")], vec![plain(&a, b"y")]), "a: changed: SHA-256");
-    assert_refused(&crafted(&[("a", b"x")], vec![plain(&a, b"xx")]), "a: changed: 2 bytes instead of 1");
-    assert_refused(&crafted(&[("a", b"x")], vec![plain(&a, b"x"), plain(&b, b"x")]), "b: not in the manifest");
-    assert_refused(&crafted(&[("a", b"x")], vec![plain(&a, b"x"), plain(&a, b"x")]), "\"a\" is in it twice");
+    assert_refused(&crafted_export(&[("a", b"x")], vec![]), "a: missing");
+    assert_refused(&crafted_export(&[("a", b"x")], vec![plain_entry(&a, b"y")]), "a: changed: SHA-256");
+    assert_refused(&crafted_export(&[("a", b"x")], vec![plain_entry(&a, b"xx")]), "a: changed: 2 bytes instead of 1");
+    assert_refused(
+        &crafted_export(&[("a", b"x")], vec![plain_entry(&a, b"x"), plain_entry(&b, b"x")]),
+        "b: not in the manifest",
+    );
+    assert_refused(
+        &crafted_export(&[("a", b"x")], vec![plain_entry(&a, b"x"), plain_entry(&a, b"x")]),
+        "\"a\" is in it twice",
+    );
     let again = format!("{ID}/manifest.json");
-    assert_refused(&crafted(&[], vec![plain(&again, b"{}")]), "\"manifest.json\" is in it twice");
+    assert_refused(&crafted_export(&[], vec![plain_entry(&again, b"{}")]), "\"manifest.json\" is in it twice");
 }
 
 #[test]
-fn the_manifest_comes_first_and_is_one_that_this_goflame_knows() {
+fn the_manifest_comes_first_and_has_a_known_schema() {
     let named = |name: &str, bytes: &[u8]| {
-        let mut tar = tar(&[plain(name, bytes)]);
+        let mut tar = tar(&[plain_entry(name, bytes)]);
         tar.extend([0; 1024]);
         compressed(&tar)
     };
@@ -286,11 +298,11 @@ fn the_manifest_comes_first_and_is_one_that_this_goflame_knows() {
 }
 
 #[test]
-fn bombs_are_refused_before_they_are_unpacked() {
+fn compression_bombs_are_refused_before_they_are_unpacked() {
     let listed = |files: Value| {
         let manifest = json!({ "schema": 1, "id": ID, "files": files }).to_string();
-        let mut tar = tar(&[plain(&format!("{ID}/manifest.json"), manifest.as_bytes())]);
-        // The bytes after it are never read.
+        let mut tar = tar(&[plain_entry(&format!("{ID}/manifest.json"), manifest.as_bytes())]);
+        // The bytes after the manifest are never read.
         tar.extend([0xff; 512]);
         compressed(&tar)
     };
@@ -310,11 +322,11 @@ fn an_import_that_cannot_be_written_leaves_nothing() {
     fs::write(&file, export()).unwrap();
     let checked = check_export(&file).unwrap();
     // The file is replaced by another export after the check.
-    fs::write(&file, crafted(&[("a", b"x")], vec![plain(&format!("{ID}/a"), b"y")])).unwrap();
+    fs::write(&file, crafted_export(&[("a", b"x")], vec![plain_entry(&format!("{ID}/a"), b"y")])).unwrap();
     let error = store.import(&checked).unwrap_err();
-    assert!(chain(&error).contains("a: changed"), "{}", chain(&error));
+    assert!(error_chain(&error).contains("a: changed"), "{}", error_chain(&error));
     assert!(store.list().unwrap().is_empty() && store.partials().unwrap().is_empty());
-    assert_eq!(count(&store.dir().join("partial")), 0);
+    assert_eq!(count_entries(&store.dir().join("partial")), 0);
     let run = {
         fs::write(&file, export()).unwrap();
         store.import(&check_export(&file).unwrap()).unwrap()

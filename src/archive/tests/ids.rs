@@ -4,12 +4,12 @@ use super::*;
 
 #[test]
 fn ids_have_one_form() {
-    let id = RunId::new(at(0), "server");
+    let id = RunId::new(start_time(0), "server");
     assert!(id.as_str().starts_with("20261123-065001-server-"), "{id}");
     assert_eq!(id.stamp(), "20261123-065001");
     assert_eq!(id.as_str().len(), "20261123-065001-server-8f2c".len());
     for name in ["", "---", "../../etc", "a/b", "x.test", "日本", &"n".repeat(500), "a b\n", "latest", "-"] {
-        let id = RunId::new(at(0), name);
+        let id = RunId::new(start_time(0), name);
         assert_eq!(id.as_str().parse::<RunId>().unwrap(), id, "{name:?}");
     }
     for early in [SystemTime::UNIX_EPOCH - Duration::from_secs(1 << 40), SystemTime::UNIX_EPOCH] {
@@ -17,16 +17,16 @@ fn ids_have_one_form() {
     }
 }
 
-/// Earlier, `Überprüfung` became `berpr-fung`.
+/// An earlier version turned `Überprüfung` into `berpr-fung`.
 #[test]
 fn ids_keep_the_letters_of_every_script() {
-    assert_eq!(RunId::new(at(0), "Überprüfung").name(), "Überprüfung");
-    assert_eq!(RunId::new(at(0), "日本 1").name(), "日本-1");
-    assert_eq!(RunId::new(at(0), &"ü".repeat(500)).name(), "ü".repeat(32));
+    assert_eq!(RunId::new(start_time(0), "Überprüfung").name(), "Überprüfung");
+    assert_eq!(RunId::new(start_time(0), "日本 1").name(), "日本-1");
+    assert_eq!(RunId::new(start_time(0), &"ü".repeat(500)).name(), "ü".repeat(32));
 }
 
 #[test]
-fn what_is_not_an_id_is_refused() {
+fn texts_that_are_not_ids_are_refused() {
     for text in [
         "",
         "latest",

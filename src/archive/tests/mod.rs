@@ -21,10 +21,10 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{Damage, Discrepancy, Draft, Error, Keep, Program, PrunePlan, Run, RunId, Store, Substitution, tree};
+use super::{Damage, Discrepancy, Draft, Error, KeepLimits, Program, PrunePlan, Run, RunId, Store, Substitution, tree};
 
 /// 2026-11-23 06:50:01 UTC plus this number of seconds.
-fn at(seconds: u64) -> SystemTime {
+fn start_time(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_416_601 + seconds)
 }
 
@@ -41,34 +41,34 @@ fn draft(store: &Store, id: &RunId) -> Draft {
 }
 
 fn add(store: &Store, seconds: u64) -> Run {
-    draft(store, &RunId::new(at(seconds), "server")).commit(&json!({"command": "run"})).unwrap()
+    draft(store, &RunId::new(start_time(seconds), "server")).commit(&json!({"command": "run"})).unwrap()
 }
 
 /// Stores a program in the same way as a build.
-fn stored(store: &Store, source: &Path, name: &str) -> Result<Program, Error> {
+fn store_program(store: &Store, source: &Path, name: &str) -> Result<Program, Error> {
     let entry = tree::digest_file(source)?;
     store.add_program(source, name, &entry)
 }
 
 /// Adds a run of this program.
-fn add_with(store: &Store, seconds: u64, source: &Path) -> Run {
-    let draft = draft(store, &RunId::new(at(seconds), "server"));
-    draft.add_program(&stored(store, source, "server").unwrap()).unwrap();
+fn add_run_with(store: &Store, seconds: u64, source: &Path) -> Run {
+    let draft = draft(store, &RunId::new(start_time(seconds), "server"));
+    draft.add_program(&store_program(store, source, "server").unwrap()).unwrap();
     draft.commit(&json!({})).unwrap()
 }
 
-/// Keeps this number of runs, of any size.
-fn newest(runs: usize) -> Keep {
-    Keep { runs, bytes: None }
+/// Rule that keeps this number of runs, of any size.
+fn keep_newest(runs: usize) -> KeepLimits {
+    KeepLimits { runs, bytes: None }
 }
 
 /// The runs that pruning removes when all runs belong to one app.
 fn outdated(store: &Store, keep: usize) -> PrunePlan {
-    let runs = store.outdated(newest(keep), |_| Some(())).unwrap();
+    let runs = store.outdated(keep_newest(keep), |_| Some(())).unwrap();
     PrunePlan { runs: runs.iter().map(|run| run.id().clone()).collect(), partials: Vec::new() }
 }
 
-fn count(dir: &Path) -> usize {
+fn count_entries(dir: &Path) -> usize {
     fs::read_dir(dir).unwrap().count()
 }
 
@@ -77,7 +77,7 @@ fn ids(store: &Store) -> Vec<RunId> {
 }
 
 /// The error and all its causes, as the printer joins them.
-fn chain(error: &Error) -> String {
+fn error_chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -88,7 +88,7 @@ fn chain(error: &Error) -> String {
 }
 
 /// The reason why the only run of a store cannot be loaded.
-fn damage(store: &Store) -> Damage {
+fn damage_of_only_run(store: &Store) -> Damage {
     let entry = store.list().unwrap().remove(0);
     match entry.run {
         Err(Error::Damaged { source, .. }) => source,

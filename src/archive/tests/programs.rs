@@ -3,52 +3,52 @@
 use super::*;
 
 #[test]
-fn a_program_is_kept_once_and_is_the_one_that_runs_link_to() {
+fn a_program_is_stored_once_and_runs_link_to_it() {
     let (dir, store) = store();
     let source = dir.path().join("built");
     fs::write(&source, b"\x7fELF one").unwrap();
-    let (first, second) = (add_with(&store, 0, &source), add_with(&store, 60, &source));
+    let (first, second) = (add_run_with(&store, 0, &source), add_run_with(&store, 60, &source));
     let inode = |run: &Run| fs::metadata(run.file("bin/server").unwrap()).unwrap().ino();
     assert_eq!(inode(&first), inode(&second), "the same file");
     let place = store.dir().join("bin").join(&first.files()["bin/server"].sha256).join("server");
     let meta = fs::metadata(&place).unwrap();
     assert_eq!((meta.ino(), meta.nlink(), meta.permissions().mode() & 0o777), (inode(&first), 3, 0o555));
-    assert_eq!(stored(&store, &source, "server").unwrap().path(), fs::canonicalize(&place).unwrap());
+    assert_eq!(store_program(&store, &source, "server").unwrap().path(), fs::canonicalize(&place).unwrap());
     assert_eq!(store.verify(&second).unwrap(), []);
 
     fs::write(&source, b"\x7fELF two").unwrap();
-    let third = add_with(&store, 120, &source);
+    let third = add_run_with(&store, 120, &source);
     assert_ne!(inode(&third), inode(&first));
-    assert_eq!(count(&store.dir().join("bin")), 2);
+    assert_eq!(count_entries(&store.dir().join("bin")), 2);
     for name in ["", "..", "a/b", "/etc/x"] {
-        assert!(matches!(stored(&store, &source, name), Err(Error::BadName { .. })), "{name:?}");
+        assert!(matches!(store_program(&store, &source, name), Err(Error::BadName { .. })), "{name:?}");
     }
 }
 
 #[test]
-fn a_spoilt_stored_program_is_not_handed_out_again() {
+fn a_damaged_stored_program_is_replaced() {
     let (dir, store) = store();
     let source = dir.path().join("built");
     fs::write(&source, b"\x7fELF one").unwrap();
-    let first = add_with(&store, 0, &source);
+    let first = add_run_with(&store, 0, &source);
     let place = store.dir().join("bin").join(&first.files()["bin/server"].sha256).join("server");
     fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
     for spoilt in [&b"spoilt!!!"[..], b"short"] {
         fs::write(&place, spoilt).unwrap();
-        let next = add_with(&store, 60, &source);
+        let next = add_run_with(&store, 60, &source);
         assert_eq!(store.verify(&next).unwrap(), []);
     }
     assert_eq!(store.verify(&first).unwrap().len(), 1, "and the spoilt one is told");
 }
 
 #[test]
-fn a_program_that_was_replaced_or_changed_while_it_ran_is_told() {
+fn a_program_that_was_replaced_or_changed_while_it_ran_is_reported() {
     let (dir, store) = store();
     let source = dir.path().join("built");
     fs::write(&source, b"\x7fELF one").unwrap();
     let check = |change: &dyn Fn(&Path)| {
-        let mut draft = draft(&store, &RunId::new(at(0), "server"));
-        let program = stored(&store, &source, "server").unwrap();
+        let mut draft = draft(&store, &RunId::new(start_time(0), "server"));
+        let program = store_program(&store, &source, "server").unwrap();
         draft.add_program(&program).unwrap();
         change(program.path());
         let found = draft.check_program(&program).unwrap();
@@ -71,7 +71,7 @@ fn a_program_that_was_replaced_or_changed_while_it_ran_is_told() {
 }
 
 /// Converts a store without programs to format 1: `bin/<sha256>` is a plain file that a run links to.
-fn older_format(store: &Store, contents: &[u8], run: Option<&Run>) -> std::path::PathBuf {
+fn add_program_in_format_1(store: &Store, contents: &[u8], run: Option<&Run>) -> std::path::PathBuf {
     let temporary = store.dir().join("program");
     fs::write(&temporary, contents).unwrap();
     let place = store.dir().join("bin").join(tree::digest_file(&temporary).unwrap().sha256);
@@ -88,8 +88,8 @@ fn older_format(store: &Store, contents: &[u8], run: Option<&Run>) -> std::path:
 fn a_store_of_the_older_format_is_read_pruned_and_upgraded() {
     let (dir, store) = store();
     let run = add(&store, 0);
-    let used = older_format(&store, b"\x7fELF one", Some(&run));
-    let unused = older_format(&store, b"\x7fELF two", None);
+    let used = add_program_in_format_1(&store, b"\x7fELF one", Some(&run));
+    let unused = add_program_in_format_1(&store, b"\x7fELF two", None);
     let store = Store::open_existing(store.dir()).unwrap();
     assert_eq!(ids(&store), [run.id().clone()]);
     store.prune(&PrunePlan::default()).unwrap();
@@ -100,16 +100,16 @@ fn a_store_of_the_older_format_is_read_pruned_and_upgraded() {
     let source = dir.path().join("built");
     fs::write(&source, b"\x7fELF one").unwrap();
     let inode = fs::metadata(&used).unwrap().ino();
-    add_with(&store, 60, &source);
+    add_run_with(&store, 60, &source);
     assert_eq!(format(), "2\n");
     assert_eq!(fs::metadata(used.join("server")).unwrap().ino(), inode, "the same file in its new place");
 }
 
 #[test]
-fn runs_share_mapped_files_and_the_last_run_takes_them_along() {
+fn runs_share_mapped_files_which_are_removed_with_the_last_run() {
     let (_dir, store) = store();
     let keep = |seconds: u64, name: &str| {
-        let mut draft = draft(&store, &RunId::new(at(seconds), "server"));
+        let mut draft = draft(&store, &RunId::new(start_time(seconds), "server"));
         let stored = draft.add_mapped_file(name, b"\x7fELF library").unwrap();
         (draft.commit(&json!({})).unwrap(), stored)
     };
@@ -121,9 +121,9 @@ fn runs_share_mapped_files_and_the_last_run_takes_them_along() {
     assert!(store.verify(&first).unwrap().is_empty());
     store.prune(&outdated(&store, 1)).unwrap();
     assert!(store.verify(&second).unwrap().is_empty());
-    assert_eq!(count(&store.dir().join("bin")), 1);
+    assert_eq!(count_entries(&store.dir().join("bin")), 1);
     store.prune(&outdated(&store, 0)).unwrap();
-    assert_eq!(count(&store.dir().join("bin")), 0);
+    assert_eq!(count_entries(&store.dir().join("bin")), 0);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_stored_mapped_file_that_was_changed_is_written_again() {
     let (_dir, store) = store();
     let bytes = b"\x7fELF library";
     let keep = |seconds: u64| {
-        let mut draft = draft(&store, &RunId::new(at(seconds), "server"));
+        let mut draft = draft(&store, &RunId::new(start_time(seconds), "server"));
         let stored = draft.add_mapped_file("lib.so", bytes).unwrap();
         draft.commit(&json!({})).unwrap().file(&stored.file).unwrap()
     };
@@ -146,7 +146,7 @@ fn a_stored_mapped_file_that_was_changed_is_written_again() {
 #[test]
 fn any_name_of_a_mapped_file_stays_inside_the_run() {
     let (_dir, store) = store();
-    let mut draft = draft(&store, &RunId::new(at(0), "server"));
+    let mut draft = draft(&store, &RunId::new(start_time(0), "server"));
     let long = "\u{e9}".repeat(300);
     let names = ["", ".", "..", "a/../../b", "memfd:\u{1b}[31m", ".tmp-abcdef", &long];
     let stored = names.map(|name| draft.add_mapped_file(name, name.as_bytes()).unwrap().file);
@@ -162,10 +162,10 @@ fn any_name_of_a_mapped_file_stays_inside_the_run() {
 fn a_program_that_is_stored_as_a_mapped_file_can_be_started() {
     let (_dir, store) = store();
     let source = Path::new("/bin/true");
-    let mut draft = draft(&store, &RunId::new(at(0), "server"));
+    let mut draft = draft(&store, &RunId::new(start_time(0), "server"));
     let mapped = draft.add_mapped_file("true", &fs::read(source).unwrap()).unwrap();
     let run = draft.commit(&json!({})).unwrap();
-    let program = stored(&store, source, "true").unwrap();
+    let program = store_program(&store, source, "true").unwrap();
     assert!(Command::new(program.path()).status().unwrap().success());
     assert!(run.file(&mapped.file).is_ok() && store.verify(&run).unwrap().is_empty());
 }

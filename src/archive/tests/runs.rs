@@ -4,14 +4,14 @@ use super::*;
 
 /// Part of the manifest, as a caller deserializes it.
 #[derive(serde::Deserialize)]
-struct Mine {
+struct CallerManifest {
     command: String,
 }
 
 #[test]
 fn a_run_is_begun_committed_listed_found_and_verified() {
     let (_dir, store) = store();
-    let id = RunId::new(at(0), "server");
+    let id = RunId::new(start_time(0), "server");
     let draft = draft(&store, &id);
     fs::create_dir(draft.path("logs")).unwrap();
     fs::write(draft.path("logs/stdout.log"), b"").unwrap();
@@ -20,7 +20,7 @@ fn a_run_is_begun_committed_listed_found_and_verified() {
 
     assert_eq!(ids(&store), std::slice::from_ref(&id));
     assert_eq!(store.partials().unwrap(), []);
-    assert_eq!(count(&store.dir().join("partial")), 0, "the lock file is gone too");
+    assert_eq!(count_entries(&store.dir().join("partial")), 0, "the lock file is gone too");
     let found = store.find(id.as_str()).unwrap();
     assert_eq!((found.id(), found.dir()), (&id, run.dir()));
     assert_eq!(store.verify(&found).unwrap(), []);
@@ -36,14 +36,14 @@ fn a_run_is_begun_committed_listed_found_and_verified() {
     assert_eq!(fs::read(found.file("perf.data").unwrap()).unwrap(), b"PERFILE2");
     assert!(matches!(found.file("manifest.json"), Err(Error::NoFile { .. })));
     assert!(matches!(found.file("../../format"), Err(Error::NoFile { .. })));
-    assert_eq!(found.manifest::<Mine>().unwrap().command, "run");
+    assert_eq!(found.manifest::<CallerManifest>().unwrap().command, "run");
     assert!(matches!(found.manifest::<Vec<u8>>(), Err(Error::Decode { .. })));
 }
 
 #[test]
-fn hashes_are_those_of_sha256sum() {
+fn hashes_equal_those_of_sha256sum() {
     let (_dir, store) = store();
-    let id = RunId::new(at(0), "server");
+    let id = RunId::new(start_time(0), "server");
     let draft = store.begin(&id).unwrap();
     let bytes: Vec<u8> = (0..1_000_003_u32).map(|number| number.to_le_bytes()[1]).collect();
     fs::write(draft.path("perf.data"), bytes).unwrap();
@@ -66,7 +66,7 @@ fn the_directory_is_laid_out_as_documented() {
 }
 
 #[test]
-fn names_that_users_give() {
+fn runs_are_found_by_all_names_that_users_give() {
     let (_dir, store) = store();
     assert!(matches!(store.find("latest"), Err(Error::NotFound { .. })));
     let [old, middle, new] = [0, 60, 120].map(|seconds| add(&store, seconds).id().clone());
@@ -98,15 +98,15 @@ fn runs_are_ordered_by_completion_whatever_the_clock_says() {
 }
 
 #[test]
-fn numbers_of_a_manifest_are_read_as_they_were_written() {
+fn numbers_in_a_manifest_are_read_back_exactly() {
     let (_dir, store) = store();
     let seconds: Vec<f64> = (0..2_000).map(|count| f64::from(count) * 0.001_003_009).collect();
-    let run = draft(&store, &RunId::new(at(1), "server")).commit(&json!({ "seconds": seconds })).unwrap();
+    let run = draft(&store, &RunId::new(start_time(1), "server")).commit(&json!({ "seconds": seconds })).unwrap();
     assert_eq!(store.find(run.id().as_str()).unwrap().manifest_json()["seconds"], json!(seconds));
 }
 
 /// Rewrites a manifest as another program could do it.
-fn edit(run: &Run, change: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>)) {
+fn edit_manifest(run: &Run, change: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>)) {
     let path = run.dir().join("manifest.json");
     let mut manifest = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     change(&mut manifest);
@@ -114,28 +114,28 @@ fn edit(run: &Run, change: impl FnOnce(&mut serde_json::Map<String, serde_json::
 }
 
 #[test]
-fn runs_of_older_programs_come_before_all_others_by_their_stamp() {
+fn runs_of_older_versions_are_listed_last_by_their_timestamp() {
     let (_dir, store) = store();
     let [late, early, same] = [300, 200, 200].map(|seconds| add(&store, seconds));
     for run in [&late, &early, &same] {
-        edit(run, |manifest| drop(manifest.remove("sequence")));
+        edit_manifest(run, |manifest| drop(manifest.remove("sequence")));
     }
     // File times have the resolution of the kernel's clock tick. Setting them makes them differ without waiting.
     for (run, seconds) in [(&same, 1), (&early, 2)] {
-        fs::File::open(run.dir().join("manifest.json")).unwrap().set_modified(at(seconds)).unwrap();
+        fs::File::open(run.dir().join("manifest.json")).unwrap().set_modified(start_time(seconds)).unwrap();
     }
     let new = add(&store, 0);
     assert_eq!(ids(&store), [&new, &late, &early, &same].map(|run| run.id().clone()));
     assert_eq!(new.manifest_json()["sequence"], 1);
     // The largest number is valid.
-    edit(&late, |manifest| drop(manifest.insert("sequence".into(), u64::MAX.into())));
+    edit_manifest(&late, |manifest| drop(manifest.insert("sequence".into(), u64::MAX.into())));
     assert_eq!(add(&store, 400).manifest_json()["sequence"], u64::MAX);
 }
 
 #[test]
 fn verification_finds_each_kind_of_damage_at_once() {
     let (dir, store) = store();
-    let id = RunId::new(at(0), "server");
+    let id = RunId::new(start_time(0), "server");
     let draft = draft(&store, &id);
     fs::create_dir(draft.path("out")).unwrap();
     for name in ["changed", "grown", "gone", "linked", "piped", "out/inner"] {
@@ -193,17 +193,17 @@ fn verification_finds_each_kind_of_damage_at_once() {
 #[test]
 fn a_draft_with_a_link_in_it_is_not_committed() {
     let (_dir, store) = store();
-    let draft = draft(&store, &RunId::new(at(0), "server"));
+    let draft = draft(&store, &RunId::new(start_time(0), "server"));
     symlink("/etc/passwd", draft.path("passwd")).unwrap();
     let error = draft.commit(&json!({})).unwrap_err();
-    assert!(chain(&error).contains("passwd is not a plain file"), "{}", chain(&error));
+    assert!(error_chain(&error).contains("passwd is not a plain file"), "{}", error_chain(&error));
     assert_eq!(store.partials().unwrap().len(), 1);
 }
 
 #[test]
 fn a_manifest_must_be_an_object() {
     let (_dir, store) = store();
-    let error = draft(&store, &RunId::new(at(0), "server")).commit(&json!([1])).unwrap_err();
+    let error = draft(&store, &RunId::new(start_time(0), "server")).commit(&json!([1])).unwrap_err();
     assert!(matches!(&error, Error::Commit { source, .. } if matches!(**source, Error::NotAnObject)));
     assert!(error.hints()[0].starts_with("the files so far are kept in "), "{:?}", error.hints());
 }
@@ -229,21 +229,21 @@ fn damaged_runs_are_listed_with_their_reason() {
         (&whole.replace("\"perf.data\"", "\"manifest.json\""), "\"manifest.json\""),
     ] {
         fs::write(&path, text).unwrap();
-        let reason = damage(&store).to_string();
+        let reason = damage_of_only_run(&store).to_string();
         assert!(reason.contains(expected), "{text}: {reason}");
     }
     fs::remove_file(&path).unwrap();
-    assert!(matches!(damage(&store), Damage::Unreadable(error) if error.is_missing()));
+    assert!(matches!(damage_of_only_run(&store), Damage::Unreadable(error) if error.is_missing()));
     symlink("/etc/passwd", &path).unwrap();
-    assert!(matches!(damage(&store), Damage::NotAFile { .. }));
+    assert!(matches!(damage_of_only_run(&store), Damage::NotAFile { .. }));
     fs::remove_dir_all(run.dir()).unwrap();
     symlink("/etc", run.dir()).unwrap();
-    assert!(matches!(damage(&store), Damage::NotADirectory { .. }));
+    assert!(matches!(damage_of_only_run(&store), Damage::NotADirectory { .. }));
     assert!(matches!(store.find("latest"), Err(Error::Damaged { .. })));
 }
 
 #[test]
-fn what_has_no_runs_name_is_passed_over() {
+fn entries_without_a_run_id_are_skipped() {
     let (_dir, store) = store();
     let run = add(&store, 0);
     fs::create_dir(store.dir().join("runs/notes")).unwrap();

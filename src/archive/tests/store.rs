@@ -27,17 +27,17 @@ fn links_in_the_place_of_directories_and_files_are_refused() {
             _ => refused(Store::open_existing(store.dir()).map(drop)),
         }
         match name {
-            "bin" => refused(stored(&store, source, "true").map(drop)),
-            "runs" | "partial" => refused(store.begin(&RunId::new(at(0), "x")).map(drop)),
+            "bin" => refused(store_program(&store, source, "true").map(drop)),
+            "runs" | "partial" => refused(store.begin(&RunId::new(start_time(0), "x")).map(drop)),
             "trash" => refused(store.prune(&PrunePlan::default())),
             _ => {}
         }
-        assert_eq!(count(&victim), 2, "{name}");
+        assert_eq!(count_entries(&victim), 2, "{name}");
     }
 }
 
 #[test]
-fn a_link_to_a_directory_of_the_users_own_may_be_the_archive() {
+fn the_archive_can_be_a_link_to_a_directory() {
     let dir = tempfile::tempdir().unwrap();
     let (link, target) = (dir.path().join(".goflame"), dir.path().join("big/disk"));
     symlink(&target, &link).unwrap();
@@ -58,7 +58,7 @@ fn a_link_to_a_directory_of_the_users_own_may_be_the_archive() {
 }
 
 #[test]
-fn a_private_build_directory_vanishes_and_leftovers_of_others_too() {
+fn private_build_directories_are_removed_even_after_a_crash() {
     let (_dir, store) = store();
     let builds = store.dir().join("build/debug");
     let place = store.build_place("debug").unwrap();
@@ -80,7 +80,7 @@ fn a_private_build_directory_vanishes_and_leftovers_of_others_too() {
 }
 
 #[test]
-fn a_run_that_this_user_may_not_read_is_not_called_damaged() {
+fn a_run_without_read_permission_is_not_reported_as_damaged() {
     let (dir, store) = store();
     let run = add(&store, 0);
     // Root may read everything, so the test binary itself reports what another user sees.
@@ -88,7 +88,7 @@ fn a_run_that_this_user_may_not_read_is_not_called_damaged() {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let listed = as_nobody(|| store.list().unwrap().remove(0).run);
     assert!(matches!(listed, Err(Error::NotReadable { .. })), "{listed:?}");
-    assert!(as_nobody(|| store.outdated(newest(0), |_| Some(())).unwrap()).is_empty());
+    assert!(as_nobody(|| store.outdated(keep_newest(0), |_| Some(())).unwrap()).is_empty());
 }
 
 /// Runs `work` with the file permissions of `nobody`, on a separate thread.
@@ -104,7 +104,7 @@ fn as_nobody<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 #[test]
-fn a_run_that_vanishes_while_it_is_verified_is_not_called_damaged() {
+fn a_run_that_is_removed_during_its_verification_is_not_reported_as_damaged() {
     let (_dir, store) = store();
     let run = add(&store, 0);
     let loaded = store.find("latest").unwrap();
@@ -114,10 +114,10 @@ fn a_run_that_vanishes_while_it_is_verified_is_not_called_damaged() {
 }
 
 #[test]
-fn runs_that_were_not_completed_have_names_too() {
+fn incomplete_runs_are_found_by_name() {
     let (_dir, store) = store();
     let run = add(&store, 0);
-    let id = RunId::new(at(60), "server");
+    let id = RunId::new(start_time(60), "server");
     drop(draft(&store, &id));
     assert_eq!(store.find_id(id.as_str()).unwrap(), id);
     assert_eq!(store.find_id("20261123-0651").unwrap(), id);
@@ -128,13 +128,13 @@ fn runs_that_were_not_completed_have_names_too() {
 }
 
 #[test]
-fn an_interrupted_removal_is_finished_by_the_next() {
+fn an_interrupted_removal_is_finished_by_the_next_pruning() {
     let (_dir, store) = store();
     let run = add(&store, 0);
     fs::rename(run.dir(), store.dir().join("trash").join(run.id().as_str())).unwrap();
     assert!(store.list().unwrap().is_empty());
     store.prune(&PrunePlan::default()).unwrap();
-    assert_eq!(count(&store.dir().join("trash")), 0);
+    assert_eq!(count_entries(&store.dir().join("trash")), 0);
 }
 
 #[test]
@@ -155,14 +155,14 @@ fn a_newer_or_nonsensical_format_is_refused() {
 }
 
 #[test]
-fn only_an_archive_or_room_for_one_is_opened() {
+fn only_an_archive_or_an_empty_directory_is_opened() {
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(Store::open_existing(dir.path()), Err(Error::NoStore { .. })));
     assert!(matches!(Store::open_existing(&dir.path().join("none")), Err(Error::NoStore { .. })));
     fs::write(dir.path().join("go.mod"), "module x\n").unwrap();
     let error = Store::open(dir.path()).unwrap_err();
     assert!(matches!(&error, Error::Foreign { entry, .. } if entry == "go.mod"), "{error}");
-    assert_eq!(count(dir.path()), 1, "nothing was written into it");
+    assert_eq!(count_entries(dir.path()), 1, "nothing was written into it");
     let file = Store::open(&dir.path().join("go.mod")).unwrap_err();
     assert!(matches!(file, Error::File(_)), "{file}");
 }
@@ -178,12 +178,12 @@ fn a_directory_without_the_marker_is_an_archive_only_if_nothing_else_is_in_it() 
         let error = Store::open(dir.path()).unwrap_err();
         let first = name.split('/').next().unwrap();
         assert!(matches!(&error, Error::Foreign { entry, .. } if entry == first), "{name}: {error}");
-        assert_eq!(count(dir.path()), 1, "nothing was written into it");
+        assert_eq!(count_entries(dir.path()), 1, "nothing was written into it");
     }
 }
 
 #[test]
-fn a_set_up_that_was_interrupted_is_finished() {
+fn an_interrupted_creation_is_finished() {
     let dir = tempfile::tempdir().unwrap();
     let fresh = |number: usize| {
         let path = dir.path().join(number.to_string());
@@ -212,22 +212,22 @@ fn a_set_up_that_was_interrupted_is_finished() {
 }
 
 /// Unmounts on drop. Unmounts lazily, because a child that another test is just starting may still share a file in it.
-struct Mounted(TempDir);
+struct MountedFileSystem(TempDir);
 
-impl Drop for Mounted {
+impl Drop for MountedFileSystem {
     fn drop(&mut self) {
         Command::new("umount").arg("-l").arg(self.0.path()).status().ok();
     }
 }
 
 #[test]
-fn a_full_disk_is_told_and_loses_nothing() {
-    let disk = Mounted(tempfile::tempdir().unwrap());
+fn a_full_disk_is_reported_and_loses_no_file() {
+    let disk = MountedFileSystem(tempfile::tempdir().unwrap());
     let status = Command::new("mount").args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"]).arg(disk.0.path()).status();
     let mounted = status.is_ok_and(|status| status.success());
     assert!(mounted, "this test mounts a small tmpfs, for which it needs `mount` and root");
     let store = Store::open(&disk.0.path().join(".goflame")).unwrap();
-    let id = RunId::new(at(0), "server");
+    let id = RunId::new(start_time(0), "server");
     let draft = draft(&store, &id);
     // The recorder fills the disk. Fill it here first: the space of a binary that did not fit becomes free only when no
     // child that another test is just starting shares its descriptor.
@@ -235,10 +235,10 @@ fn a_full_disk_is_told_and_loses_nothing() {
     filler[..8].copy_from_slice(b"PERFILE2");
     let full = fs::write(draft.path("perf.data"), filler).unwrap_err();
     assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
-    let error = stored(&store, Path::new("/bin/bash"), "server").unwrap_err();
-    assert!(chain(&error).contains("No space left on device"), "{}", chain(&error));
+    let error = store_program(&store, Path::new("/bin/bash"), "server").unwrap_err();
+    assert!(error_chain(&error).contains("No space left on device"), "{}", error_chain(&error));
     let error = draft.commit(&json!({"command": "run"})).unwrap_err();
-    assert!(chain(&error).contains("No space left on device"), "{}", chain(&error));
+    assert!(error_chain(&error).contains("No space left on device"), "{}", error_chain(&error));
     let partials = store.partials().unwrap();
     assert_eq!((partials.len(), &partials[0].id, partials[0].in_progress), (1, &id, false));
     assert_eq!(error.hints()[0], format!("the files so far are kept in {}", partials[0].dir.display()));

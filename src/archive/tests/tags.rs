@@ -28,12 +28,12 @@ fn a_tag_cannot_be_mistaken_for_anything_else() {
         assert!(matches!(store.tag(run.id(), name), Err(Error::BadTag { .. })), "{name:?}");
     }
     assert_eq!(store.tags().unwrap().len(), 0);
-    // Files of others in the directory are no tags.
+    // Other files in the directory are not tags.
     for (name, text) in [("odd.name", run.id().as_str()), ("wrong", "no id"), (".tmp-abc123", "")] {
         fs::write(store.dir().join("tags").join(name), text).unwrap();
     }
     assert_eq!(store.tags().unwrap().len(), 0);
-    assert!(matches!(store.tag(&RunId::new(at(9), "none"), "gone"), Err(Error::Gone { .. })));
+    assert!(matches!(store.tag(&RunId::new(start_time(9), "none"), "gone"), Err(Error::Gone { .. })));
 }
 
 #[test]
@@ -58,7 +58,8 @@ fn tagged_runs_are_not_pruned_and_do_not_count() {
 fn the_end_of_an_id_is_a_name_if_it_is_unique() {
     let (_dir, store) = store();
     let [first, second] = [0, 1].map(|seconds| {
-        let id: RunId = format!("{}-server-00a{seconds}", RunId::new(at(seconds), "x").stamp()).parse().unwrap();
+        let id: RunId =
+            format!("{}-server-00a{seconds}", RunId::new(start_time(seconds), "x").stamp()).parse().unwrap();
         draft(&store, &id).commit(&json!({})).unwrap().id().clone()
     });
     assert_eq!(store.find("00a0").unwrap().id(), &first);

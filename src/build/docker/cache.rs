@@ -8,19 +8,19 @@ use bollard::query_parameters::RemoveVolumeOptions;
 use super::engine::is_missing;
 use super::error::Request;
 use super::plan::project_id;
-use super::sweep::PROJECT;
+use super::sweep::PROJECT_LABEL;
 use super::{ContainerPlan, DockerEngine, Error};
 use crate::config::Config;
 
 impl DockerEngine {
     /// Creates the volumes of a plan that do not exist yet. The labels of a volume show which project it belongs
     /// to.
-    pub(super) fn make_caches(&self, plan: &ContainerPlan) -> Result<(), Error> {
+    pub(super) fn create_caches(&self, plan: &ContainerPlan) -> Result<(), Error> {
         for volume in &plan.volumes {
             let Some(name) = &volume.name else { continue };
             let request = VolumeCreateRequest {
                 name: Some(name.clone()),
-                labels: Some(HashMap::from([(PROJECT.to_owned(), plan.dir.clone())])),
+                labels: Some(HashMap::from([(PROJECT_LABEL.to_owned(), plan.dir.clone())])),
                 ..VolumeCreateRequest::default()
             };
             self.block(self.docker.create_volume(request)).map_err(|source| Request::CreateCache.refused(source))?;

@@ -17,13 +17,13 @@ use futures_util::future::{Either, select};
 
 use super::error::Request;
 use super::plan::{ContainerStep, Volume};
-use super::sweep::{OWNER, Owner, PROJECT};
+use super::sweep::{OWNER_LABEL, Owner, PROJECT_LABEL};
 use super::{ContainerPlan, DockerEngine, Error, User};
 use crate::build::BuildProgress;
 use crate::build::GoTool;
 
 /// Size of the kept end of a container's output, in bytes. Advice is derived from that end.
-const KEPT_OUTPUT: usize = 8192;
+const KEPT_OUTPUT_BYTES: usize = 8192;
 
 /// Delay until the wait request has certainly reached the engine.
 const WAIT_REQUEST_DELAY: Duration = Duration::from_millis(30);
@@ -39,10 +39,10 @@ pub(crate) struct StepResult {
 
 impl DockerEngine {
     /// Asks the Go in the image for its settings, as [`GoTool::find`] does on this machine.
-    pub fn go(&self, plan: &ContainerPlan) -> Result<GoTool, Error> {
-        self.make_caches(plan)?;
+    pub fn go_tool(&self, plan: &ContainerPlan) -> Result<GoTool, Error> {
+        self.create_caches(plan)?;
         let mut answer = Vec::new();
-        let ended = self.run(plan, &plan.go_env, |out| {
+        let ended = self.run_step(plan, &plan.go_env, |out| {
             if let LogOutput::StdOut { message } = out {
                 answer.extend_from_slice(message);
             }
@@ -56,37 +56,37 @@ impl DockerEngine {
 
     /// Downloads missing modules, then builds.
     pub(crate) fn build(&self, plan: &ContainerPlan, progress: &dyn BuildProgress) -> Result<StepResult, Error> {
-        self.make_caches(plan)?;
+        self.create_caches(plan)?;
         if let Some(download) = &plan.download {
             let are_present = match &plan.check_modules {
-                Some(check) => self.run(plan, check, |_| {})?.status == 0,
+                Some(check) => self.run_step(plan, check, |_| {})?.status == 0,
                 None => false,
             };
             if !are_present {
                 progress.stage("Downloading", "modules (go mod download), the only step with a network");
-                let ended = self.run(plan, download, |out| progress.output(out.as_ref()))?;
+                let ended = self.run_step(plan, download, |out| progress.output(out.as_ref()))?;
                 if ended.status != 0 {
                     return Err(Error::Download { status: ended.status });
                 }
             }
         }
-        self.run(plan, &plan.build, |out| progress.output(out.as_ref()))
+        self.run_step(plan, &plan.build, |out| progress.output(out.as_ref()))
     }
 
-    fn run(
+    fn run_step(
         &self,
         plan: &ContainerPlan,
         step: &ContainerStep,
         mut sink: impl FnMut(&LogOutput),
     ) -> Result<StepResult, Error> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        static CONTAINER_COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = CONTAINER_COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("goflame-{}-{}-{count}", plan.project, std::process::id());
         let mut output = Vec::new();
-        let outcome = self.block_unless_interrupted(self.run_to_end(&name, plan, step, |out| {
+        let outcome = self.block_unless_interrupted(self.run_container_to_end(&name, plan, step, |out| {
             sink(out);
             output.extend_from_slice(out.as_ref());
-            let surplus = output.len().saturating_sub(KEPT_OUTPUT);
+            let surplus = output.len().saturating_sub(KEPT_OUTPUT_BYTES);
             output.drain(..surplus);
         }));
         if outcome.is_err() {
@@ -96,7 +96,7 @@ impl DockerEngine {
         Ok(StepResult { status, output_tail: String::from_utf8_lossy(&output).into_owned() })
     }
 
-    async fn run_to_end(
+    async fn run_container_to_end(
         &self,
         name: &str,
         plan: &ContainerPlan,
@@ -128,7 +128,7 @@ impl DockerEngine {
         let options = WaitContainerOptionsBuilder::new().condition("removed").build();
         let mut endings = docker.wait_container(name, Some(options));
         let mut ending = pin!(endings.next());
-        // The container removes itself when it ends. So the wait must start earlier: later requests get no answer.
+        // The container removes itself when it ends. Waiting must start before, because a later request gets no answer.
         let early = match select(ending.as_mut(), pin!(tokio::time::sleep(WAIT_REQUEST_DELAY))).await {
             Either::Left((early, _)) => early,
             Either::Right(_) => None,
@@ -177,7 +177,7 @@ fn container_body(plan: &ContainerPlan, step: &ContainerStep) -> ContainerCreate
         let value = value.or_else(|| std::env::var(&name).ok())?;
         Some(format!("{name}={value}"))
     });
-    let labels = [(OWNER, Owner::current().label()), (PROJECT, plan.dir.clone())];
+    let labels = [(OWNER_LABEL, Owner::current().label()), (PROJECT_LABEL, plan.dir.clone())];
     ContainerCreateBody {
         image: Some(plan.image.clone()),
         user: Some(format!("{}:{}", plan.user.uid, plan.user.gid)),
@@ -194,7 +194,7 @@ fn container_body(plan: &ContainerPlan, step: &ContainerStep) -> ContainerCreate
             readonly_rootfs: Some(true),
             cap_drop: Some(vec!["ALL".to_owned()]),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
-            pids_limit: Some(plan.pids),
+            pids_limit: Some(plan.max_threads),
             memory: plan.memory.and_then(|bytes| i64::try_from(bytes).ok()),
             auto_remove: Some(true),
             ..HostConfig::default()
@@ -203,7 +203,7 @@ fn container_body(plan: &ContainerPlan, step: &ContainerStep) -> ContainerCreate
     }
 }
 
-/// Creates a tar archive with the directories of a volume. The user owns each of them.
+/// Creates a tar archive with the directories of a volume. The user owns each directory.
 fn directory_archive(volume: &Volume, user: User) -> std::io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     for dir in &volume.dirs {

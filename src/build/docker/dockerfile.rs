@@ -1,4 +1,4 @@
-//! Dockerfile of the same build, for users who want an image.
+//! Dockerfile with the steps of a build, for users who want an image.
 
 use std::fmt::Write as _;
 
@@ -13,8 +13,8 @@ const TEMPLATE: &str = include_str!("../../../templates/Dockerfile.build");
 /// Returns the text of a Dockerfile that does the same build as `plan`, in `image`. Its context is the directory of
 /// go.mod.
 ///
-/// No line is read by a shell, because an image may have any shell or none: `RUN` uses its JSON form. Secrets in the
-/// environment are left to `--build-arg`.
+/// `RUN` uses its JSON form, because an image may have any shell or none. Users pass secrets of the environment with
+/// `--build-arg`.
 pub fn dockerfile(config: &Config, plan: &BuildPlan, image: &str) -> Result<String, Error> {
     let name = plan.output.file_name().unwrap_or_default().to_string_lossy();
     let mut words = vec![plan.program.clone()];
@@ -30,8 +30,8 @@ pub fn dockerfile(config: &Config, plan: &BuildPlan, image: &str) -> Result<Stri
     let mut env = String::new();
     for (variable, value) in plan.env.iter().filter(|(variable, _)| variable != "GOTOOLCHAIN") {
         // Writing to a String cannot fail.
-        let _ = if plan.secrets.value(variable, value) == *value {
-            writeln!(env, "ENV {variable}={}", quoted(variable, value)?)
+        let _ = if plan.secrets.mask_value(variable, value) == *value {
+            writeln!(env, "ENV {variable}={}", quoted_value(variable, value)?)
         } else {
             writeln!(env, "# docker build --build-arg {variable}=...\nARG {variable}")
         };
@@ -53,7 +53,7 @@ pub fn dockerfile(config: &Config, plan: &BuildPlan, image: &str) -> Result<Stri
 
 /// Quotes a value for `ENV`. In double quotes, a backslash removes the special meaning of `\`, `"` and `$` (Dockerfile
 /// reference, ENV).
-fn quoted(variable: &str, value: &str) -> Result<String, Error> {
+fn quoted_value(variable: &str, value: &str) -> Result<String, Error> {
     if value.contains(['\n', '\r']) {
         return Err(Error::LineBreak { variable: variable.to_owned() });
     }
@@ -77,8 +77,8 @@ mod tests {
         for (value, expected) in
             [("", r#""""#), ("v3", r#""v3""#), ("it's \"x\" $HOME \\ \t é", "\"it's \\\"x\\\" \\$HOME \\\\ \t é\"")]
         {
-            assert_eq!(quoted("X", value).unwrap(), expected);
+            assert_eq!(quoted_value("X", value).unwrap(), expected);
         }
-        assert!(matches!(quoted("X", "a\nb"), Err(Error::LineBreak { .. })));
+        assert!(matches!(quoted_value("X", "a\nb"), Err(Error::LineBreak { .. })));
     }
 }

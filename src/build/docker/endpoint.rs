@@ -15,12 +15,12 @@ use crate::fsio;
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 /// Default port of an engine on TCP.
 const DEFAULT_PORT: u16 = 2375;
-/// Size limit: larger than any file of the `docker` command.
-const MAX_FILE: u64 = 1 << 20;
+/// Maximum bytes of a configuration file: more than any file of the `docker` command has.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Address of an engine, and the source of that address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct EngineEndpoint {
     /// The address.
     pub address: Address,
     /// Source: `DOCKER_HOST`, `the context "x"`, or empty for the default.
@@ -36,7 +36,7 @@ pub enum Address {
     Tcp(String),
 }
 
-impl fmt::Display for Endpoint {
+impl fmt::Display for EngineEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.address {
             Address::Unix(path) => write!(f, "unix://{}", path.display())?,
@@ -46,9 +46,9 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Relevant part of the environment.
+/// Environment variables that select the engine.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Environment {
+pub(super) struct DockerEnvironment {
     pub(super) host: Option<String>,
     pub(super) context: Option<String>,
     pub(super) tls_verify: bool,
@@ -56,7 +56,7 @@ pub(super) struct Environment {
     pub(super) config_dir: Option<PathBuf>,
 }
 
-impl Environment {
+impl DockerEnvironment {
     pub(super) fn from_process() -> Self {
         let var = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
         let home = crate::process::acting_for().map(|account| account.home.clone());
@@ -90,9 +90,9 @@ struct ContextEndpoint {
 }
 
 /// Finds the endpoint. If a named context cannot be read, returns an error; never falls back to the default engine.
-pub(super) fn find(env: &Environment) -> Result<Endpoint, Error> {
+pub(super) fn find_endpoint(env: &DockerEnvironment) -> Result<EngineEndpoint, Error> {
     if let Some(host) = &env.host {
-        return parse(host, "DOCKER_HOST".to_owned(), env.tls_verify);
+        return parse_host(host, "DOCKER_HOST".to_owned(), env.tls_verify);
     }
     let config_dir = env.config_dir.as_deref();
     let (name, origin) = match (&env.context, config_dir) {
@@ -102,18 +102,18 @@ pub(super) fn find(env: &Environment) -> Result<Endpoint, Error> {
     };
     match (name.as_str(), config_dir) {
         ("" | "default", _) | (_, None) => {
-            Ok(Endpoint { address: Address::Unix(DEFAULT_SOCKET.into()), origin: String::new() })
+            Ok(EngineEndpoint { address: Address::Unix(DEFAULT_SOCKET.into()), origin: String::new() })
         }
         (name, Some(dir)) => {
             let host = context_host(dir, name, origin)?;
-            parse(&host, format!("{origin}, `{name}`"), false)
+            parse_host(&host, format!("{origin}, `{name}`"), false)
         }
     }
 }
 
 fn current_context(dir: &Path) -> Result<String, Error> {
     let path = dir.join("config.json");
-    match fsio::read_bounded(&path, MAX_FILE) {
+    match fsio::read_bounded(&path, MAX_FILE_BYTES) {
         Ok(bytes) => serde_json::from_slice::<ConfigFile>(&bytes)
             .map(|config| config.current_context)
             .map_err(|source| Error::ContextFile { path, source }),
@@ -127,7 +127,7 @@ fn current_context(dir: &Path) -> Result<String, Error> {
 fn context_host(dir: &Path, name: &str, origin: &str) -> Result<String, Error> {
     let id = hex(&Sha256::digest(name.as_bytes()));
     let path = dir.join("contexts/meta").join(id).join("meta.json");
-    let bytes = fsio::read_bounded(&path, MAX_FILE).map_err(|source| Error::NoContext {
+    let bytes = fsio::read_bounded(&path, MAX_FILE_BYTES).map_err(|source| Error::NoContext {
         name: name.to_owned(),
         origin: origin.to_owned(),
         source,
@@ -141,7 +141,7 @@ fn context_host(dir: &Path, name: &str, origin: &str) -> Result<String, Error> {
         .unwrap_or_else(|| format!("unix://{DEFAULT_SOCKET}")))
 }
 
-fn parse(host: &str, origin: String, tls: bool) -> Result<Endpoint, Error> {
+fn parse_host(host: &str, origin: String, tls: bool) -> Result<EngineEndpoint, Error> {
     let unusable = |reason| Error::Endpoint { host: host.to_owned(), origin: origin.clone(), reason };
     let address = match host.split_once("://") {
         Some(("unix", path)) if path.starts_with('/') => Address::Unix(path.into()),
@@ -156,7 +156,7 @@ fn parse(host: &str, origin: String, tls: bool) -> Result<Endpoint, Error> {
         Some(("ssh", _)) => return Err(unusable(EndpointFault::Ssh)),
         _ => return Err(unusable(EndpointFault::Form)),
     };
-    Ok(Endpoint { address, origin })
+    Ok(EngineEndpoint { address, origin })
 }
 
 #[cfg(test)]
@@ -166,8 +166,8 @@ mod tests {
 
     use super::*;
 
-    fn at(host: &str) -> Result<Endpoint, Error> {
-        find(&Environment { host: Some(host.to_owned()), ..Environment::default() })
+    fn endpoint_at(host: &str) -> Result<EngineEndpoint, Error> {
+        find_endpoint(&DockerEnvironment { host: Some(host.to_owned()), ..DockerEnvironment::default() })
     }
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
             ("tcp://box/", "tcp://box:2375 (DOCKER_HOST)"),
             ("http://box:1", "tcp://box:1 (DOCKER_HOST)"),
         ] {
-            assert_eq!(at(host).unwrap().to_string(), shown);
+            assert_eq!(endpoint_at(host).unwrap().to_string(), shown);
         }
         for (host, reason) in [
             ("ssh://me@box", "SSH is not supported"),
@@ -187,23 +187,24 @@ mod tests {
             ("tcp://", "expected unix:///PATH or tcp://HOST:PORT"),
             ("/run/x.sock", "expected unix:///PATH or tcp://HOST:PORT"),
         ] {
-            let error = at(host).unwrap_err();
+            let error = endpoint_at(host).unwrap_err();
             assert_eq!(error.to_string(), format!("cannot use the Docker engine at {host} (DOCKER_HOST): {reason}"));
         }
-        let tls = Environment { host: Some("tcp://box:2376".into()), tls_verify: true, ..Environment::default() };
-        assert!(find(&tls).unwrap_err().to_string().contains("TLS"));
+        let tls =
+            DockerEnvironment { host: Some("tcp://box:2376".into()), tls_verify: true, ..DockerEnvironment::default() };
+        assert!(find_endpoint(&tls).unwrap_err().to_string().contains("TLS"));
     }
 
     #[test]
     fn a_selected_context_is_used_or_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
-        let env = |context: Option<&str>| Environment {
+        let env = |context: Option<&str>| DockerEnvironment {
             context: context.map(str::to_owned),
             config_dir: Some(dir.path().to_owned()),
-            ..Environment::default()
+            ..DockerEnvironment::default()
         };
-        let default = Endpoint { address: Address::Unix(DEFAULT_SOCKET.into()), origin: String::new() };
-        assert_eq!(find(&env(None)).unwrap(), default);
+        let default = EngineEndpoint { address: Address::Unix(DEFAULT_SOCKET.into()), origin: String::new() };
+        assert_eq!(find_endpoint(&env(None)).unwrap(), default);
 
         // File as `docker context create box --docker host=tcp://box:2375` writes it.
         let meta = dir.path().join("contexts/meta").join(hex(&Sha256::digest(b"box")));
@@ -213,15 +214,15 @@ mod tests {
             r#"{"Name":"box","Metadata":{},"Endpoints":{"docker":{"Host":"tcp://box:2375","SkipTLSVerify":false}}}"#,
         )
         .unwrap();
-        assert_eq!(find(&env(None)).unwrap(), default);
-        assert_eq!(find(&env(Some("box"))).unwrap().to_string(), "tcp://box:2375 (DOCKER_CONTEXT, `box`)");
+        assert_eq!(find_endpoint(&env(None)).unwrap(), default);
+        assert_eq!(find_endpoint(&env(Some("box"))).unwrap().to_string(), "tcp://box:2375 (DOCKER_CONTEXT, `box`)");
         fs::write(dir.path().join("config.json"), r#"{"auths":{},"currentContext":"box"}"#).unwrap();
-        assert_eq!(find(&env(None)).unwrap().to_string(), "tcp://box:2375 (the current context, `box`)");
-        assert_eq!(find(&env(Some("default"))).unwrap(), default);
+        assert_eq!(find_endpoint(&env(None)).unwrap().to_string(), "tcp://box:2375 (the current context, `box`)");
+        assert_eq!(find_endpoint(&env(Some("default"))).unwrap(), default);
 
-        let error = find(&env(Some("bx"))).unwrap_err();
+        let error = find_endpoint(&env(Some("bx"))).unwrap_err();
         assert_eq!(error.to_string(), "there is no Docker context `bx` (DOCKER_CONTEXT)");
         fs::write(dir.path().join("config.json"), "{").unwrap();
-        assert!(matches!(find(&env(None)), Err(Error::ContextFile { .. })));
+        assert!(matches!(find_endpoint(&env(None)), Err(Error::ContextFile { .. })));
     }
 }

@@ -9,8 +9,8 @@ use bollard::errors::Error as ApiError;
 use futures_util::future::{Either, select};
 use tokio::runtime::{Builder, Runtime};
 
-use super::endpoint::{Address, Environment, find};
-use super::{Endpoint, Error};
+use super::endpoint::{Address, DockerEnvironment, find_endpoint};
+use super::{EngineEndpoint, Error};
 use crate::process::Signals;
 
 /// Oldest supported API version: Docker 19.03. The engine reports its version; the newest common version is used.
@@ -26,7 +26,7 @@ const SIGNAL_POLL_INTERVAL: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct DockerEngine {
     pub(super) docker: Docker,
-    pub(super) endpoint: Endpoint,
+    pub(super) endpoint: EngineEndpoint,
     pub(super) runtime: Runtime,
     facts: EngineFacts,
 }
@@ -45,10 +45,10 @@ pub struct EngineFacts {
 impl DockerEngine {
     /// Connects to the engine that the environment or the settings of the `docker` command select.
     pub fn connect() -> Result<Self, Error> {
-        Self::connect_to(find(&Environment::from_process())?)
+        Self::connect_to(find_endpoint(&DockerEnvironment::from_process())?)
     }
 
-    fn connect_to(endpoint: Endpoint) -> Result<Self, Error> {
+    fn connect_to(endpoint: EngineEndpoint) -> Result<Self, Error> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
         let shown = endpoint.to_string();
         let unreachable = |source: ApiError| {

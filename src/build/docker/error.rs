@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::fsio::FileError;
 
-/// Error of the Docker engine: it is missing, it refused a request, or it lost something.
+/// Error of the Docker engine: for example, no engine answers, or it refuses a request.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address of the engine cannot be used.
@@ -109,7 +109,7 @@ pub enum Error {
     GoEnv {
         /// The image.
         image: String,
-        /// Its output.
+        /// Output of `go env`.
         output: String,
     },
     /// A path is not UTF-8. Paths go through the engine's API, which is text.
@@ -169,11 +169,11 @@ pub enum Error {
     NotRunning {
         /// Name or id.
         name: String,
-        /// Its state, as the engine names it.
+        /// State of the container, as the engine names it.
         status: String,
     },
     /// The engine is reached by TCP, so that its containers may run on another machine.
-    #[error("the processes of containers are looked for on this machine, and the Docker engine is at {endpoint}")]
+    #[error("goflame finds processes of containers only on this machine, but the Docker engine is at {endpoint}")]
     OtherMachine {
         /// The address.
         endpoint: String,
@@ -230,7 +230,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// The error of the engine for this request.
+    /// Converts an engine's answer to this request into an error.
     pub(super) fn refused(self, source: bollard::errors::Error) -> Error {
         Error::Refused { request: self, source: Box::new(source) }
     }

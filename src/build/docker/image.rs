@@ -15,10 +15,10 @@ use crate::config::LockedImage;
 
 /// Image pinned by digest or id, so that a tag cannot move it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pinned {
+pub struct PinnedImage {
     /// `repository@sha256:...`, or the id of an image that is in no registry.
     pub digest: String,
-    /// Digest or id that the name now has on the engine, if it differs from the pinned one.
+    /// Digest or id that the name now has on the engine, if it differs from the pinned digest.
     pub moved_to: Option<String>,
 }
 
@@ -31,7 +31,7 @@ impl DockerEngine {
         locked: Option<&LockedImage>,
         offline: bool,
         progress: &dyn BuildProgress,
-    ) -> Result<Pinned, Error> {
+    ) -> Result<PinnedImage, Error> {
         let reference = Reference::parse(name);
         let here = self.resolve_digest(name, &reference)?;
         let Some(locked) = locked.filter(|locked| locked.image == name) else {
@@ -42,7 +42,7 @@ impl DockerEngine {
                 // The image is present right after a pull.
                 self.resolve_digest(name, &reference)?.ok_or_else(|| Error::Offline { image: name.to_owned() })?
             };
-            return Ok(Pinned { digest, moved_to: None });
+            return Ok(PinnedImage { digest, moved_to: None });
         };
         let digest = locked.digest.clone();
         if !self.has_image(&digest)? {
@@ -52,10 +52,10 @@ impl DockerEngine {
             self.pull(&digest, offline, progress)?;
         }
         let moved_to = here.filter(|here| *here != digest);
-        Ok(Pinned { digest, moved_to })
+        Ok(PinnedImage { digest, moved_to })
     }
 
-    /// Returns the pin of the image that the engine has under a name. `None` if it has none.
+    /// Returns the digest or id of the image that the engine has under a name. `None` if there is no such image.
     pub(super) fn resolve_digest(&self, name: &str, reference: &Reference) -> Result<Option<String>, Error> {
         let image = match self.block(self.docker.inspect_image(name)) {
             Ok(image) => image,

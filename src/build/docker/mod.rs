@@ -20,10 +20,10 @@ mod sources;
 mod sweep;
 
 pub use dockerfile::dockerfile;
-pub use endpoint::Endpoint;
+pub use endpoint::EngineEndpoint;
 pub use engine::{DockerEngine, EngineFacts, OLDEST_API};
 pub use error::{EndpointFault, Error, Request};
-pub use image::Pinned;
+pub use image::PinnedImage;
 pub use plan::{ContainerPlan, LocalFacts, User, plan};
 pub use probe::{DockerFacts, probe};
 pub use running::RunningContainer;

@@ -14,12 +14,12 @@ use crate::config::Config;
 use crate::process::{acting_for, quote_command};
 use crate::redact::Secrets;
 
-/// Mount points of a project's caches. No build may mount over them.
-const MODULES: &str = "/goflame/modules";
-const CACHE: &str = "/goflame/cache";
+/// Mount point of the cache of modules. No build is allowed to mount over it.
+const MODULES_DIR: &str = "/goflame/modules";
+const CACHE_DIR: &str = "/goflame/cache";
 /// Directory for temporary files and the home directory. Removed with the container.
-const SCRATCH: &str = "/goflame/work";
-/// Subdirectory of each mount point that belongs to the caller. The root of a volume belongs to root.
+const SCRATCH_DIR: &str = "/goflame/work";
+/// Subdirectory of each mount point that belongs to the caller. The top directory of a volume belongs to the user root.
 const USER_DIR: &str = "own";
 
 /// Variables of the caller's environment that a download may need. They may hold secrets, so the values are never
@@ -39,8 +39,8 @@ const DOWNLOAD_ENV: [&str; 12] = [
     "no_proxy",
 ];
 
-/// Limit of threads in a container. Far more than a build needs: Go compiles one package per CPU, with up to as many
-/// threads each as there are CPUs. Fewer than a machine has process ids.
+/// Maximum number of threads in a container. A build needs far fewer: Go compiles one package per CPU, with at most one
+/// thread per CPU each. A machine has more process ids.
 const MAX_THREADS: i64 = 16_384;
 
 /// User that the processes in a container run as.
@@ -67,13 +67,13 @@ impl User {
 pub struct LocalFacts<'a> {
     /// User that builds.
     pub user: User,
-    /// Names of the variables in goflame's own environment.
-    pub outside: &'a [String],
+    /// Names of the variables in goflame's environment.
+    pub env_names: &'a [String],
     /// Memory in bytes. `None` if unknown.
     pub memory: Option<u64>,
 }
 
-/// Directory of this machine, mounted at the same path in the container. So the paths in Go's messages are valid here.
+/// Directory of this machine, mounted at the same path in the container, so that paths in Go's messages are valid here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bind {
     pub(super) dir: String,
@@ -116,7 +116,7 @@ pub struct ContainerPlan {
     pub(super) volumes: Vec<Volume>,
     pub(super) env: Vec<(String, String)>,
     /// Limit of threads in a container.
-    pub(super) pids: i64,
+    pub(super) max_threads: i64,
     /// Memory limit of a container in bytes. `None` if the memory of the machine is unknown.
     pub(super) memory: Option<u64>,
     /// Runs `go env` with the Go that also builds the program.
@@ -139,7 +139,7 @@ pub fn plan(
     local: &LocalFacts<'_>,
     offline: bool,
 ) -> Result<ContainerPlan, Error> {
-    let LocalFacts { user, outside, memory } = *local;
+    let LocalFacts { user, env_names, memory } = *local;
     let allowed = |dir: &&PathBuf| config.build.mounts.iter().any(|mount| dir.starts_with(mount));
     if let Some(dir) = sources.outside.iter().find(|dir| !allowed(dir)) {
         return Err(Error::Outside { dir: dir.clone() });
@@ -154,11 +154,13 @@ pub fn plan(
         network: false,
         output: false,
     };
-    let go_env =
-        step(&[&["env", "-json"], crate::build::toolchain::VARIABLES.as_slice()].concat(), &[("GOPROXY", "off")]);
-    let check_modules = sources.modules.then(|| step(&["mod", "download"], &[("GOPROXY", "off")]));
-    let download = (sources.modules && !offline).then(|| ContainerStep {
-        env: outside
+    let go_env = step(
+        &[&["env", "-json"], crate::build::toolchain::GO_ENV_VARIABLES.as_slice()].concat(),
+        &[("GOPROXY", "off")],
+    );
+    let check_modules = sources.needs_modules.then(|| step(&["mod", "download"], &[("GOPROXY", "off")]));
+    let download = (sources.needs_modules && !offline).then(|| ContainerStep {
+        env: env_names
             .iter()
             .filter(|name| DOWNLOAD_ENV.contains(&name.as_str()))
             .map(|name| (name.clone(), None))
@@ -167,13 +169,13 @@ pub fn plan(
         ..step(&["mod", "download"], &[])
     });
     let mut env: BTreeMap<String, String> = [
-        ("GOCACHE", format!("{CACHE}/{USER_DIR}")),
+        ("GOCACHE", format!("{CACHE_DIR}/{USER_DIR}")),
         // Ignores the result of `go env -w` in the image, because it is not part of this project.
         ("GOENV", "off".to_owned()),
-        ("GOMODCACHE", format!("{MODULES}/{USER_DIR}")),
-        ("GOPATH", format!("{SCRATCH}/gopath")),
-        ("HOME", format!("{SCRATCH}/home")),
-        ("TMPDIR", format!("{SCRATCH}/tmp")),
+        ("GOMODCACHE", format!("{MODULES_DIR}/{USER_DIR}")),
+        ("GOPATH", format!("{SCRATCH_DIR}/gopath")),
+        ("HOME", format!("{SCRATCH_DIR}/home")),
+        ("TMPDIR", format!("{SCRATCH_DIR}/tmp")),
         // The owner of the mounted files may not be the owner that git expects.
         ("GIT_CONFIG_COUNT", "1".to_owned()),
         ("GIT_CONFIG_KEY_0", "safe.directory".to_owned()),
@@ -188,15 +190,15 @@ pub fn plan(
     Ok(ContainerPlan {
         image: image.to_owned(),
         user,
-        dir: text(&build.dir)?,
+        dir: utf8_text(&build.dir)?,
         binds,
         volumes: vec![
-            Volume { name: volume("modules"), target: MODULES, dirs: vec![USER_DIR] },
-            Volume { name: volume("cache"), target: CACHE, dirs: vec![USER_DIR] },
-            Volume { name: None, target: SCRATCH, dirs: vec!["gopath", "home", "tmp"] },
+            Volume { name: volume("modules"), target: MODULES_DIR, dirs: vec![USER_DIR] },
+            Volume { name: volume("cache"), target: CACHE_DIR, dirs: vec![USER_DIR] },
+            Volume { name: None, target: SCRATCH_DIR, dirs: vec!["gopath", "home", "tmp"] },
         ],
         env: env.into_iter().collect(),
-        pids: MAX_THREADS,
+        max_threads: MAX_THREADS,
         // Stops a runaway build before the machine runs out of memory.
         memory: memory.map(|bytes| bytes / 5 * 4),
         go_env,
@@ -214,7 +216,7 @@ pub(super) fn project_id(root: &Path, user: User) -> String {
     hex(digest.get(..8).unwrap_or_default())
 }
 
-fn text(path: &Path) -> Result<String, Error> {
+fn utf8_text(path: &Path) -> Result<String, Error> {
     path.to_str().map(str::to_owned).ok_or_else(|| Error::NotUtf8 { path: path.to_owned() })
 }
 
@@ -223,7 +225,7 @@ fn bind(dir: &Path, writable: bool) -> Result<Bind, Error> {
     if system_dirs.iter().any(|taken| dir == Path::new(taken)) {
         return Err(Error::SystemDirectory { dir: dir.to_owned() });
     }
-    Ok(Bind { dir: text(dir)?, writable })
+    Ok(Bind { dir: utf8_text(dir)?, writable })
 }
 
 impl ContainerPlan {
@@ -239,8 +241,7 @@ impl ContainerPlan {
         self.binds.iter().filter(move |bind| output || !bind.writable)
     }
 
-    /// Uses the caches of another project. Intended for a copy of that project, which then leaves no volumes of its
-    /// own.
+    /// Uses the caches of another project. A copy of a project then creates no further volumes.
     #[must_use]
     pub fn with_caches_of(self, other: &Self) -> Self {
         Self { project: other.project.clone(), volumes: other.volumes.clone(), ..self }
@@ -255,7 +256,7 @@ impl ContainerPlan {
 
     /// Makes the build use an empty compile cache, so that nothing compiled earlier is used.
     pub fn disable_compile_cache(&mut self) {
-        self.set_env("GOCACHE", &format!("{SCRATCH}/gopath/cache"));
+        self.set_env("GOCACHE", &format!("{SCRATCH_DIR}/gopath/cache"));
     }
 
     /// Sets a variable for all steps.
@@ -267,7 +268,7 @@ impl ContainerPlan {
     fn shell_line(&self, step: &ContainerStep) -> String {
         let mut words: Vec<String> = ["docker", "run", "--rm", "--read-only", "--cap-drop=ALL"].map(Into::into).into();
         words.push("--security-opt=no-new-privileges".into());
-        words.push(format!("--pids-limit={}", self.pids));
+        words.push(format!("--pids-limit={}", self.max_threads));
         words.extend(self.memory.map(|bytes| format!("--memory={bytes}")));
         words.push(format!("--network={}", if step.network { "default" } else { "none" }));
         words.push(format!("--user={}:{}", self.user.uid, self.user.gid));
@@ -280,11 +281,11 @@ impl ContainerPlan {
             words.push(format!("--mount=type=volume,{source}target={target}"));
         }
         for (name, value) in self.step_env(step) {
-            let value = value.map(|value| format!("={}", self.secrets.value(&name, &value))).unwrap_or_default();
+            let value = value.map(|value| format!("={}", self.secrets.mask_value(&name, &value))).unwrap_or_default();
             words.push(format!("--env={name}{value}"));
         }
         words.extend([format!("--workdir={}", self.dir), "--entrypoint=go".into(), self.image.clone()]);
-        words.extend(self.secrets.args(&step.args));
+        words.extend(self.secrets.mask_args(&step.args));
         quote_command(&words)
     }
 
@@ -323,10 +324,11 @@ mod tests {
         let mut config = config(Path::new("/p/app"));
         config.toolchain.go = "1.26.8".to_owned();
         let build = crate::build::plan(&config, Some(&go_1_26_8())).unwrap();
-        let sources = Sources { dirs: vec!["/p/app".into(), "/p/lib".into()], outside: Vec::new(), modules };
+        let sources =
+            Sources { dirs: vec!["/p/app".into(), "/p/lib".into()], outside: Vec::new(), needs_modules: modules };
         let user = User { uid: 1000, gid: 100 };
-        let outside = ["GOPROXY", "HTTPS_PROXY", "SECRET"].map(str::to_owned);
-        let local = LocalFacts { user, outside: &outside, memory: Some(10 << 30) };
+        let env_names = ["GOPROXY", "HTTPS_PROXY", "SECRET"].map(str::to_owned);
+        let local = LocalFacts { user, env_names: &env_names, memory: Some(10 << 30) };
         plan(&config, &build, &sources, "golang@sha256:ab", &local, offline).unwrap()
     }
 

@@ -1,6 +1,6 @@
 //! Read-only facts about the engine and the image, for readiness checks.
 
-use super::endpoint::{Environment, find};
+use super::endpoint::{DockerEnvironment, find_endpoint};
 use super::reference::Reference;
 use super::{DockerEngine, EngineFacts};
 use crate::config::{Config, LockFile};
@@ -11,7 +11,7 @@ use crate::process::with_causes;
 pub struct DockerFacts {
     /// Address of the engine and its source, for example `unix:///var/run/docker.sock`. Empty if it is unknown.
     pub endpoint: String,
-    /// The engine, or the error why it cannot be used, with its causes.
+    /// Facts about the engine, or the error why it cannot be used, with its causes.
     pub engine: Result<EngineFacts, String>,
     /// Image that the settings request. Empty if there is none.
     pub image: String,
@@ -23,7 +23,7 @@ pub struct DockerFacts {
     pub locked_present: bool,
 }
 
-/// Asks the engine. Only reads. A missing engine is a valid result.
+/// Asks the engine for the facts. Changes nothing. A missing engine is a valid result.
 pub fn probe(config: &Config, lock: Option<&LockFile>) -> DockerFacts {
     let image = config.image().unwrap_or_default();
     let locked = lock.and_then(|lock| lock.docker.as_ref()).filter(|locked| locked.image == image);
@@ -37,7 +37,9 @@ pub fn probe(config: &Config, lock: Option<&LockFile>) -> DockerFacts {
         Err(_) => (None, false),
     };
     DockerFacts {
-        endpoint: find(&Environment::from_process()).map(|endpoint| endpoint.to_string()).unwrap_or_default(),
+        endpoint: find_endpoint(&DockerEnvironment::from_process())
+            .map(|endpoint| endpoint.to_string())
+            .unwrap_or_default(),
         engine: engine.map(|engine| engine.facts().clone()).map_err(|error| with_causes(&error)),
         digest,
         locked: locked.map(|locked| locked.digest.clone()),

@@ -1,4 +1,4 @@
-//! Parses image names. Only the parts that comparing and pulling need are checked. Grammar: distribution/reference.
+//! Parses image names. Checks only the parts that are needed to compare and pull images. Grammar: distribution/reference.
 
 /// Image reference: `[registry/]repository[:tag][@digest]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

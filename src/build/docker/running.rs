@@ -10,9 +10,9 @@ use super::{DockerEngine, Error};
 /// A container that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningContainer {
-    /// Full id. The control group of its processes is named after it.
+    /// Full id. The control group of the container's processes has this id in its name.
     pub id: String,
-    /// Its first process, as the machine of the engine numbers it.
+    /// Process id of the first process on the machine of the engine.
     pub first_process: i32,
 }
 

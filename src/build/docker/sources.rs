@@ -9,13 +9,13 @@ use crate::fsio;
 /// Directories and modules that a build in a container needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sources {
-    /// Absolute directories. None is inside another.
+    /// Absolute directories of the sources. No directory is inside another.
     pub dirs: Vec<PathBuf>,
     /// Real paths of directories that go.mod or go.work refers to, and that are outside of the module, the directory of
     /// go.work and the git checkout.
     pub outside: Vec<PathBuf>,
     /// Whether modules must be downloaded: some are required, and no vendor directory contains them.
-    pub modules: bool,
+    pub needs_modules: bool,
 }
 
 impl Sources {
@@ -57,7 +57,7 @@ impl Sources {
         if history {
             dirs.extend(checkout);
         }
-        Self { dirs: outermost(dirs), outside: outermost(outside), modules: modules && !vendored }
+        Self { dirs: outermost(dirs), outside: outermost(outside), needs_modules: modules && !vendored }
     }
 }
 
@@ -87,20 +87,20 @@ mod tests {
         write("repo/app/go.mod", "module app\nrequire a.com/b v0.0.0\nreplace a.com/b => ../../b\n");
         write("repo/app/cmd/x/main.go", "");
         let found = Sources::find(&at("repo/app/cmd/x"), false);
-        assert_eq!(found, Sources { dirs: vec![at("b"), at("repo/app")], outside: vec![at("b")], modules: true });
+        assert_eq!(found, Sources { dirs: vec![at("b"), at("repo/app")], outside: vec![at("b")], needs_modules: true });
 
         fs::create_dir_all(at("repo/.git")).unwrap();
         assert_eq!(Sources::find(&at("repo/app"), true).dirs, [at("b"), at("repo")]);
 
         write("repo/app/vendor/modules.txt", "");
-        assert!(!Sources::find(&at("repo/app"), false).modules);
+        assert!(!Sources::find(&at("repo/app"), false).needs_modules);
 
         write("work/go.work", "go 1.21\nuse ./a\nuse ../lib\n");
         write("lib/go.mod", "module lib\nrequire c.com/d v1.0.0\nreplace c.com/d => ../d\n");
         write("work/a/go.mod", "module a\n");
         let found = Sources::find(&at("work/a"), false);
         let dirs = vec![at("d"), at("lib"), at("work")];
-        assert_eq!(found, Sources { dirs, outside: vec![at("d"), at("lib")], modules: true });
+        assert_eq!(found, Sources { dirs, outside: vec![at("d"), at("lib")], needs_modules: true });
 
         // Everything in one checkout belongs to one project, except what a link points to outside of it.
         fs::create_dir_all(at(".git")).unwrap();

@@ -1,4 +1,4 @@
-//! Removal of containers that outlived the goflame process that created them. Each has a label with its owner process.
+//! Removal of containers that outlived the goflame process that created them. A label names the owner of each container.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,9 +9,9 @@ use super::error::Request;
 use super::{DockerEngine, Error};
 
 /// Label with the owner of a container.
-pub(super) const OWNER: &str = "goflame.owner";
+pub(super) const OWNER_LABEL: &str = "goflame.owner";
 /// Label with the project of a container or of a volume.
-pub(super) const PROJECT: &str = "goflame.project";
+pub(super) const PROJECT_LABEL: &str = "goflame.project";
 
 /// Globally unique id of a process: machine, boot, process id, and start time in clock ticks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Owner {
         parts.next().is_none().then_some(owner)
     }
 
-    /// Whether the process has certainly ended. Nothing is known about processes of other machines.
+    /// Whether the process has certainly ended. `false` for a process of another machine, which is unknown.
     fn is_gone(&self, this: &Self) -> bool {
         self.machine == this.machine
             && (self.boot != this.boot || start_time(self.process).as_ref() != Some(&self.started))
@@ -71,7 +71,7 @@ fn start_time(process: u32) -> Option<String> {
 impl DockerEngine {
     /// Removes containers of goflame processes that have ended. Returns the number of containers removed.
     pub fn remove_abandoned(&self) -> Result<usize, Error> {
-        let filters = HashMap::from([("label", vec![OWNER])]);
+        let filters = HashMap::from([("label", vec![OWNER_LABEL])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let found = self
             .block(self.docker.list_containers(Some(options)))
@@ -79,7 +79,7 @@ impl DockerEngine {
         let this = Owner::current();
         let mut removed = 0;
         for container in found {
-            let label = container.labels.as_ref().and_then(|labels| labels.get(OWNER));
+            let label = container.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL));
             let owner = label.and_then(|label| Owner::parse(label));
             if let (Some(id), true) = (&container.id, owner.is_some_and(|owner| owner.is_gone(&this))) {
                 self.block(self.remove(id));

@@ -33,7 +33,7 @@ fn ids(facts: &BinaryFacts, variant: &Variant, pin: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_binary_as_asked_has_no_mismatch() {
+fn a_binary_as_requested_has_no_mismatch() {
     assert_eq!(ids(&facts(), &variant("all=-N -l"), "1.26.8"), [""; 0]);
 }
 
@@ -109,5 +109,5 @@ fn a_mismatch_names_the_requested_and_the_found_value() {
     let found =
         inspect(&facts(), &variant("all=-N -l"), &Toolchain { go: "1.27.3".to_owned(), ..Toolchain::default() });
     let mismatch = found.first().unwrap();
-    assert_eq!((mismatch.asked.as_str(), mismatch.found.as_str()), ("go1.27.3", "go1.26.8"));
+    assert_eq!((mismatch.requested.as_str(), mismatch.found.as_str()), ("go1.27.3", "go1.26.8"));
 }

@@ -3,7 +3,7 @@
 use super::super::fixture::{config, go_1_26_8};
 use super::*;
 
-const OUT: &str = "/p/.goflame/build";
+const OUTPUT_DIR: &str = "/p/.goflame/build";
 
 /// Plans a project in `/p` after `change`.
 fn planned(change: impl FnOnce(&mut Config)) -> Result<BuildPlan, Error> {
@@ -27,7 +27,7 @@ fn with_goflags(goflags: &str, change: impl FnOnce(&mut Variant)) -> Result<Buil
 fn debug_gives_every_function_a_frame() {
     let plan = planned(|_| ()).unwrap();
     assert_eq!(plan.program, "go");
-    let out = format!("{OUT}/debug/app");
+    let out = format!("{OUTPUT_DIR}/debug/app");
     assert_eq!(
         plan.argv,
         [
@@ -50,7 +50,7 @@ fn debug_gives_every_function_a_frame() {
 #[test]
 fn release_passes_no_gcflags() {
     let plan = planned(|config| config.build.variant = "release".to_owned()).unwrap();
-    let out = format!("{OUT}/release/app");
+    let out = format!("{OUTPUT_DIR}/release/app");
     assert_eq!(
         plan.argv,
         ["build", "-trimpath", "-buildvcs=false", "-ldflags=-compressdwarf=false", "-o", &out, "./cmd/app"]
@@ -78,7 +78,7 @@ fn benchmarks_are_built_by_go_test() {
     .unwrap();
     assert_eq!(plan.argv.first_chunk(), Some(&["test".to_owned(), "-c".to_owned()]));
     assert_eq!(plan.output, Path::new("/p/.goflame/build/debug/lib.test"));
-    assert_eq!(plan.argv.last_chunk(), Some(&[format!("{OUT}/debug/lib.test"), "./lib".to_owned()]));
+    assert_eq!(plan.argv.last_chunk(), Some(&[format!("{OUTPUT_DIR}/debug/lib.test"), "./lib".to_owned()]));
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn every_setting_of_a_variant_has_its_flag() {
         plan.to_string(),
         format!(
             "cd /p && CC='gcc -m64' CGO_ENABLED=1 go build -buildvcs=true -tags=a,b -pgo=off -buildmode=pie -race \
-             -o {OUT}/debug/app ./cmd/app"
+             -o {OUTPUT_DIR}/debug/app ./cmd/app"
         )
     );
 }
@@ -146,7 +146,7 @@ fn a_pin_becomes_gotoolchain() {
         plan.to_string(),
         format!(
             "cd /p && GOTOOLCHAIN=go1.27.3 go build -trimpath -buildvcs=false '-gcflags=all=-N -l' \
-             -ldflags=-compressdwarf=false -o {OUT}/debug/app ./cmd/app"
+             -ldflags=-compressdwarf=false -o {OUTPUT_DIR}/debug/app ./cmd/app"
         )
     );
 }
@@ -226,7 +226,7 @@ fn only_linux_is_built_for() {
 }
 
 #[test]
-fn stripping_is_refused_wherever_it_comes_from() {
+fn stripping_flags_are_refused_from_every_source() {
     let own = with_variant(|variant| variant.ldflags = "-compressdwarf=false -s -w".to_owned()).unwrap_err();
     assert_eq!(own.to_string(), "`-s` in ldflags of [variant.debug] strips data that a profile needs");
     assert!(!own.hints().is_empty());

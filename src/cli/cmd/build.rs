@@ -49,8 +49,10 @@ fn build_package(config: &Config, args: &BuildArgs, options: BuildOptions, termi
     terminal.finish();
     let built = built?;
     for mismatch in &built.artifact.mismatches {
-        terminal
-            .warn(&format!("{}: asked {}, found {}; {}", mismatch.id, mismatch.asked, mismatch.found, mismatch.why));
+        terminal.warn(&format!(
+            "{}: asked {}, found {}; {}",
+            mismatch.id, mismatch.requested, mismatch.found, mismatch.why
+        ));
     }
     let artifact = &built.artifact;
     terminal.step(

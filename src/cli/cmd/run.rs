@@ -245,7 +245,7 @@ pub(super) fn recording_overrides(args: &RecordingArgs) -> Overrides {
 fn dry_run(config: &Config, args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
     let (plan, build) = pipeline::plan(config, args.builder.options())?;
     let workload = crate::build::workload_argv(config, &plan.output);
-    let line = quote_command(&config.secrets().args(&workload));
+    let line = quote_command(&config.secrets().mask_args(&workload));
     let dir = quote_command(&[&config.workload.dir]);
     super::print_plan(&format!("{build}\ncd {dir} && {line}\n"), terminal)
 }

@@ -33,15 +33,15 @@ pub(in crate::cli) fn toolchain(
         }
         ToolchainCommand::Use { release } => {
             // The list begins with the newest.
-            let newest = pipeline::toolchains().into_iter().find(|_| release == "latest").map(|go| go.version);
+            let newest = pipeline::list_toolchains().into_iter().find(|_| release == "latest").map(|go| go.version);
             let release = newest.as_ref().unwrap_or(release);
             let version = release.strip_prefix("go").unwrap_or(release);
             check(version)?;
             let config = project.settings(&Overrides::default())?;
-            pipeline::use_toolchain(&config, version)?;
+            pipeline::pin_toolchain(&config, version)?;
             let file = config.file.as_deref().map_or_else(|| "goflame.toml".as_ref(), fsio::relative_to_cwd);
             terminal.step("Pinned", &format!("go{version} ({})", file.display()));
-            if !pipeline::toolchains().iter().any(|go| go.version == format!("go{version}")) {
+            if !pipeline::list_toolchains().iter().any(|go| go.version == format!("go{version}")) {
                 terminal.step("Note", &format!("it is not installed: goflame toolchain install {version}"));
             }
             Ok(ExitCode::SUCCESS)
@@ -54,9 +54,9 @@ fn check(version: &str) -> Result<(), Failure> {
 }
 
 fn list(project: &Project<'_>, as_json: bool, terminal: &Terminal) -> Result<ExitCode, Failure> {
-    let found = pipeline::toolchains();
+    let found = pipeline::list_toolchains();
     let (config, in_project) = project.settings_or_defaults(&Overrides::default())?;
-    let wanted = if in_project { pipeline::wanted(&config)? } else { None };
+    let wanted = if in_project { pipeline::pinned_go_version(&config)? } else { None };
     let text = if as_json {
         let pin = wanted.as_ref().map(|(version, by)| json!({ "version": format!("go{version}"), "by": by }));
         format!("{:#}\n", json!({ "schema": SCHEMA, "pinned": pin, "toolchains": found }))

@@ -51,7 +51,7 @@ fn the_text_is_stable_and_can_be_parsed_again() {
     assert_eq!(
         text,
         format!(
-            "{HEAD}format = 1
+            "{HEADER}format = 1
 
 [native]
 go = \"1.26.8\"
@@ -99,7 +99,7 @@ fn a_difference_lists_each_changed_value() {
 }
 
 #[test]
-fn damage_is_shown_where_it_is() {
+fn problems_are_reported_with_their_position() {
     for (text, message, label, place) in [
         ("format = 2\nelse = 1", "invalid value for `format`", "this goflame can read formats up to 1", "2"),
         ("format = 0", "invalid value for `format`", "expected 1", "0"),
@@ -139,7 +139,7 @@ fn damage_is_shown_where_it_is() {
         let found = problem(text);
         assert_eq!((found.0.as_str(), found.1.as_str(), found.2.as_str()), (message, label, place), "{text}");
     }
-    let conflict = format!("{HEAD}format = 1\n\n<<<<<<< HEAD\n[native]\ngo = \"1.26.8\"\n");
+    let conflict = format!("{HEADER}format = 1\n\n<<<<<<< HEAD\n[native]\ngo = \"1.26.8\"\n");
     let Err(error) = parse(&conflict) else { panic!("a merge conflict was accepted") };
     let drawn = error.render(false).unwrap();
     assert!(drawn.contains("--> goflame.lock:4:1"), "{drawn}");
@@ -156,12 +156,12 @@ fn a_missing_file_is_not_an_error() {
 
 proptest! {
     #[test]
-    fn any_text_is_read_or_refused(text in ".{0,200}") {
+    fn any_text_is_parsed_or_refused_without_panic(text in ".{0,200}") {
         let _ = parse(&text);
     }
 
     #[test]
-    fn any_flags_survive(flags in proptest::collection::vec("[^\\x00]{0,20}", 0..4), name in "[^\\x00]{0,10}") {
+    fn any_flags_and_names_are_read_back_unchanged(flags in proptest::collection::vec("[^\\x00]{0,20}", 0..4), name in "[^\\x00]{0,10}") {
         let mut lock = LockFile::default();
         lock.variants.insert(name, LockedVariant { flags, env: BTreeMap::new() });
         prop_assert_eq!(parse(&lock.text()).unwrap(), lock);

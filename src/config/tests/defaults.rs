@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{ROOT, accepted};
 use crate::config::load::EXAMPLE;
-use crate::config::schema::{SECTIONS, VARIANT};
+use crate::config::schema::{SECTIONS, VARIANT_KEYS};
 use crate::config::{Config, Engine, EventChoice, Kernel, Kind, Ready, Server, StackSize, Stop, Variant};
 use crate::render::Format;
 
@@ -53,7 +53,7 @@ fn schema_keys(available_only: bool) -> BTreeSet<String> {
         out.extend(keys.map(|key| format!("{}.{}", section.name, key.name)));
     }
     for variant in ["debug", "release"] {
-        out.extend(VARIANT.iter().map(|key| format!("variant.{variant}.{}", key.name)));
+        out.extend(VARIANT_KEYS.iter().map(|key| format!("variant.{variant}.{}", key.name)));
     }
     out
 }
@@ -67,7 +67,7 @@ fn the_example_and_the_schema_have_the_same_keys() {
 fn every_available_key_is_active_in_the_example() {
     let active = keys(EXAMPLE);
     let missing: Vec<_> = schema_keys(true).into_iter().filter(|key| !active.contains(key)).collect();
-    // `cgo` has no value that means "Go decides".
+    // No value of `cgo` means "Go decides".
     assert_eq!(missing, ["variant.debug.cgo", "variant.release.cgo"]);
 }
 
@@ -99,7 +99,7 @@ fn an_empty_file_means_the_defaults() {
 }
 
 #[test]
-fn the_defaults_are_those_of_the_product() {
+fn the_defaults_are_as_documented() {
     let config = Config::defaults(Path::new(ROOT));
     let root = Path::new(ROOT);
     assert_eq!(config.root, root);

@@ -79,7 +79,7 @@ proptest! {
     }
 
     #[test]
-    fn a_package_arrives_as_it_was_found(package in "[a-z./\"'\\\\ #\u{e9}{}=\t\n]{1,12}") {
+    fn a_package_is_read_back_unchanged(package in "[a-z./\"'\\\\ #\u{e9}{}=\t\n]{1,12}") {
         prop_assume!(!package.contains("..."));
         let config = accepted(&init_text(&[&package], &[]));
         prop_assert_eq!(config.app.package, package);

@@ -23,7 +23,7 @@ fn load(dir: &Path, explicit: Option<&Path>, overrides: &Overrides) -> Result<Co
     config::load(dir, explicit, overrides, &[rustix::process::geteuid().as_raw()])
 }
 
-fn none() -> Overrides {
+fn no_overrides() -> Overrides {
     Overrides::default()
 }
 
@@ -133,7 +133,7 @@ fn the_file_is_found_in_this_and_in_parent_directories() {
     fs::create_dir_all(&below).unwrap();
     fs::write(root.join("goflame.toml"), "[record]\nfrequency = 50\n").unwrap();
     for dir in [&root, &below, &root.join("a/b/../b"), &root.join("a/..")] {
-        let config = load(dir, None, &none()).unwrap();
+        let config = load(dir, None, &no_overrides()).unwrap();
         assert_eq!(config.root, root);
         assert_eq!(config.file, Some(root.join("goflame.toml")));
         assert_eq!(config.record.frequency, 50);
@@ -142,7 +142,7 @@ fn the_file_is_found_in_this_and_in_parent_directories() {
     }
     // Only the nearest file is used.
     fs::write(below.join("goflame.toml"), "").unwrap();
-    let config = load(&below, None, &none()).unwrap();
+    let config = load(&below, None, &no_overrides()).unwrap();
     assert_eq!((config.root, config.record.frequency, config.app.name.as_str()), (below, 997, "b"));
 }
 
@@ -154,7 +154,7 @@ fn the_search_uses_the_real_path() {
     fs::write(root.join("real/goflame.toml"), "").unwrap();
     fs::write(root.join("links/goflame.toml"), "").unwrap();
     symlink(root.join("real/sub"), root.join("links/sub")).unwrap();
-    assert_eq!(load(&root.join("links/sub"), None, &none()).unwrap().root, root.join("real"));
+    assert_eq!(load(&root.join("links/sub"), None, &no_overrides()).unwrap().root, root.join("real"));
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_file_given_by_flag_is_relative_to_the_directory() {
     fs::create_dir(root.join("conf")).unwrap();
     fs::write(root.join("conf/ci.toml"), "[archive]\nkeep = 3\n").unwrap();
     for explicit in [PathBuf::from("conf/ci.toml"), root.join("conf/ci.toml")] {
-        let config = load(&root, Some(&explicit), &none()).unwrap();
+        let config = load(&root, Some(&explicit), &no_overrides()).unwrap();
         assert_eq!((config.root, config.archive.keep), (root.join("conf"), 3));
         assert_eq!(config.file, Some(root.join("conf/ci.toml")));
     }
@@ -172,7 +172,7 @@ fn a_file_given_by_flag_is_relative_to_the_directory() {
 #[test]
 fn no_file_is_an_error_with_advice() {
     let (_guard, root) = project();
-    let error = load(&root, None, &none()).unwrap_err();
+    let error = load(&root, None, &no_overrides()).unwrap_err();
     assert!(matches!(&error, Error::NotFound { dir } if *dir == root));
     let expected =
         format!("no goflame.toml in {} or any directory above it\n`goflame init` creates one", root.display());
@@ -185,29 +185,29 @@ fn an_unreadable_file_is_an_error_with_its_path() {
     let file = root.join("goflame.toml");
     let path = file.display();
 
-    let error = load(&root, Some(Path::new("goflame.toml")), &none()).unwrap_err();
+    let error = load(&root, Some(Path::new("goflame.toml")), &no_overrides()).unwrap_err();
     assert_eq!(shown(&error), format!("cannot read {path}: No such file or directory (os error 2)"));
 
     fs::create_dir(&file).unwrap();
-    let error = load(&root, None, &none()).unwrap_err();
+    let error = load(&root, None, &no_overrides()).unwrap_err();
     assert_eq!(shown(&error), format!("cannot read {path}: it is a directory, not a file"));
     fs::remove_dir(&file).unwrap();
 
     symlink("nowhere", &file).unwrap();
-    let error = load(&root, None, &none()).unwrap_err();
+    let error = load(&root, None, &no_overrides()).unwrap_err();
     assert_eq!(error.to_string(), format!("cannot read {path}"));
     fs::remove_file(&file).unwrap();
 
     symlink("/dev/zero", &file).unwrap();
-    let error = load(&root, None, &none()).unwrap_err();
+    let error = load(&root, None, &no_overrides()).unwrap_err();
     assert_eq!(shown(&error), format!("cannot read {path}: it is larger than 1048576 bytes"));
     fs::remove_file(&file).unwrap();
 
     fs::write(&file, b"[app]\nname = \"\xc3\xa9t\xff\"\n").unwrap();
-    let error = load(&root, None, &none()).unwrap_err();
+    let error = load(&root, None, &no_overrides()).unwrap_err();
     assert_eq!(error.to_string(), format!("{path}:2:11: byte 0xff at offset 17 is not UTF-8"));
 
-    let error = load(&root.join("none"), None, &none()).unwrap_err();
+    let error = load(&root.join("none"), None, &no_overrides()).unwrap_err();
     assert_eq!(error.to_string(), format!("cannot open directory {}", root.join("none").display()));
 }
 
@@ -289,19 +289,19 @@ fn an_invalid_flag_is_named_without_the_file() {
     };
     for (overrides, expected) in [
         (
-            Overrides { frequency: Some(0), ..none() },
+            Overrides { frequency: Some(0), ..no_overrides() },
             "invalid value for `--freq`: expected 1 to 20000 samples per second, found 0",
         ),
         (
-            Overrides { stack: Some(13), ..none() },
+            Overrides { stack: Some(13), ..no_overrides() },
             "invalid value for `--stack`: expected a multiple of 8, found 13\nthe nearest values are 8 and 16",
         ),
         (
-            Overrides { variant: Some("relase".to_owned()), ..none() },
+            Overrides { variant: Some("relase".to_owned()), ..no_overrides() },
             "invalid value for `--variant`: expected `debug` or `release`\ndid you mean `release`?",
         ),
         (
-            Overrides { archive_dir: Some(PathBuf::from("..")), ..none() },
+            Overrides { archive_dir: Some(PathBuf::from("..")), ..no_overrides() },
             "invalid value for `--archive-dir`: expected a separate directory, found one that contains the project",
         ),
     ] {
@@ -339,7 +339,7 @@ fn another_package_has_neither_the_name_nor_the_arguments_of_the_files_package()
     let text = "app = { package = \"./cmd/a\", name = \"own\" }\nworkload = { args = [\"x\"], stdin = \"in\" }\n";
     std::fs::write(root.join("goflame.toml"), text).unwrap();
     let from = |dir: &Path, package: &str, kind| {
-        let overrides = Overrides { package: Some(package.to_owned()), kind, ..none() };
+        let overrides = Overrides { package: Some(package.to_owned()), kind, ..no_overrides() };
         let config = load(dir, None, &overrides).unwrap();
         let has_input = config.workload.stdin.is_some() && config.workload.args == ["x"];
         (config.app.package, config.app.name, has_input)
@@ -362,19 +362,19 @@ fn go_runs_in_the_nested_module_of_the_package() {
     let of = |variant: &str| {
         let text = format!("app.package = \"./services/shop/cmd/server\"\n{variant}");
         std::fs::write(root.join("goflame.toml"), text).unwrap();
-        let config = load(&root, None, &none()).unwrap();
+        let config = load(&root, None, &no_overrides()).unwrap();
         (config.go_dir.clone(), config.go_package())
     };
     let nested = (root.join("services/shop"), "./cmd/server".to_owned());
     assert_eq!(of(""), nested);
-    // A workspace joins modules: Go finds the package from outside.
+    // A workspace joins modules, so Go finds the package from outside of its module.
     std::fs::write(root.join("go.work"), "use ./services/shop\n").unwrap();
     assert_eq!(of(""), (root.clone(), "./services/shop/cmd/server".to_owned()));
     assert_eq!(of("variant.debug.env = { GOWORK = \"off\" }"), nested);
 }
 
 #[test]
-fn traces_of_the_runtime_are_asked_for_by_godebug() {
+fn runtime_traces_are_requested_by_godebug() {
     let godebug = |text: &str, existing: &str| accepted(&format!("[runtime]\n{text}")).runtime.godebug(existing);
     assert_eq!(godebug("", "gctrace=1"), None);
     assert_eq!(godebug("gctrace = true\nschedtrace = \"1.5s\"", "").as_deref(), Some("gctrace=1,schedtrace=1500"));

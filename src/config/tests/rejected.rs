@@ -184,7 +184,7 @@ fn features_of_later_versions_are_never_silently_accepted() {
 }
 
 #[test]
-fn a_url_of_profiles_is_of_http_and_without_credentials() {
+fn the_url_of_profiles_needs_http_and_no_credentials() {
     for (url, label) in [
         ("https://a/debug/pprof", "https is not supported: goflame speaks no TLS"),
         (

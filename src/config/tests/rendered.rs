@@ -18,7 +18,7 @@ macro_rules! golden {
 }
 
 golden! {
-    a_key_near_a_known_one: "[record]\nfreqency = 99\n" => r#"
+    a_key_similar_to_a_known_key: "[record]\nfreqency = 99\n" => r#"
 error: unknown key `freqency` in `[record]`
  --> goflame.toml:2:1
   |
@@ -26,7 +26,7 @@ error: unknown key `freqency` in `[record]`
   | ^^^^^^^^ did you mean `frequency`?
 "#;
 
-    a_key_near_nothing: "[record]\nfoo = 1" => r#"
+    a_key_similar_to_no_known_key: "[record]\nfoo = 1" => r#"
 error: unknown key `foo` in `[record]`
  --> goflame.toml:2:1
   |
@@ -60,7 +60,7 @@ error: unknown key `frequency` outside of any table
   | ^^^^^^^^^ `frequency` belongs in `[record]`
 "#;
 
-    a_table_near_a_known_one: "# comment\n\n  [recrod]\nfrequency = 99\n" => r#"
+    a_table_similar_to_a_known_table: "# comment\n\n  [recrod]\nfrequency = 99\n" => r#"
 error: unknown table `[recrod]`
  --> goflame.toml:3:4
   |
@@ -68,7 +68,7 @@ error: unknown table `[recrod]`
   |    ^^^^^^ did you mean `[record]`?
 "#;
 
-    a_table_near_nothing: "[foo]\nbar = 1\n" => r#"
+    a_table_similar_to_no_known_table: "[foo]\nbar = 1\n" => r#"
 error: unknown table `[foo]`
  --> goflame.toml:1:2
   |
@@ -123,7 +123,7 @@ error: invalid value for `workload.ready.tcp`
  --> goflame.toml:2:17
   |
 2 | ready = { tcp = "localhost:80", log = "ready" }
-  |                 ^^^^^^^^^^^^^^ expected one of `http`, `tcp` and `log`, found another one
+  |                 ^^^^^^^^^^^^^^ expected only one of `http`, `tcp` and `log`
 "#;
 
     flags_that_strip: "[variant.release]\nldflags = \"-X main.s=-w -s -w\"\n" => r#"
@@ -144,7 +144,7 @@ error: invalid value for `variant.release.ldflags`
   = help: it costs no speed to keep them: leave the flag out
 "#;
 
-    things_of_later_versions: "[workload]\nrepeat = 3\n" => r#"
+    keys_of_later_versions: "[workload]\nrepeat = 3\n" => r#"
 error: `workload.repeat = 3` is not yet available
  --> goflame.toml:2:10
   |
@@ -196,7 +196,7 @@ error: invalid basic string
   |              ^ expected `"`
 "#;
 
-    multibyte_text_before_the_place: "[report]\ntitle = \"größe\" x = 1\n" => r#"
+    multibyte_text_before_the_position: "[report]\ntitle = \"größe\" x = 1\n" => r#"
 error: unexpected key or value
  --> goflame.toml:2:17
   |
@@ -204,7 +204,7 @@ error: unexpected key or value
   |                 ^ expected newline, `#`
 "#;
 
-    wide_text_before_the_place: "workload = { env = { \"火焰\" = 1 } }" => r#"
+    wide_text_before_the_position: "workload = { env = { \"火焰\" = 1 } }" => r#"
 error: wrong type for `workload.env."火焰"`
  --> goflame.toml:1:29
   |
@@ -232,7 +232,7 @@ error: unknown key `foo` outside of any table
   = help: the tables are `app`, `build`, `toolchain`, `workload`, `record`, `runtime`, `doctor`, `report`, `archive`, `variant`
 "#;
 
-    what_is_no_text: "\0\0\u{7f}ELF" => r#"
+    bytes_that_are_not_text: "\0\0\u{7f}ELF" => r#"
 error: invalid unquoted key
  --> goflame.toml:1:1
   |
@@ -240,7 +240,7 @@ error: invalid unquoted key
   | ^^^ expected letters, numbers, `-`, `_`
 "#;
 
-    a_name_for_a_variant: "[variant.\"a/b\"]\n" => r#"
+    an_invalid_variant_name: "[variant.\"a/b\"]\n" => r#"
 error: invalid name for the variant `a/b`
  --> goflame.toml:1:10
   |

@@ -27,7 +27,7 @@ fn difference(check: &'static Check, inputs: &Inputs, status: Status) -> Option<
 fn finding(check: &'static Check, status: Status, mismatch: &Mismatch) -> Finding {
     // `mismatch.fix` is advice in words, so it becomes a part of the reason, not a `Fix`.
     let why = format!("{}. {}.", sentence(mismatch.why), sentence(mismatch.fix));
-    check.finding(status, &mismatch.found, &mismatch.asked).because(why)
+    check.finding(status, &mismatch.found, &mismatch.requested).because(why)
 }
 
 /// `binary-as-asked`: whether there are differences. A difference without its own check in `checks` is reported here.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::archive::{self, Partial, RunEntry, RunId, Store};
+use crate::archive::{self, PartialRun, RunEntry, RunId, Store};
 use crate::cli::output::{Terminal, megabytes};
 use crate::pipeline::{Manifest, with_causes};
 use crate::render::{columns, sanitize};
@@ -102,7 +102,7 @@ pub(super) fn tags_of<'t>(id: &RunId, tags: &'t BTreeMap<String, RunId>) -> Vec<
     tags.iter().filter(|(_, tagged)| *tagged == id).map(|(tag, _)| tag.as_str()).collect()
 }
 
-pub(super) fn list_json(entries: &[RunEntry], partials: &[Partial], tags: &BTreeMap<String, RunId>) -> String {
+pub(super) fn list_json(entries: &[RunEntry], partials: &[PartialRun], tags: &BTreeMap<String, RunId>) -> String {
     let run = |entry: &RunEntry| {
         let mut run = match &entry.run {
             Ok(run) => json!({ "manifest": run.manifest_json(), "bytes": run.size() }),
@@ -115,7 +115,7 @@ pub(super) fn list_json(entries: &[RunEntry], partials: &[Partial], tags: &BTree
         run["tags"] = tags_of(&entry.id, tags).into();
         run
     };
-    let partial = |partial: &Partial| {
+    let partial = |partial: &PartialRun| {
         json!({
             "id": partial.id.as_str(),
             "dir": partial.dir,
