@@ -329,7 +329,7 @@ impl Error {
     /// Says in one line why Go cannot be used, in Go's words where it has some.
     pub fn go_reason(&self) -> Option<String> {
         let Self::GoEnv(source) = self else { return None };
-        let message = advice::message_of(source);
+        let message = advice::stderr_message(source);
         (!message.is_empty()).then(|| format!("{self}: {message}"))
     }
 
