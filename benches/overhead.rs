@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
-use goflame::perfdata::{PerfData, RecordKind};
+use goflame::perfdata::{PerfData, RecordKind, unpack};
 use measure::gauge::{ResourceUsage, gauge_command, run_as_gauge, run_gauged};
 use measure::{Result, Series, describe_machine, find_tool, requested_rounds, work_directory};
 use serde_json::Value;
@@ -188,6 +188,7 @@ impl RunFigures {
     fn count_records(&mut self, perf_data: &Path, workload: ResourceUsage) -> Result<()> {
         let mut samples = 0_u32;
         let bytes = fs::read(perf_data)?;
+        let bytes = unpack(&bytes, &[])?.unwrap_or(bytes);
         for record in PerfData::parse(&bytes)?.records() {
             match record?.kind {
                 RecordKind::Sample(_) => samples += 1,

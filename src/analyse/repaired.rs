@@ -140,9 +140,12 @@ impl RepairedRecording {
         }
     }
 
-    /// Writes the final file, one record at a time.
-    pub fn write<W: Write + Seek>(self, out: W) -> Result<W, Error> {
+    /// Writes the final file, one record at a time, compressed if `is_compressed`.
+    pub fn write<W: Write + Seek>(self, out: W, is_compressed: bool) -> Result<W, Error> {
         let mut writer = Writer::create(out, &self.events)?;
+        if is_compressed {
+            writer = writer.compressing();
+        }
         let mut goroutines = Interner::default();
         let mut records = 0_usize;
         for part in self.parts {
@@ -211,7 +214,7 @@ mod tests {
     use crate::analyse::tests::NoFiles;
     use crate::analyse::{AnalyseOptions, Analysis, analyse};
     use crate::perfdata::abi::{context, flag, misc, record_type, sample_type};
-    use crate::perfdata::{Attr, CpuMode, Error, Event, Features, Mmap, PerfData, SampleId, Writer};
+    use crate::perfdata::{Attr, CpuMode, Error, Event, Features, Mmap, PerfData, SampleId, Writer, unpack};
 
     /// Records of several kinds, and samples with registers and stack copies. One sample has the second period.
     fn recording(periods: [u64; 2]) -> Vec<u8> {
@@ -279,15 +282,20 @@ mod tests {
         let mut sizes = Vec::new();
         for periods in [[1_003_009, 1_003_009], [1_003_009, 7]] {
             let bytes = recording(periods);
-            let first = analysed(&bytes, Some(&tempfile::tempfile));
+            let [first, second] = [(); 2].map(|()| analysed(&bytes, Some(&tempfile::tempfile)));
             let expected = shown(&first);
             assert_eq!((first.quality.lost, first.quality.stack_copies > 0), (Some(3), true));
-            let rewritten = first.repaired.unwrap().write(Cursor::new(Vec::new())).unwrap().into_inner();
+            let rewritten = first.repaired.unwrap().write(Cursor::new(Vec::new()), false).unwrap().into_inner();
             assert!(holds_copy(&bytes) && !holds_copy(&rewritten));
             let again = analysed(&rewritten, Some(&tempfile::tempfile));
             assert_eq!(shown(&again), expected);
             assert!(!again.has_copies && again.repaired.is_none());
             assert_eq!(PerfData::parse(&rewritten).unwrap().features().hostname.as_deref(), Some("box"));
+            let compressed = second.repaired.unwrap().write(Cursor::new(Vec::new()), true).unwrap().into_inner();
+            assert!(compressed.len() < rewritten.len());
+            let unpacked = unpack(&compressed, &[]).unwrap().unwrap();
+            assert_eq!(shown(&analysed(&unpacked, None)), expected);
+            assert!(!holds_copy(&unpacked));
             sizes.push(rewritten.len());
         }
         assert_eq!(sizes[1] - sizes[0], 12 * 8, "a period that all samples have is in the file once");
@@ -299,7 +307,7 @@ mod tests {
         let full = || Err(io::Error::from(io::ErrorKind::StorageFull));
         let analysis = analysed(&bytes, Some(&full));
         assert_eq!(shown(&analysis), shown(&analysed(&bytes, None)));
-        let error = analysis.repaired.unwrap().write(Cursor::new(Vec::new())).unwrap_err();
+        let error = analysis.repaired.unwrap().write(Cursor::new(Vec::new()), false).unwrap_err();
         assert!(matches!(error, Error::Write(error) if error.kind() == io::ErrorKind::StorageFull));
         // A recording that was cut off is not rewritten.
         assert!(analysed(&bytes[..bytes.len() - 400], Some(&tempfile::tempfile)).repaired.is_none());

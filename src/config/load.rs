@@ -386,6 +386,7 @@ fn blank_config(root: PathBuf) -> Config {
             keep: 0,
             keep_bytes: None,
             raw: false,
+            compress: false,
             max_bytes: None,
             redact: Vec::new(),
         },

@@ -296,6 +296,8 @@ pub struct Archive {
     pub keep_bytes: Option<u64>,
     /// Whether recordings are kept with the registers and stack copies of their samples.
     pub raw: bool,
+    /// Whether rewritten recordings are compressed.
+    pub compress: bool,
     /// Size limit in bytes for each of perf.data, off-cpu.data, stdout.log, stderr.log and runtime.log of a run. At least
     /// 1,000,000.
     pub max_bytes: Option<u64>,

@@ -148,6 +148,7 @@ pub(super) const SECTIONS: &[ConfigTable] = &[
     ConfigTable {
         name: "archive",
         keys: &[
+            key("compress", |c, v, p| set(&mut c.archive.compress, v.boolean(p))),
             key("dir", |c, v, p| {
                 let dir = v.text_by(p, |dir| rules::archive_dir(Path::new(dir), &c.root, &c.root));
                 set(&mut c.archive.dir, dir);

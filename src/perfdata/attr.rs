@@ -14,7 +14,7 @@ const SIZE_VER5: u32 = 112;
 pub struct Attr {
     /// `type`: see [`event_type`].
     pub kind: u32,
-    /// The event within that type.
+    /// Number of the event within its type.
     pub config: u64,
     /// Events per sample, or samples per second when [`flag::FREQ`] is set.
     pub sample_period_or_freq: u64,
@@ -79,7 +79,7 @@ impl Attr {
         if self.flags & flag::FREQ == 0 { 0 } else { self.sample_period_or_freq }
     }
 
-    /// The form in the file, 112 bytes.
+    /// Encodes the attribute for a file, in 112 bytes.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend(self.kind.to_le_bytes());

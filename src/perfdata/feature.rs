@@ -200,7 +200,7 @@ fn encode_string(text: &str) -> Vec<u8> {
     out
 }
 
-/// A command line's section with other words in the same places, cut where they have no room.
+/// Replaces the words of a command line's section. A word that is longer than the old one is cut.
 pub(super) fn with_cmdline(section: &[u8], mask: impl Fn(&[String]) -> Vec<String>) -> Option<Vec<u8>> {
     let mut cursor = Cursor::new(section);
     let (mut words, mut places) = (Vec::new(), Vec::new());

@@ -1,5 +1,5 @@
-//! CPU profiles of gperftools (`ProfilerStart`, `CPUPROFILE=`): rewritten as a recording, so that they get their names from
-//! the programs as a recording does.
+//! CPU profiles of gperftools (`ProfilerStart`, `CPUPROFILE=`): converted into recordings, so that their names come from
+//! the programs, as those of other recordings do.
 //!
 //! The file has words of the machine's size: a header, stacks with their counts, and a trailer; then the text of
 //! `/proc/PID/maps` (`docs/cpuprofile-fileformat.html` of gperftools).
@@ -24,7 +24,7 @@ const HANDLER_FRAMES: usize = 2;
 /// One of this number of stacks may lack the signal handler's frame.
 const STACKS_PER_EXCEPTION: usize = 32;
 
-/// The process of all samples. A profile does not name its own.
+/// Process id of all samples, made up: a profile contains none.
 const PROCESS: i32 = 1;
 
 /// A stack, leaf first, and the number of its samples.
@@ -89,8 +89,8 @@ impl<'a> Words<'a> {
     }
 }
 
-/// Drops the address after the leaf if nearly all stacks have the same one: it is the signal handler's, which the profiler
-/// finds on the stack. `go tool pprof` does the same.
+/// Removes the address after the leaf if nearly all stacks have the same one. It belongs to the profiler's signal handler.
+/// `go tool pprof` does the same.
 fn drop_handler_frames(stacks: &mut [Stack]) {
     for _ in 0..HANDLER_FRAMES {
         let mut counts: HashMap<u64, usize> = HashMap::new();

@@ -16,6 +16,7 @@
 
 pub mod abi;
 mod attr;
+mod compress;
 mod cpu_mode;
 mod decode;
 mod error;

@@ -2,8 +2,7 @@
 //! nor a stack copy, which hold the program's memory.
 //!
 //! The facts that the analysis found in the removed fields are in the file too: those of a sample in the bits that the
-//! kernel leaves free next to the CPU, those of the file in a feature section of goflame's own. Other programs read both
-//! over.
+//! kernel leaves free next to the CPU, those of the file in a feature section of goflame's own. Other programs ignore both.
 
 use super::abi::{RECORD_HEADER, flag, record_type, sample_type};
 use super::attr::{Attr, Event};
@@ -128,7 +127,7 @@ fn read_label_sets(cursor: &mut Cursor<'_>) -> Option<Vec<Vec<(String, String)>>
 pub struct SampleFacts(u32);
 
 impl SampleFacts {
-    /// Registers and a stack copy were there, and fitted the callchain.
+    /// The sample had registers and a stack copy that fit the callchain.
     pub const COPIED: u32 = 1;
     /// The callchain lacked frames or had wrong ones.
     pub const REPAIRED: u32 = 1 << 1;
@@ -190,7 +189,7 @@ pub struct Rewriting {
     /// ids.
     id_in_sample: usize,
     id_in_others: usize,
-    /// Bytes of the period, which is behind the facts.
+    /// Number of bytes of the period, which follows the facts.
     period: usize,
 }
 
@@ -209,7 +208,8 @@ impl Rewriting {
         })
     }
 
-    /// The event of rewritten samples. They have no field after the callchain, and none for a period that all have.
+    /// The event of rewritten samples. These have no field after the callchain, and no period if all samples have
+    /// the same one.
     pub fn event(event: &Event, common_period: Option<u64>) -> Event {
         const KEPT: u64 = sample_type::IP
             | sample_type::TID
@@ -286,7 +286,8 @@ impl Rewriting {
         }
     }
 
-    /// Replaces the facts in the body of a rewritten sample. `None` if there are none or will be none.
+    /// Replaces the facts in the body of a rewritten sample. `None` if the body is too short, or if
+    /// `change` returns `None`.
     pub fn change_facts(&self, body: &mut [u8], change: impl FnOnce(SampleFacts) -> Option<SampleFacts>) -> Option<()> {
         let facts = body.get_mut(self.facts_at..)?.first_chunk_mut()?;
         *facts = change(SampleFacts(u32::from_le_bytes(*facts)))?.0.to_le_bytes();

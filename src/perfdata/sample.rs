@@ -110,8 +110,8 @@ impl UserRegs<'_> {
     }
 }
 
-/// Decodes the body of a `PERF_RECORD_SAMPLE` of the event with this index and attribute, for a recorder too, which has
-/// no file yet. `None` when the body is shorter than its length fields say.
+/// Decodes the body of a `PERF_RECORD_SAMPLE` of the event with this index and attribute. A recorder calls it before there
+/// is a file. `None` when the body is shorter than its length fields say.
 ///
 /// goflame uses no field after the user stack (weight, data source, interrupt registers, physical address, AUX and
 /// so on), so decoding stops there.

@@ -109,7 +109,7 @@ struct Wait<'d> {
 struct Thread<'d> {
     /// The last sample.
     sample: Option<&'d [u8]>,
-    /// Since when the thread is off its CPU.
+    /// The wait that has begun, if the thread is off its CPU.
     away: Option<Away<'d>>,
 }
 
@@ -124,7 +124,7 @@ struct Away<'d> {
 /// Returns the waits in the order of their starts.
 fn find_waits<'d>(data: &PerfData<'d>, samples_are_switches: bool, end: Option<u64>) -> (Vec<Wait<'d>>, WaitFigures) {
     let mut threads: HashMap<i32, Thread<'d>> = HashMap::new();
-    // Threads that have ended, whose last switch has no return, and threads of the kernel.
+    // Threads of the kernel, and threads that have ended: nothing follows their last switch.
     let mut ignored: HashSet<i32> = HashSet::new();
     let (mut waits, mut figures, mut last) = (Vec::new(), WaitFigures::default(), 0);
     for (position, record) in data.records().flatten().enumerate() {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, Seek, SeekFrom, Write};
 
-use super::abi::{RECORD_HEADER, misc, record_type};
+use super::abi::{RECORD_HEADER, feature, misc, record_type};
 use super::attr::{Attr, Event};
+use super::compress;
 use super::cpu_mode::CpuMode;
 use super::error::Error;
 use super::feature::{Features, padded};
@@ -17,6 +18,8 @@ const HEADER: u64 = 104;
 const ATTR_ENTRY: u64 = 128;
 /// Number of bytes that are collected before a write, to save system calls.
 const BUFFER: usize = 256 * 1024;
+/// Number of bytes of records that are compressed before a write: some pieces for each core.
+const COMPRESSED_BUFFER: usize = 1024 * 1024;
 /// `PROT_READ | PROT_EXEC`, `PROT_READ` and `MAP_PRIVATE` of `mmap(2)`.
 const PROT_READ_EXEC: u32 = 5;
 const PROT_READ: u32 = 1;
@@ -36,7 +39,16 @@ pub struct Writer<W> {
     buffer: Vec<u8>,
     /// Number of bytes written to `out`.
     flushed: u64,
+    /// Set when records are compressed.
+    compression: Option<CompressedBytes>,
     failed: Option<io::ErrorKind>,
+}
+
+/// Number of bytes of the records so far, before and after compression.
+#[derive(Debug, Clone, Copy, Default)]
+struct CompressedBytes {
+    before: u64,
+    after: u64,
 }
 
 /// The bitmap of features in the header.
@@ -65,6 +77,7 @@ impl<W: Write + Seek> Writer<W> {
             id_bytes: len_of(&ids),
             buffer: Vec::with_capacity(BUFFER),
             flushed: 0,
+            compression: None,
             failed: None,
         };
         writer.out.rewind().map_err(Error::Write)?;
@@ -82,6 +95,12 @@ impl<W: Write + Seek> Writer<W> {
         Ok(writer)
     }
 
+    /// Compresses the records from now on, as `perf record -z` does.
+    #[must_use]
+    pub fn compressing(self) -> Self {
+        Self { compression: Some(CompressedBytes::default()), ..self }
+    }
+
     /// Appends a record. `body` holds the bytes after the header, as they are in the kernel's ring buffer.
     pub fn record(&mut self, kind: u32, misc: u16, body: &[u8]) -> Result<(), Error> {
         self.check_not_failed()?;
@@ -91,7 +110,8 @@ impl<W: Write + Seek> Writer<W> {
         self.buffer.extend(misc.to_le_bytes());
         self.buffer.extend(short.to_le_bytes());
         self.buffer.extend(body);
-        if self.buffer.len() < BUFFER { Ok(()) } else { self.flush() }
+        let capacity = if self.compression.is_some() { COMPRESSED_BUFFER } else { BUFFER };
+        if self.buffer.len() < capacity { Ok(()) } else { self.flush() }
     }
 
     /// Writes the mark that no later record is older than the records before this call, and flushes. Call it whenever
@@ -177,6 +197,11 @@ impl<W: Write + Seek> Writer<W> {
     /// Writes all buffered bytes to the output.
     pub fn flush(&mut self) -> Result<(), Error> {
         self.check_not_failed()?;
+        if let Some(bytes) = &mut self.compression {
+            bytes.before = bytes.before.saturating_add(len_of(&self.buffer));
+            self.buffer = compress::compressed(&self.buffer);
+            bytes.after = bytes.after.saturating_add(len_of(&self.buffer));
+        }
         if let Err(error) = self.out.write_all(&self.buffer).and_then(|()| self.out.flush()) {
             self.failed = Some(error.kind());
             return Err(Error::Write(error));
@@ -188,8 +213,8 @@ impl<W: Write + Seek> Writer<W> {
 
     /// Completes the file. Returns `out`, positioned at its end.
     pub fn finish(self, features: &Features) -> Result<W, Error> {
-        let sections = features.sections(&self.events);
-        self.finish_with(&sections)
+        let sections = features.sections(&self.events).into_iter().collect();
+        self.finish_with(sections)
     }
 
     /// Completes a file of the same recording as another one, with the [sections](super::PerfData::sections) of that one.
@@ -197,18 +222,22 @@ impl<W: Write + Seek> Writer<W> {
     pub fn finish_like(self, others: Vec<(u32, Vec<u8>)>, features: &Features) -> Result<W, Error> {
         let mut sections: BTreeMap<u32, Vec<u8>> = others.into_iter().collect();
         sections.extend(features.sections(&self.events));
-        self.finish_with(&sections.into_iter().collect::<Vec<_>>())
+        self.finish_with(sections)
     }
 
-    /// Completes the file with these sections, which are in the order of their numbers.
-    fn finish_with(mut self, sections: &[(u32, Vec<u8>)]) -> Result<W, Error> {
+    /// Completes the file with these sections and their numbers.
+    fn finish_with(mut self, mut sections: BTreeMap<u32, Vec<u8>>) -> Result<W, Error> {
         // Adds a record, so that the data section is never empty: a size of 0 would mean "killed".
         self.finished_round()?;
         let data_end = self.flushed;
+        if let Some(CompressedBytes { before, after }) = self.compression {
+            let ratio = before.checked_div(after).and_then(|ratio| u32::try_from(ratio).ok()).unwrap_or(1);
+            sections.insert(feature::COMPRESSED, compress::section(ratio));
+        }
         let table = u64::try_from(sections.len()).unwrap_or(u64::MAX).saturating_mul(16);
         let (mut bits, mut offset) = (FeatureBits::default(), data_end.saturating_add(table));
         let (mut head, mut tail) = (Vec::new(), Vec::<u8>::new());
-        for (bit, section) in sections {
+        for (bit, section) in &sections {
             bits.set(*bit);
             head.extend(offset.to_le_bytes());
             head.extend(len_of(section).to_le_bytes());

@@ -345,7 +345,7 @@ impl PreparedRun<'_> {
         file: &'static str,
     ) -> Option<RunNote> {
         let reason = match repaired {
-            Some(repaired) => replace_recording(repaired, &draft.path(file)).err()?,
+            Some(repaired) => replace_recording(repaired, &draft.path(file), self.config.archive.compress).err()?,
             None if has_copies && !self.config.archive.raw => "it is damaged, or holds several events".to_owned(),
             None => return None,
         };

@@ -9,9 +9,13 @@ use crate::fsio::{FileError, replace_file};
 use crate::perfdata;
 
 /// Replaces the file `perf_data` by the rewritten recording. On an error, the file is unchanged.
-pub(super) fn replace_recording(repaired: RepairedRecording, perf_data: &Path) -> Result<(), String> {
+pub(super) fn replace_recording(
+    repaired: RepairedRecording,
+    perf_data: &Path,
+    is_compressed: bool,
+) -> Result<(), String> {
     let replaced = replace_file(perf_data, |file| {
-        let written = repaired.write(file).map(|_| ()).map_err(|error| match error {
+        let written = repaired.write(file, is_compressed).map(|_| ()).map_err(|error| match error {
             perfdata::Error::Write(error) => error,
             other => io::Error::other(other),
         });

@@ -352,7 +352,7 @@ pub(super) fn report_run_with_manifest(
     let is_off_cpu = wanted.profile == Some(RunProfile::OffCpu);
     let built = BuiltFrom::new(&manifest);
     let path = run.file(if is_off_cpu { OFF_CPU_FILE } else { PERF_DATA_FILE })?;
-    let bytes = InputBytes::open(&path).map_err(Error::Input)?;
+    let bytes = open_input(&path)?;
     let mut images = DiskImages::new();
     images.set_recording_end(modified_time(&path));
     use_kept_binaries(&mut images, run, std::mem::take(&mut manifest.binaries));

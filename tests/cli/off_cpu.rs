@@ -1,5 +1,6 @@
 //! The time that threads wait: `--off-cpu`, `off_cpu` in [record], and `--profile off-cpu`.
 
+use goflame::perfdata::unpack;
 use serde_json::Value;
 
 use crate::harness::Project;
@@ -116,6 +117,7 @@ func main() {
         let project = Project::program(PROGRAM, &format!("{ON}[archive]\nraw = {raw}\n"));
         project.goflame(["run"]).run().code(0);
         let recording = project.read(&format!("{}/off-cpu.data", project.only_run()));
+        let recording = unpack(&recording, &[]).unwrap().unwrap_or(recording);
         assert_eq!(recording.windows(13).any(|part| part == b"plantedsecret"), kept, "raw = {raw}");
         assert!(has(&summary(&project, "latest --profile off-cpu"), "main.wait"), "raw = {raw}");
     }

@@ -227,7 +227,7 @@ fn kernel_symbols_are_kept_from_one_report_to_the_next() {
 
 #[test]
 fn every_kind_of_cut_is_an_error_or_a_warning_and_never_a_panic() {
-    let project = Project::workload("burner", "[record]\nstack = 64\n");
+    let project = Project::workload("burner", "[archive]\ncompress = false\n");
     project.goflame(["run"]).run().code(0);
     let whole = project.read(&format!("{}/perf.data", project.only_run()));
     for length in [1, 7, 8, 15, 16, 103, 104, 150, 240] {

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::ValueEnum;
 use flate2::read::GzDecoder;
+use goflame::perfdata::unpack;
 use goflame::render::Format;
 use goflame::render::diff::DiffFormat;
 
@@ -92,9 +93,10 @@ fn unpacked(project: &Project, file: &str) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// The bytes, and what gzip and base64 in them decode to.
+/// The bytes, and the contents of compressed recordings, gzip and base64 in them.
 fn layers(bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut all = vec![bytes.to_vec()];
+    all.extend(unpack(bytes, &[]).unwrap());
     let mut unzipped = Vec::new();
     if GzDecoder::new(bytes).read_to_end(&mut unzipped).is_ok() {
         all.extend(layers(&unzipped));

@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use goflame::perfdata::unpack;
+
 use crate::harness::Project;
 
 const PROGRAM: &str = "package main
@@ -54,7 +56,11 @@ fn holding(dir: &Path, text: &str) -> Vec<String> {
     for entry in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap()) {
         if entry.path().is_dir() {
             found.extend(holding(&entry.path(), text));
-        } else if fs::read(entry.path()).unwrap().windows(text.len()).any(|part| part == text.as_bytes()) {
+            continue;
+        }
+        let bytes = fs::read(entry.path()).unwrap();
+        let bytes = unpack(&bytes, &[]).unwrap().unwrap_or(bytes);
+        if bytes.windows(text.len()).any(|part| part == text.as_bytes()) {
             found.push(entry.file_name().into_string().unwrap());
         }
     }

@@ -16,7 +16,7 @@ fn hits() -> u64 {
 
 /// A project that has recorded two busy threads, with a copy of the recording outside of the archive.
 fn recorded() -> Project {
-    let config = "[workload]\nargs = [\"-n\", \"2\", \"-seconds\", \"1\"]\n[record]\nstack = 8192\n";
+    let config = "[workload]\nargs = [\"-n\", \"2\", \"-seconds\", \"1\"]\n[archive]\ncompress = false\n";
     let project = Project::workload("threads", config);
     project.goflame(["run"]).run().code(0);
     project.write("perf.data", project.read(&format!("{}/perf.data", project.only_run())));

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 
-use goflame::perfdata::{PerfData, RecordKind, abi::context};
+use goflame::perfdata::{PerfData, RecordKind, abi::context, unpack};
 
 use crate::harness::{Project, Run, alone, figure, percent, succeeded, text, tool};
 use crate::raw::Raw;
@@ -58,7 +58,8 @@ fn normalise_frame(sample: &Sample, at: usize, allowed: &mut Allowances) -> Opti
 
 /// perf's stacks, in the form in which goflame shows them.
 fn stacks_of_perf(run: &Run, allowed: &mut Allowances) -> Stacks {
-    let lengths = chain_lengths(&fs::read(run.file("perf.data")).unwrap());
+    let recording = fs::read(run.file("perf.data")).unwrap();
+    let lengths = chain_lengths(&unpack(&recording, &[]).unwrap().unwrap_or(recording));
     let samples = script::read(&run.file("perf.data"));
     let program = run.file(run.manifest()["build"]["file"].as_str().unwrap());
     let wrappers = script::wrappers(&program);

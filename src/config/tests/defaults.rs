@@ -157,6 +157,6 @@ fn the_defaults_are_as_documented() {
     assert!(config.report.source);
     assert_eq!(config.archive.dir, root.join(".goflame"));
     assert_eq!((config.archive.keep, config.archive.max_bytes), (20, None));
-    assert_eq!((config.archive.keep_bytes, config.archive.raw), (None, false));
+    assert_eq!((config.archive.keep_bytes, config.archive.compress, config.archive.raw), (None, true, false));
     assert_eq!(config.archive.redact, Vec::<String>::new());
 }

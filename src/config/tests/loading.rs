@@ -80,6 +80,7 @@ dir = "/var/runs"
 keep = 1
 max_bytes = "2 GiB"
 keep_bytes = 5000000
+compress = false
 raw = true
 redact = ["DB_DSN"]
 "#,
@@ -122,7 +123,8 @@ redact = ["DB_DSN"]
     assert!(!config.report.source);
     assert_eq!((config.archive.dir.as_path(), config.archive.keep), (Path::new("/var/runs"), 1));
     assert_eq!(config.archive.max_bytes, Some(1 << 31));
-    assert_eq!((config.archive.keep_bytes, config.archive.raw), (Some(5_000_000), true));
+    assert_eq!(config.archive.keep_bytes, Some(5_000_000));
+    assert_eq!((config.archive.compress, config.archive.raw), (false, true));
     assert_eq!(config.archive.redact, ["DB_DSN"]);
 }
 

@@ -1,9 +1,11 @@
 //! Recordings of compressed records, and in several files.
 
+use std::io::Cursor;
+
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
-use super::{features, native_file, times};
-use crate::perfdata::abi::record_type;
+use super::{features, native_event, native_file, native_sample, times};
+use crate::perfdata::abi::{misc, record_type};
 use crate::perfdata::*;
 
 /// File offset of the first record in [`native_file`].
@@ -70,6 +72,36 @@ fn compressed_records_are_those_that_were_compressed() {
             assert_eq!(*file.features(), features());
         }
     }
+}
+
+/// More records than one piece holds, of which one is longer than a piece and does not shrink.
+#[test]
+fn a_compressing_writer_writes_the_records_that_a_plain_one_writes() {
+    let noise: Vec<u64> = (1..8_176_u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)).collect();
+    let file = |is_compressed: bool| {
+        let writer = Writer::create(Cursor::new(Vec::new()), &[native_event("cpu-clock", 0, &[11])]).unwrap();
+        let mut writer = if is_compressed { writer.compressing() } else { writer };
+        for time in 0..2_000 {
+            let chain = if time == 500 { &noise } else { &[0x40_1000, 0x40_2000, 0x40_3000][..] };
+            writer.record(record_type::SAMPLE, misc::USER, &native_sample(11, time, 0, chain)).unwrap();
+        }
+        writer.finish(&features()).unwrap().into_inner()
+    };
+    let (plain, compressed) = (file(false), file(true));
+    assert!(compressed.len() - noise.len() * 8 < (plain.len() - noise.len() * 8) / 4, "{}", compressed.len());
+    let unpacked = unpack(&compressed, &[]).unwrap().expect("compressed records");
+    let contents = |bytes: &[u8]| {
+        let file = PerfData::parse(bytes).unwrap();
+        let records: Vec<_> = file
+            .records()
+            .map(|record| Record { offset: 0, ..record.unwrap() })
+            .map(|record| format!("{record:?}"))
+            .collect();
+        (records, file.features().clone(), file.is_complete())
+    };
+    assert_eq!(contents(&unpacked), contents(&plain));
+    let cut = unpack(&compressed[..compressed.len() / 2], &[]).unwrap().unwrap();
+    assert!(PerfData::parse(&cut).unwrap().records().last().unwrap().is_err(), "the end is missing");
 }
 
 #[test]
