@@ -1,4 +1,4 @@
-//! Output of load tools → throughput and latency: wrk, hey, vegeta, k6, ghz, and Go's benchmarks.
+//! Parses throughput and latency from the output of load tools: wrk, hey, vegeta, k6, ghz, and Go's benchmarks.
 //!
 //! Must not open files and must not know how the figures are shown.
 
@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::gobench::read_results;
 
-/// Figures that a load tool printed. A figure that it did not print is `None`.
+/// Figures that a load tool printed. `None` for a figure that the tool did not print.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoadFigures {
-    /// The tool whose form the output has.
+    /// Name of the tool, recognised by the form of its output.
     pub tool: String,
     /// Requests or operations per second.
     pub per_second: f64,
     /// Number of requests or operations.
     pub requests: Option<u64>,
-    /// Number of those that failed, or had a status from 400 on.
+    /// Number of requests or operations that failed or had a status of 400 or more.
     pub errors: Option<u64>,
     /// Times from request to answer, in seconds.
     pub latency: Latency,
@@ -28,7 +28,7 @@ pub struct LoadFigures {
 pub struct Latency {
     /// Arithmetic mean.
     pub mean: Option<f64>,
-    /// Half of the requests are faster.
+    /// 50 % of the requests are faster.
     pub p50: Option<f64>,
     /// 90 % of the requests are faster.
     pub p90: Option<f64>,
@@ -38,13 +38,13 @@ pub struct Latency {
 
 impl Latency {
     fn set_percentile(&mut self, percent: f64, seconds: Option<f64>) {
-        let place = match percent {
+        let percentile = match percent {
             50.0 => &mut self.p50,
             90.0 => &mut self.p90,
             99.0 => &mut self.p99,
             _ => return,
         };
-        *place = seconds.or(*place);
+        *percentile = seconds.or(*percentile);
     }
 }
 
@@ -68,7 +68,7 @@ impl fmt::Display for LoadFigures {
     }
 }
 
-/// Finds the figures in the output of a load tool. `None` if it is of none of the known tools, or incomplete.
+/// Finds the figures in the output of a load tool. `None` if the tool is unknown or the output is incomplete.
 pub fn parse_load_output(output: &[u8]) -> Option<LoadFigures> {
     let text = String::from_utf8_lossy(output);
     let parsers = [parse_vegeta, parse_k6, parse_ghz, parse_hey, parse_wrk, parse_benchmarks];

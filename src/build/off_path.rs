@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use crate::process::{acting_for, find, quote, quote_command};
+use crate::process::{acting_for, find_program, quote, quote_command};
 
 /// A directory with a `go` command, and how to run goflame with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl GoOffPath {
         let in_home = home.iter().flat_map(|home| ["go/bin", ".local/go/bin", ".local/bin"].map(|dir| home.join(dir)));
         let usual = ["/usr/local/go/bin", "/usr/lib/go/bin", "/snap/bin", "/home/linuxbrew/.linuxbrew/bin"];
         let mut dirs = usual.iter().map(PathBuf::from).chain(in_home);
-        let dir = dirs.find(|dir| find(dir.join("go").as_os_str(), None, dir).is_ok())?;
+        let dir = dirs.find(|dir| find_program(dir.join("go").as_os_str(), None, dir).is_ok())?;
         Some(Self { command: path_command(&dir, caller.is_some()), dir })
     }
 }

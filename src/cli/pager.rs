@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::process::{find, ignore_interrupts};
+use crate::process::{find_program, ignore_interrupts};
 
 /// Environment variables that can hold the command of a pager. The first that is set wins.
 const VARIABLES: [&str; 2] = ["GOFLAME_PAGER", "PAGER"];
@@ -24,7 +24,9 @@ const LESS: &str = "FRX";
 pub(super) fn show(text: &[u8]) -> bool {
     let set = VARIABLES.iter().find_map(|name| env::var(name).ok());
     let command = match set.as_deref().map(str::trim) {
-        None if find(OsStr::new(DEFAULT), env::var_os("PATH").as_deref(), Path::new(".")).is_err() => return false,
+        None if find_program(OsStr::new(DEFAULT), env::var_os("PATH").as_deref(), Path::new(".")).is_err() => {
+            return false;
+        }
         None => DEFAULT,
         Some("" | "cat") => return false,
         Some(command) => command,

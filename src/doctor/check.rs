@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::finding::{Finding, Group, Status};
 use super::inputs::{Inputs, Purpose};
 
-/// A text for each check, by its id.
+/// For each check id, the text that explains its warnings and failures.
 const SHORTCOMINGS: &str = include_str!("../../docs/checks.toml");
 
 /// A readiness check.
@@ -17,11 +17,11 @@ pub struct Check {
     pub group: Group,
     /// A title of a few words.
     pub title: &'static str,
-    /// The feature that needs it.
+    /// The feature of goflame or of other tools that the check is about.
     pub feature: &'static str,
-    /// Why it matters.
+    /// Why the check matters.
     pub why: &'static str,
-    /// Whether `goflame run` makes the check: without it, a profile may be incomplete or fail.
+    /// Whether `goflame run` makes the check, because a profile can be incomplete or fail otherwise.
     pub in_run: bool,
     pub(super) judge: Judge,
 }
@@ -29,15 +29,15 @@ pub struct Check {
 /// The function that judges the inputs.
 #[derive(Debug)]
 pub(super) enum Judge {
-    /// Judges the machine, and so has a finding in any case.
+    /// Judges the machine. There is always a finding.
     Always(fn(&'static Check, &Inputs) -> Finding),
-    /// Judges an optional input, and has no finding without it.
+    /// Judges an optional input. Without this input, there is no finding.
     Optional(fn(&'static Check, &Inputs) -> Option<Finding>),
 }
 
 impl Check {
-    /// Makes the check. A check that the user ignores has the status skipped, and still reports what it found. `None` without
-    /// the check's input.
+    /// Makes the check. `None` without the check's input. A check that the user ignores has the status skipped, but
+    /// still reports what it found.
     pub(super) fn judge(&'static self, inputs: &Inputs) -> Option<Finding> {
         let mut finding = match self.judge {
             Judge::Always(judge) => judge(self, inputs),
@@ -51,8 +51,8 @@ impl Check {
         Some(finding)
     }
 
-    /// Whether these inputs ask for the check.
-    pub(super) fn is_asked_for(&self, inputs: &Inputs) -> bool {
+    /// Whether the check belongs to the command and to the checks that the user selected.
+    pub(super) fn is_requested(&self, inputs: &Inputs) -> bool {
         (inputs.purpose == Purpose::Doctor || self.in_run)
             && (inputs.only.is_empty() || inputs.only.iter().any(|id| id == self.id))
     }

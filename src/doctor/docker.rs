@@ -1,4 +1,4 @@
-//! Checks of Docker, for projects that build in a container. They judge facts; no check connects to the daemon.
+//! Checks of Docker, for projects that build in a container. No check connects to the daemon.
 
 use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
@@ -65,7 +65,7 @@ fn reachable(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     })
 }
 
-/// The daemon, or the skipped finding for a daemon that does not respond.
+/// Facts about the daemon, or the skipped finding if the daemon does not answer.
 fn daemon<'a>(inputs: &Inputs<'a>, check: &Check) -> Option<Result<&'a EngineFacts, Finding>> {
     let skipped = || check.finding(Status::Skipped, "the daemon does not answer", "a daemon that answers");
     Some(inputs.docker?.engine.as_ref().map_err(|_| skipped()))
@@ -77,7 +77,7 @@ fn api(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     Some(match daemon(inputs, check)? {
         Err(skipped) => skipped,
         Ok(daemon) => {
-            let status = match version_of(&daemon.api) {
+            let status = match parse_version(&daemon.api) {
                 Some(found) if found < OLDEST_API => Status::Failure,
                 Some(_) => Status::Ok,
                 None => Status::Warning,
@@ -87,8 +87,8 @@ fn api(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     })
 }
 
-/// Parses a version such as `1.41` to its major and its minor number.
-fn version_of(text: &str) -> Option<(usize, usize)> {
+/// Parses a version such as `1.41` into major and minor number.
+fn parse_version(text: &str) -> Option<(usize, usize)> {
     let (major, minor) = text.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
@@ -131,7 +131,7 @@ fn digest(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
         (Ok(_), None) if docker.locked_present => {
             check.finding(Status::Ok, "the locked image is on this machine, without its name", needed)
         }
-        // A registry has images by digest (`name@sha256:...`). An id is valid in one engine only.
+        // A registry stores images by digest (`name@sha256:...`). An image id is valid in one engine only.
         (Ok(_), _) if locked.contains('@') => {
             check.finding(Status::Info, "the locked image is not on this machine: the next build pulls it", needed)
         }
@@ -187,7 +187,7 @@ mod tests {
             docker.digest = Some("sha256:bb".into());
             docker.locked_present = false;
         };
-        assert_eq!(with(gone)[3], Failure, "an id is in no registry");
+        assert_eq!(with(gone)[3], Failure, "an image id is in no registry");
         docker = facts();
         gone(&mut docker);
         docker.locked = Some("golang@sha256:aa".into());

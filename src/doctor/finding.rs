@@ -5,11 +5,11 @@ use serde::Serialize;
 
 use super::fix::Fix;
 
-/// Subject of a check; text output is grouped by it.
+/// Subject of a check. Text output is grouped by subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Group {
-    /// goflame's own settings.
+    /// goflame's settings.
     Settings,
     /// Kernel settings and privileges.
     Kernel,
@@ -21,7 +21,7 @@ pub enum Group {
     Docker,
     /// The binary to profile.
     Binary,
-    /// Causes of unequal running times.
+    /// Causes of different run times of the same program.
     Steadiness,
 }
 
@@ -46,13 +46,13 @@ impl Group {
 pub enum Status {
     /// Nothing to repair.
     Ok,
-    /// Worth knowing, but nothing to repair.
+    /// Useful to know, but nothing to repair.
     Info,
     /// The profile will be incomplete or less comparable.
     Warning,
-    /// There would be no profile, or a wrong one.
+    /// There would be no profile, or a wrong profile.
     Failure,
-    /// Not judged; `found` holds the reason.
+    /// Not judged. `found` says why.
     Skipped,
 }
 
@@ -71,9 +71,9 @@ pub struct Finding {
     pub found: String,
     /// The state that is needed.
     pub needed: String,
-    /// The feature that needs it.
+    /// The feature of goflame or of other tools that the check is about.
     pub feature: &'static str,
-    /// Why it matters, in one or two sentences.
+    /// Why the finding matters, in one or two sentences.
     pub why: String,
     /// The repair. Present only for warnings and failures that a command can repair.
     pub fix: Option<Fix>,
@@ -82,7 +82,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Replaces the general reason by a specific one.
+    /// Replaces the check's general reason with a specific reason.
     pub(super) fn because(mut self, why: impl Into<String>) -> Self {
         self.why = why.into();
         self
@@ -105,9 +105,9 @@ impl Finding {
 /// Which warnings count as failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Strictness {
-    /// Those of all groups except steadiness.
+    /// Whether warnings of all groups except steadiness count as failures.
     pub strict: bool,
-    /// Those of steadiness, which concern comparisons between runs only.
+    /// Whether warnings of steadiness count as failures. They concern only comparisons between runs.
     pub steady: bool,
 }
 
@@ -138,7 +138,7 @@ pub fn summary_line(findings: &[Finding]) -> String {
     format!("{}: {}", plural(findings.len(), "readiness check"), count_statuses(findings))
 }
 
-/// Numbers such as `22 ok, 2 warnings`. Leaves out statuses that do not occur, except `ok`.
+/// A text such as `22 ok, 2 warnings`. Statuses other than `ok` that do not occur are left out.
 pub fn count_statuses(findings: &[Finding]) -> String {
     let mut parts = vec![format!("{} ok", count(findings, Status::Ok))];
     for (status, noun) in [(Status::Info, "note"), (Status::Warning, "warning"), (Status::Failure, "failure")] {

@@ -5,17 +5,17 @@ use serde::ser::SerializeStruct;
 
 use crate::host::{HostFacts, Reading, Sysctl};
 
-/// Direction in which other values of a kernel setting are acceptable too.
+/// Which other values of a kernel setting are acceptable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bound {
-    /// The value or a lower one.
+    /// The value or a lower value.
     AtMost,
-    /// The value or a higher one.
+    /// The value or a higher value.
     AtLeast,
 }
 
-/// A kernel setting and the value that is needed.
+/// A kernel setting and its needed value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Setting {
     /// The setting.
@@ -53,9 +53,9 @@ impl Setting {
 /// The action of a repair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Kernel settings; `--fix` can write them.
+    /// A change of kernel settings, which `--fix` can make.
     Sysctl(Vec<Setting>),
-    /// A command for the user: it installs something, or its effect lasts only for one shell or until the next boot.
+    /// A command for the user. It installs a package, or its effect lasts only for one shell or until the next boot.
     Command(String),
 }
 
@@ -71,7 +71,7 @@ pub struct Fix {
 }
 
 impl Fix {
-    /// Changes kernel settings; on the host if this is a container that cannot write them.
+    /// Changes kernel settings. In a container that cannot write them, the host must change them.
     pub(super) fn sysctl(facts: &HostFacts, settings: Vec<Setting>) -> Self {
         let on_host = facts.isolation.container.is_some() && facts.isolation.read_only_sysctls != Reading::Value(false);
         Self { action: Action::Sysctl(settings), sudo: on_host || !is_root(facts), on_host }
@@ -92,7 +92,7 @@ impl Fix {
         Self { action: Action::Command(command.into()), sudo: false, on_host: true }
     }
 
-    /// The kernel settings; empty for a command.
+    /// The kernel settings to change. Empty for a command.
     pub fn settings(&self) -> &[Setting] {
         match &self.action {
             Action::Sysctl(settings) => settings,
@@ -104,7 +104,8 @@ impl Fix {
     pub fn now(&self) -> String {
         let command = match &self.action {
             Action::Sysctl(settings) => {
-                let words: Vec<_> = settings.iter().map(|it| format!("{}={}", it.sysctl.name(), it.value)).collect();
+                let words: Vec<_> =
+                    settings.iter().map(|setting| format!("{}={}", setting.sysctl.name(), setting.value)).collect();
                 format!("sysctl -w {}", words.join(" "))
             }
             Action::Command(command) => command.clone(),
@@ -112,7 +113,7 @@ impl Fix {
         if self.sudo { format!("sudo {command}") } else { command }
     }
 
-    /// Lines for a file in `/etc/sysctl.d/` that repeat the repair at each boot; `None` for a command.
+    /// Lines for a file in `/etc/sysctl.d/` that repeat the repair at each boot. `None` for a command.
     pub fn persist(&self) -> Option<String> {
         let lines: Vec<_> = self.settings().iter().map(Setting::line).collect();
         (!lines.is_empty()).then(|| lines.join("\n"))

@@ -33,17 +33,17 @@ pub struct Inputs<'a> {
     pub probe: Option<ProbeResult>,
     /// The result of the trial, in which goflame samples itself, or why it failed.
     pub trial: Option<Result<TrialCounts, String>>,
-    /// The result of opening one event per CPU for a control group, or why it failed and what helps.
+    /// Whether one event per CPU opens for a control group. The error says why not, and what helps.
     pub confined: Option<Result<(), String>>,
     /// The Go toolchain and related programs.
     pub tools: Option<&'a Tools>,
-    /// The machine that the program is built for; `None` without a project.
+    /// The machine that the program is built for. `None` without a project.
     pub target: Option<&'a Target>,
     /// Docker, if the project builds in a container.
     pub docker: Option<&'a DockerFacts>,
     /// The binary to profile.
     pub binary: Option<Examined<'a>>,
-    /// GOMAXPROCS in the environment of the program; `None` if it is not set.
+    /// GOMAXPROCS in the environment of the program. `None` if it is not set.
     pub gomaxprocs: Option<&'a str>,
     /// Ids of checks to ignore: `[doctor] ignore` and flags.
     pub ignore: &'a [String],
@@ -53,7 +53,7 @@ pub struct Inputs<'a> {
     pub only: &'a [String],
 }
 
-/// The machine that a program is built for. Empty fields are Go's choice for this machine.
+/// The machine that a program is built for. An empty field means Go's default for this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
     /// GOOS.
@@ -69,11 +69,11 @@ pub struct Target {
 pub struct BuildDirectory {
     /// The archive's directory, or its nearest parent directory that exists.
     pub path: PathBuf,
-    /// Whether its file system is mounted noexec.
+    /// Whether the file system is mounted noexec.
     pub noexec: bool,
 }
 
-/// The size of one CPU's ring buffer in bytes, its control page included, as the kernel counts it against the budget.
+/// Bytes of a CPU's ring buffer, including its control page. The kernel counts these bytes against the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RingSize {
     /// The preferred size.
@@ -85,17 +85,17 @@ pub struct RingSize {
 /// The result of opening and mapping the sampler's event on goflame itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeResult {
-    /// The event that opened (`cycles`, `cpu-clock`); `None` if none did.
+    /// The opened event (`cycles`, `cpu-clock`). `None` if no event opened.
     pub opened: Option<String>,
-    /// Whether it opened with kernel samples.
+    /// Whether the event opened with kernel samples.
     pub kernel: bool,
-    /// Bytes of each CPU's ring buffer, without the control page; 0 if none was mapped.
+    /// Bytes of each CPU's ring buffer, without the control page. 0 if no ring buffer was mapped.
     pub ring_bytes: u64,
     /// The error number of the last failure, if there was one.
     pub errno: Option<i32>,
     /// Whether the event opened but its ring buffer was refused.
-    pub memory: bool,
-    /// The failed action and the system's error message; empty after success.
+    pub ring_refused: bool,
+    /// The failed action and the system's error message. Empty after success.
     pub message: String,
 }
 
@@ -110,40 +110,40 @@ pub struct Tools {
     pub in_module: bool,
     /// `[toolchain] go`; empty if no version is pinned.
     pub pin: String,
-    /// A Go in a directory that PATH does not name, if PATH has none.
+    /// A Go installation outside of PATH, if PATH has none.
     pub go_elsewhere: Option<GoOffPath>,
-    /// Whether the go command is there but finds no place for its build cache.
+    /// Whether the go command exists but finds no directory for its build cache.
     pub go_lacks_cache: bool,
     /// The C compiler that Go would use, if it is on PATH.
     pub c_compiler: Option<PathBuf>,
     /// Delve, if it is on PATH.
     pub delve: Option<PathBuf>,
-    /// The output of `perf --version`, or why it fails; `None` if perf is not used.
+    /// The output of `perf --version`, or why it fails. `None` if perf is not used.
     pub perf: Option<Result<String, String>>,
 }
 
 /// Version and settings of the go command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GoFacts {
-    /// For example `go1.27.3`, with the pinned version in effect.
+    /// For example `go1.27.3`. The pinned version, if there is one.
     pub version: String,
     /// GOFLAGS.
     pub goflags: String,
-    /// GOTOOLCHAIN; empty in Go before 1.21.
+    /// GOTOOLCHAIN. Empty in Go before 1.21.
     pub gotoolchain: String,
     /// `CGO_ENABLED`.
     pub cgo_enabled: bool,
     /// CC.
     pub cc: String,
-    /// GOMODCACHE, or its nearest parent directory that exists, and whether this user may write to it.
+    /// GOMODCACHE or its nearest existing parent directory, and whether this user can write to it.
     pub module_cache: (PathBuf, bool),
     /// The project's go.mod.
     pub go_mod: Option<GoMod>,
     /// Why the build flags strip the binary or cannot be parsed.
     pub flags_refused: Option<String>,
     /// Whether the variant sets a PATH. Only the builds of the variant use it.
-    pub variant_path: bool,
-    /// A version that is asked for and not on this machine.
+    pub variant_sets_path: bool,
+    /// A requested version that is not on this machine.
     pub missing: Option<MissingGo>,
     /// Other effects of the build flags on a profile.
     pub flag_warnings: Vec<String>,
@@ -156,6 +156,6 @@ pub struct Examined<'a> {
     pub path: String,
     /// The facts about the binary, or why it is not a program.
     pub facts: Result<&'a gobin::BinaryFacts, String>,
-    /// Differences from what the build was asked for; `None` if goflame did not build it.
+    /// Differences between the binary and the requested build. `None` if goflame did not build the binary.
     pub mismatches: Option<&'a [Mismatch]>,
 }

@@ -4,7 +4,7 @@ use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::{Fix, Setting};
 use super::inputs::Inputs;
-use super::permission::{Permission, is_restricted_kernel, level_needed, permission};
+use super::permission::{Permission, is_restricted_kernel, needed_level, permission};
 use crate::config::{EventChoice, Kernel};
 use crate::host::{Capability, Limit, Reading, Sysctl};
 
@@ -77,12 +77,13 @@ pub(super) static CHECKS: [Check; 7] = [
     },
 ];
 
-/// The kernel's default depth (`PERF_MAX_STACK_DEPTH`, `include/uapi/linux/perf_event.h`).
-const DEFAULT_STACK: u32 = 127;
-/// The kernel's default share of CPU time (`DEFAULT_CPU_TIME_MAX_PERCENT`, kernel/events/core.c).
-const CPU_TIME: i64 = 25;
-/// File descriptors of a run other than its events: streams, logs, sockets, directories of the archive. Measured: with one
-/// less, a log is not complete.
+/// The kernel's default maximum of frames in a callchain (`PERF_MAX_STACK_DEPTH`, `include/uapi/linux/perf_event.h`).
+const DEFAULT_MAX_STACK_FRAMES: u32 = 127;
+/// The kernel's default limit of CPU time for sampling, in percent (`DEFAULT_CPU_TIME_MAX_PERCENT`,
+/// kernel/events/core.c).
+const DEFAULT_CPU_TIME_PERCENT: i64 = 25;
+/// File descriptors that a run needs in addition to those of events: streams, logs, sockets, directories of the
+/// archive. Measured: with 26, a log is incomplete.
 const OTHER_FILES: u64 = 27;
 
 /// `perf-event-paranoid`: the level and its effect on this profile.
@@ -93,11 +94,11 @@ fn paranoid(check: &'static Check, inputs: &Inputs) -> Finding {
         Kernel::No => "2 or lower, or CAP_PERFMON (user stacks)",
         Kernel::Auto | Kernel::Yes => "1 or lower, or CAP_PERFMON (user and kernel stacks)",
     };
-    let fix = Fix::sysctl(facts, vec![level_needed(wanted)]);
+    let fix = Fix::sysctl(facts, vec![needed_level(wanted)]);
     let Reading::Value(level) = facts.perf_event_paranoid else {
         return unknown_level(check, inputs, needed);
     };
-    let mut found = format!("{level} ({})", meaning(level, inputs));
+    let mut found = format!("{level} ({})", level_meaning(level, inputs));
     if level > 1 && permission(inputs) == Permission::UserAndKernel {
         found.push_str(", which this process's capabilities override");
     }
@@ -123,9 +124,9 @@ fn paranoid(check: &'static Check, inputs: &Inputs) -> Finding {
     check.finding(status, found, needed).because(why).repaired_by(fix)
 }
 
-/// Explains a level: what a process without privileges may sample (Documentation/admin-guide/sysctl/kernel.rst).
+/// Explains what a process without privileges can sample at a level (Documentation/admin-guide/sysctl/kernel.rst).
 /// Distributions have added levels above 2.
-fn meaning(level: i32, inputs: &Inputs) -> &'static str {
+fn level_meaning(level: i32, inputs: &Inputs) -> &'static str {
     match level {
         ..=-1 => "everything, with no memory limit",
         0 => "own processes, the kernel and whole CPUs",
@@ -136,7 +137,7 @@ fn meaning(level: i32, inputs: &Inputs) -> &'static str {
     }
 }
 
-/// The finding for an unknown level. The probe decides; without a probe, only an absent file is a failure.
+/// The finding for an unknown level. The probe decides. Without a probe, only a missing file is a failure.
 fn unknown_level(check: &'static Check, inputs: &Inputs, needed: &str) -> Finding {
     let reading = &inputs.facts.perf_event_paranoid;
     let opened = inputs.probe.as_ref().is_some_and(|probe| probe.opened.is_some());
@@ -157,11 +158,11 @@ fn mlock_budget(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let ring = inputs.ring;
     let Some(cpus) = facts.cpu_count() else {
-        let found = format!("the number of CPUs is unknown ({})", state(&facts.online_cpus));
+        let found = format!("the number of CPUs is unknown ({})", describe_reading(&facts.online_cpus));
         return check.finding(Status::Warning, found, "the number of CPUs");
     };
     let total = ring.wanted.saturating_mul(cpus);
-    let needed = format!("{} for {cpus} buffers of {}", size(total), size(ring.wanted));
+    let needed = format!("{} for {cpus} buffers of {}", format_size(total), format_size(ring.wanted));
     let exempt = if facts.has_capability(Capability::IpcLock) {
         Some("no limit for this process (CAP_IPC_LOCK)")
     } else if facts.memlock == Reading::Value(Limit::Unlimited) {
@@ -177,18 +178,21 @@ fn mlock_budget(check: &'static Check, inputs: &Inputs) -> Finding {
     let (Reading::Value(per_cpu_kb), Reading::Value(Limit::AtMost(memlock))) =
         (&facts.perf_event_mlock_kb, &facts.memlock)
     else {
-        let found =
-            format!("perf_event_mlock_kb {}, RLIMIT_MEMLOCK {}", facts.perf_event_mlock_kb, state(&facts.memlock));
+        let found = format!(
+            "perf_event_mlock_kb {}, RLIMIT_MEMLOCK {}",
+            facts.perf_event_mlock_kb,
+            describe_reading(&facts.memlock)
+        );
         return check.finding(Status::Warning, found, needed);
     };
     let shared = per_cpu_kb.saturating_mul(1024).saturating_mul(cpus);
     let budget = shared.saturating_add(*memlock);
     let found = format!(
         "{} (perf_event_mlock_kb {per_cpu_kb} × {cpus} + RLIMIT_MEMLOCK {}), shared with the user's other samplers",
-        size(budget),
-        size(*memlock)
+        format_size(budget),
+        format_size(*memlock)
     );
-    // The sampler halves its buffers until they fit, so a smaller buffer has at most half the wanted size.
+    // The sampler halves its buffers until they fit. So a smaller buffer has at most half the requested size.
     let probe = inputs.probe.as_ref().filter(|probe| probe.opened.is_some());
     let is_full_size = probe.map(|probe| probe.ring_bytes.saturating_mul(2) > ring.wanted);
     let (status, why) = match is_full_size {
@@ -227,19 +231,20 @@ fn sample_rate(check: &'static Check, inputs: &Inputs) -> Finding {
 
 /// `perf-max-stack`: the depth at which the kernel truncates callchains.
 fn max_stack(check: &'static Check, inputs: &Inputs) -> Finding {
-    let needed = format!("{DEFAULT_STACK} frames or more");
+    let needed = format!("{DEFAULT_MAX_STACK_FRAMES} frames or more");
     let Reading::Value(depth) = inputs.facts.perf_event_max_stack else {
         let found = inputs.facts.perf_event_max_stack.to_string();
         return check.finding(Status::Warning, found, needed);
     };
-    let status = if depth >= DEFAULT_STACK { Status::Ok } else { Status::Warning };
-    let fix = Fix::sysctl(inputs.facts, vec![Setting::at_least(Sysctl::PerfEventMaxStack, DEFAULT_STACK.into())]);
+    let status = if depth >= DEFAULT_MAX_STACK_FRAMES { Status::Ok } else { Status::Warning };
+    let fix =
+        Fix::sysctl(inputs.facts, vec![Setting::at_least(Sysctl::PerfEventMaxStack, DEFAULT_MAX_STACK_FRAMES.into())]);
     check.finding(status, format!("{depth} frames"), needed).repaired_by(fix)
 }
 
 /// `perf-cpu-time`: the share of CPU time above which the kernel slows down sampling.
 fn cpu_time(check: &'static Check, inputs: &Inputs) -> Finding {
-    let needed = format!("{CPU_TIME} % or more, or no limit");
+    let needed = format!("{DEFAULT_CPU_TIME_PERCENT} % or more, or no limit");
     let reading = &inputs.facts.perf_cpu_time_max_percent;
     let Reading::Value(percent) = *reading else {
         return check.finding(Status::Info, reading.to_string(), needed);
@@ -247,10 +252,11 @@ fn cpu_time(check: &'static Check, inputs: &Inputs) -> Finding {
     let (status, found) = match percent {
         // Documentation/admin-guide/sysctl/kernel.rst: 0 and 100 turn the mechanism off.
         0 | 100 => (Status::Info, format!("no limit ({percent})")),
-        percent if i64::from(percent) < CPU_TIME => (Status::Warning, format!("{percent} %")),
+        percent if i64::from(percent) < DEFAULT_CPU_TIME_PERCENT => (Status::Warning, format!("{percent} %")),
         percent => (Status::Ok, format!("{percent} %")),
     };
-    let fix = Fix::sysctl(inputs.facts, vec![Setting::at_least(Sysctl::PerfCpuTimeMaxPercent, CPU_TIME)]);
+    let fix =
+        Fix::sysctl(inputs.facts, vec![Setting::at_least(Sysctl::PerfCpuTimeMaxPercent, DEFAULT_CPU_TIME_PERCENT)]);
     check.finding(status, found, needed).repaired_by(fix)
 }
 
@@ -281,12 +287,12 @@ fn open_files(check: &'static Check, inputs: &Inputs) -> Finding {
         Reading::Value(Limit::AtMost(limit)) => check
             .finding(Status::Failure, limit.to_string(), needed)
             .repaired_by(Fix::command("ulimit -n \"$(ulimit -Hn)\"")),
-        missing => check.finding(Status::Info, state(missing), needed),
+        missing => check.finding(Status::Info, describe_reading(missing), needed),
     }
 }
 
-/// Text for a missing fact whose type has no `Display`.
-pub(super) fn state<T>(reading: &Reading<T>) -> String {
+/// Describes why a fact is missing.
+pub(super) fn describe_reading<T>(reading: &Reading<T>) -> String {
     match reading {
         Reading::Value(_) => "known".to_owned(),
         Reading::Absent => "absent".to_owned(),
@@ -295,8 +301,8 @@ pub(super) fn state<T>(reading: &Reading<T>) -> String {
     }
 }
 
-/// Text for a number of bytes, in KiB or MiB.
-pub(super) fn size(bytes: u64) -> String {
+/// Formats a number of bytes in KiB or MiB.
+pub(super) fn format_size(bytes: u64) -> String {
     if bytes < 1 << 20 {
         format!("{} KiB", bytes.div_ceil(1024))
     } else {

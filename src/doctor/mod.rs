@@ -1,10 +1,9 @@
 //! Readiness checks: whether this machine, toolchain and binary can produce a trustworthy profile.
 //!
-//! The result of a check is a [`Finding`]: id, status, the state that was found, the state that is needed, why it matters,
-//! how to fix it. All checks run even if one fails. A check is a pure function of [`Inputs`]: it does not read files, run
-//! programs or open perf events; the caller passes the results of such actions. Repairs are data too: a [`Fix`] describes
-//! an action, and [`repair`] turns findings into a plan. Only [`carry_out`] and [`undo`] change the machine. This module
-//! does not print.
+//! The result of a check is a [`Finding`]: id, status, found state, needed state, why it matters, how to fix it. All
+//! checks run even if one fails. A check is a pure function of [`Inputs`]: the caller reads files, runs programs and
+//! opens perf events, and passes the results. Repairs are data too: a [`Fix`] describes an action, and [`repair`] turns
+//! findings into a plan. Only [`carry_out`] and [`undo`] change the machine. Must not print.
 //!
 //! The ids of checks are an interface (configuration, JSON, scripts): [`catalogue()`] lists them, and they do not change.
 
@@ -33,5 +32,5 @@ pub use fix::{Action, Bound, Fix, Setting};
 pub use inputs::{BuildDirectory, Examined, GoFacts, Inputs, ProbeResult, Purpose, RingSize, Target, Tools};
 pub use registry::{UnknownCheck, catalogue, check, expand_groups, unknown_checks};
 pub use repair::{
-    ByHand, Change, RepairError, RepairPlan, RepairStep, StateDamage, Undoable, carry_out, repair, undo, undoable,
+    Change, ManualRepair, RepairError, RepairPlan, RepairStep, StateDamage, Undoable, carry_out, repair, undo, undoable,
 };

@@ -5,7 +5,7 @@ use super::inputs::Inputs;
 use crate::config::Kernel;
 use crate::host::{Capability, HostFacts, Reading, Sysctl};
 
-/// The spaces of an own process that may be sampled.
+/// Which parts of this user's processes the kernel permits goflame to sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Permission {
     /// No sampling.
@@ -18,7 +18,7 @@ pub(super) enum Permission {
     Unknown,
 }
 
-/// The same as `perfmon_capable()` of include/linux/capability.h.
+/// Whether capabilities permit all sampling, as in `perfmon_capable()` of include/linux/capability.h.
 pub(super) fn perfmon_capable(facts: &HostFacts) -> bool {
     facts.has_capability(Capability::Perfmon) || facts.has_capability(Capability::SysAdmin)
 }
@@ -26,7 +26,7 @@ pub(super) fn perfmon_capable(facts: &HostFacts) -> bool {
 /// The permission at the current paranoid level. The mainline kernel has the levels -1 to 2
 /// (Documentation/admin-guide/sysctl/kernel.rst) and treats higher values as 2. The kernels of Debian and Ubuntu permit
 /// nothing at higher levels without `CAP_SYS_ADMIN`, not even with `CAP_PERFMON`. The level does not show which kernel
-/// this is, so the result of the probe decides, if a probe was made.
+/// is running. So the result of the probe decides, if there is one.
 pub(super) fn permission(inputs: &Inputs) -> Permission {
     let facts = inputs.facts;
     let Reading::Value(level) = facts.perf_event_paranoid else { return Permission::Unknown };
@@ -42,7 +42,7 @@ pub(super) fn permission(inputs: &Inputs) -> Permission {
     if level >= 2 && !perfmon_capable(facts) { Permission::User } else { Permission::UserAndKernel }
 }
 
-/// Whether the profile is expected to hold kernel samples.
+/// Whether the profile is expected to contain kernel samples.
 pub(super) fn samples_kernel(inputs: &Inputs) -> bool {
     match (inputs.record.kernel, &inputs.probe) {
         (Kernel::No, _) => false,
@@ -52,15 +52,15 @@ pub(super) fn samples_kernel(inputs: &Inputs) -> bool {
     }
 }
 
-/// Whether the kernel is of a distribution that restricts perf events further. Uses the kernel's version text, because
-/// `/etc/os-release` may be a container's.
+/// Whether the kernel comes from a distribution that restricts perf events further. Judged by the kernel's version
+/// text, because `/etc/os-release` can belong to a container.
 pub(super) fn is_restricted_kernel(facts: &HostFacts) -> bool {
     let named = facts.kernel_version.value().is_some_and(|text| text.contains("Debian") || text.contains("Ubuntu"));
     named || facts.kernel_release.value().is_some_and(|text| text.ends_with("-generic"))
 }
 
-/// The paranoid level that this choice of kernel stacks needs.
-pub(super) fn level_needed(kernel: Kernel) -> Setting {
+/// The paranoid level that the configured kernel stacks need.
+pub(super) fn needed_level(kernel: Kernel) -> Setting {
     let level = match kernel {
         Kernel::No => 2,
         Kernel::Auto | Kernel::Yes => 1,

@@ -1,4 +1,4 @@
-//! The registry of all checks: the only file that knows every check. To add a check, add it to the table of its file.
+//! The registry of all checks, and the only file that knows all of them. A new check goes into the table of its file.
 
 use clap::ValueEnum;
 
@@ -8,7 +8,7 @@ use super::inputs::Inputs;
 use super::{binary, docker, kernel, rights, sampling, steadiness, symbols, toolchain};
 use crate::config::nearest;
 
-/// The check of goflame's own settings. It is in this file because it needs the ids of all checks.
+/// The check of goflame's settings. It is in this file because it needs the ids of all checks.
 static SETTINGS: [Check; 1] = [Check {
     id: "ignore-list",
     group: Group::Settings,
@@ -37,22 +37,22 @@ pub fn catalogue() -> impl Iterator<Item = &'static Check> {
 
 /// Makes the checks, in the order of [`catalogue()`]. Each id occurs at most once.
 pub fn check(inputs: &Inputs) -> Vec<Finding> {
-    let asked = catalogue().filter(|check| check.is_asked_for(inputs));
+    let asked = catalogue().filter(|check| check.is_requested(inputs));
     let judged = asked.filter_map(|check| {
-        // A check that the user selected by its id has a finding even without its input.
+        // A check that the user selected by id always has a finding, even without its input.
         let nothing = || check.finding(Status::Skipped, "nothing to check", "something to check");
         check.judge(inputs).or_else(|| (!inputs.only.is_empty()).then(nothing))
     });
     judged.collect()
 }
 
-/// An id of no check.
+/// An id that no check has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no check `{id}`{}", nearest.map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?")))]
 pub struct UnknownCheck {
     /// The id.
     pub id: String,
-    /// The most similar id of a check.
+    /// The most similar id of an existing check.
     pub nearest: Option<&'static str>,
 }
 
@@ -68,7 +68,7 @@ pub fn expand_groups(names: &[String]) -> Vec<String> {
     ids
 }
 
-/// The ids of no check.
+/// Returns the ids that no check has.
 pub fn unknown_checks(ids: &[String]) -> Vec<UnknownCheck> {
     ids.iter()
         .filter(|id| !catalogue().any(|check| check.id == id.as_str()))

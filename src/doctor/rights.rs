@@ -3,7 +3,7 @@
 use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::inputs::Inputs;
-use super::kernel::state;
+use super::kernel::describe_reading;
 use super::permission::perfmon_capable;
 use crate::host::{Capability, Reading};
 
@@ -82,7 +82,7 @@ fn capabilities(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let needed = "none at perf_event_paranoid 1 and lower, else CAP_PERFMON and CAP_SYSLOG";
     let Reading::Value(bits) = facts.capabilities else {
-        return check.finding(Status::Warning, state(&facts.capabilities), needed);
+        return check.finding(Status::Warning, describe_reading(&facts.capabilities), needed);
     };
     let held: Vec<_> =
         CAPABILITIES.iter().filter(|(one, _)| (bits >> (*one as u32)) & 1 == 1).map(|(_, name)| *name).collect();

@@ -47,7 +47,7 @@ pub(super) static CHECKS: [Check; 9] = [
         feature: "every profile",
         why: "A flame graph is made of callchains.",
         in_run: false,
-        judge: Judge::Optional(|check, inputs| in_samples(check, inputs, true, |counts| counts.user_stacks)),
+        judge: Judge::Optional(|check, inputs| judge_sample_part(check, inputs, true, |counts| counts.user_stacks)),
     },
     Check {
         id: "kernel-stacks",
@@ -65,7 +65,7 @@ pub(super) static CHECKS: [Check; 9] = [
         feature: "leaf repair, goroutines",
         why: "Go's frame pointers lose the caller of a small leaf function; the registers and a part of the stack find it.",
         in_run: false,
-        judge: Judge::Optional(|check, inputs| in_samples(check, inputs, true, |counts| counts.registers)),
+        judge: Judge::Optional(|check, inputs| judge_sample_part(check, inputs, true, |counts| counts.registers)),
     },
     Check {
         id: "stack-copy",
@@ -75,7 +75,7 @@ pub(super) static CHECKS: [Check; 9] = [
         why: "Go's frame pointers lose the caller of a small leaf function; the registers and a part of the stack find it.",
         in_run: false,
         judge: Judge::Optional(|check, inputs| {
-            in_samples(check, inputs, inputs.record.stack != StackSize::Bytes(0), |counts| counts.stack_copies)
+            judge_sample_part(check, inputs, inputs.record.stack != StackSize::Bytes(0), |counts| counts.stack_copies)
         }),
     },
     Check {
@@ -92,8 +92,8 @@ pub(super) static CHECKS: [Check; 9] = [
         group: Group::Sampling,
         title: "one event per CPU",
         feature: "threads and processes that end before a sample is due",
-        why: "Without it, each thread has an event of its own: one that uses less CPU time than the time between two samples \
-              is not seen.",
+        why: "Without one event per CPU, each thread has a separate event: a thread is not seen if it uses less CPU time \
+              than the time between two samples.",
         in_run: false,
         judge: Judge::Optional(short_lives),
     },
@@ -157,7 +157,7 @@ fn live_probe(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let scope = if probe.kernel { "user space and kernel" } else { "user space only" };
     let mut found = format!("{opened} opens, {scope}");
     if probe.ring_bytes > 0 {
-        found = format!("{found}, ring buffers of {}", super::kernel::size(probe.ring_bytes));
+        found = format!("{found}, ring buffers of {}", super::kernel::format_size(probe.ring_bytes));
     }
     if record.event != EventChoice::Auto && opened != event {
         let why = format!("`event = \"{event}\"` is configured, but the event did not open.");
@@ -177,8 +177,8 @@ fn live_probe(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     Some(check.finding(status, found, needed).because(why))
 }
 
-/// The finding for an event that could not be opened, or whose buffer could not be mapped. The cause that is given for
-/// each error number comes from measurements and from `perf_event_open(2)`.
+/// The finding for an event that could not be opened, or whose buffer could not be mapped. The cause for each error
+/// number comes from measurements and from `perf_event_open(2)`.
 fn refused(check: &'static Check, inputs: &Inputs, probe: &ProbeResult, needed: String) -> Finding {
     const EPERM: i32 = Errno::PERM.raw_os_error();
     const ENOENT: i32 = Errno::NOENT.raw_os_error();
@@ -194,7 +194,7 @@ fn refused(check: &'static Check, inputs: &Inputs, probe: &ProbeResult, needed: 
     }
     let mut fix = None;
     let why = match probe.errno {
-        _ if probe.memory => {
+        _ if probe.ring_refused => {
             "The event opens, but its ring buffer cannot be mapped: the cause is the budget of locked memory, not a \
              missing privilege. See perf-mlock-budget; another sampler of this user may hold the budget."
         }
@@ -220,14 +220,14 @@ fn refused(check: &'static Check, inputs: &Inputs, probe: &ProbeResult, needed: 
         _ => "Nothing can be sampled.",
     };
     let message = if probe.message.is_empty() { "no reason given" } else { &probe.message };
-    let what = if probe.memory { "no ring buffer can be mapped" } else { "no event opens" };
+    let what = if probe.ring_refused { "no ring buffer can be mapped" } else { "no event opens" };
     check.finding(Status::Failure, format!("{what}: {message}"), needed).because(why).repaired_by(fix)
 }
 
-/// The check that has found the cause of this refusal already, with its repair: one cause is reported once.
+/// The check that already reports the cause of this refusal, so that each cause is reported once.
 fn cause_found_by(inputs: &Inputs, probe: &ProbeResult) -> Option<&'static str> {
     let id = match Errno::from_raw_os_error(probe.errno?) {
-        _ if probe.memory => "perf-mlock-budget",
+        _ if probe.ring_refused => "perf-mlock-budget",
         Errno::ACCESS => "perf-event-paranoid",
         Errno::INVAL => "sample-rate",
         Errno::MFILE => "open-files",
@@ -235,11 +235,11 @@ fn cause_found_by(inputs: &Inputs, probe: &ProbeResult) -> Option<&'static str> 
         _ => return None,
     };
     let check = super::kernel::CHECKS.iter().chain(&CHECKS).find(|check| check.id == id)?;
-    let found = check.is_asked_for(inputs) && check.judge(inputs)?.status == Status::Failure;
+    let found = check.is_requested(inputs) && check.judge(inputs)?.status == Status::Failure;
     found.then_some(id)
 }
 
-/// The command that starts a container of this kind with the capabilities.
+/// The command that starts such a container with the needed capabilities.
 fn container_fix(kind: &str) -> Option<Fix> {
     Some(Fix::on_host(match kind {
         "docker" => "docker run --cap-add PERFMON --cap-add SYSLOG ...",
@@ -248,8 +248,13 @@ fn container_fix(kind: &str) -> Option<Fix> {
     }))
 }
 
-/// Whether the trial has samples with a part that every sample should have.
-fn in_samples(check: &'static Check, inputs: &Inputs, wanted: bool, part: fn(&TrialCounts) -> u64) -> Option<Finding> {
+/// Judges whether samples of the trial have a part that every sample should have.
+fn judge_sample_part(
+    check: &'static Check,
+    inputs: &Inputs,
+    wanted: bool,
+    part: fn(&TrialCounts) -> u64,
+) -> Option<Finding> {
     let trial = inputs.trial.as_ref()?;
     let needed = "some while goflame samples itself for a few milliseconds";
     Some(match trial {
@@ -264,7 +269,7 @@ fn in_samples(check: &'static Check, inputs: &Inputs, wanted: bool, part: fn(&Tr
 
 fn kernel_stacks(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let Ok(counts) = inputs.trial.as_ref()? else {
-        return in_samples(check, inputs, true, |counts| counts.kernel_stacks);
+        return judge_sample_part(check, inputs, true, |counts| counts.kernel_stacks);
     };
     let found = in_samples_text(counts.kernel_stacks, counts.samples);
     let needed = "some while goflame calls the kernel";
@@ -277,14 +282,14 @@ fn kernel_stacks(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
              in the kernel will be missing.",
         ),
         (Kernel::Yes, false, 0) => check.finding(Status::Failure, "refused", needed),
-        // The check of the level has the reason and the repair.
+        // The check `perf-event-paranoid` has the reason and the repair.
         (Kernel::Auto, false, 0) => check.finding(Status::Info, "not permitted: see perf-event-paranoid", needed),
     })
 }
 
 fn context_switches(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let Ok(counts) = inputs.trial.as_ref()? else {
-        return in_samples(check, inputs, true, |counts| counts.samples);
+        return judge_sample_part(check, inputs, true, |counts| counts.samples);
     };
     let needed = "some while goflame sleeps";
     Some(match counts.switches {

@@ -1,15 +1,16 @@
-//! Checks for causes of unequal running times. They only warn, because a profile is correct in any case.
+//! Checks for causes of different run times of the same program. They only warn, because a profile is correct in any
+//! case.
 
 use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::Fix;
 use super::inputs::Inputs;
-use super::kernel::{size, state};
+use super::kernel::{describe_reading, format_size};
 use super::toolchain::version_numbers;
 use crate::host::{CpuQuota, CpuTimes, Reading, Turbo};
 
-/// Acceptable steal time. Less than this is below the other noise of a virtual machine.
-const STEAL_PERCENT: u64 = 1;
+/// Steal time from which on a finding is a warning. Less is hidden by other noise of a virtual machine.
+const MAX_STEAL_PERCENT: u64 = 1;
 
 macro_rules! check {
     ($id:literal, $title:literal, $why:literal, $judge:expr) => {
@@ -81,11 +82,11 @@ pub(super) static CHECKS: [Check; 11] = [
     ),
 ];
 
-/// A missing fact is not a problem.
+/// The finding for a missing fact, which is not a problem.
 fn missing<T>(check: &'static Check, reading: &Reading<T>, needed: &str) -> Finding {
     match reading {
         Reading::Absent => check.finding(Status::Info, "unknown on this machine", needed),
-        other => check.finding(Status::Info, state(other), needed),
+        other => check.finding(Status::Info, describe_reading(other), needed),
     }
 }
 
@@ -133,7 +134,7 @@ fn aslr(check: &'static Check, inputs: &Inputs) -> Finding {
     check.finding(if level == 0 { Status::Ok } else { Status::Info }, found, needed)
 }
 
-/// Up to half of the CPUs may be busy; the program then still finds a free one.
+/// Half of the CPUs can be busy, and the program still finds a free CPU.
 fn load(check: &'static Check, inputs: &Inputs) -> Finding {
     let needed = "less than half of the CPUs busy";
     let reading = &inputs.facts.steadiness.load_hundredths;
@@ -167,12 +168,12 @@ fn quota(check: &'static Check, inputs: &Inputs) -> Finding {
     }
 }
 
-/// The quota rounded up to whole CPUs, as Go does for GOMAXPROCS.
+/// The quota rounded up to whole CPUs, as in Go's default for GOMAXPROCS.
 fn whole_cpus(quota: CpuQuota) -> u64 {
     quota.quota_us.div_ceil(quota.period_us.max(1)).max(1)
 }
 
-/// Whether Go sets GOMAXPROCS from the quota: both the toolchain and go.mod must be of Go 1.25 or newer.
+/// Whether Go sets GOMAXPROCS from the quota. Needs Go 1.25 or newer, and 1.25 or newer in go.mod.
 fn follows_quota(inputs: &Inputs) -> bool {
     let Some(Ok(go)) = inputs.tools.map(|tools| tools.go.as_ref()) else { return false };
     let since = |version: &str| version_numbers(version).is_some_and(|numbers| numbers >= [1, 25, 0]);
@@ -194,8 +195,10 @@ fn swap(check: &'static Check, inputs: &Inputs) -> Finding {
     let Reading::Value(swap) = *reading else { return missing(check, reading, needed) };
     match (swap.total, swap.used) {
         (0, _) => check.finding(Status::Ok, "none", needed),
-        (total, 0) => check.finding(Status::Ok, format!("{}, unused", size(total)), needed),
-        (total, used) => check.finding(Status::Warning, format!("{} of {} in use", size(used), size(total)), needed),
+        (total, 0) => check.finding(Status::Ok, format!("{}, unused", format_size(total)), needed),
+        (total, used) => {
+            check.finding(Status::Warning, format!("{} of {} in use", format_size(used), format_size(total)), needed)
+        }
     }
 }
 
@@ -208,10 +211,10 @@ fn heat(check: &'static Check, inputs: &Inputs) -> Finding {
 }
 
 fn steal(check: &'static Check, inputs: &Inputs) -> Finding {
-    let needed = format!("less than {STEAL_PERCENT} %");
+    let needed = format!("less than {MAX_STEAL_PERCENT} %");
     let reading = &inputs.facts.steadiness.cpu_times;
     let Reading::Value(CpuTimes { total, steal }) = *reading else { return missing(check, reading, &needed) };
-    let too_much = steal.saturating_mul(100) >= total.max(1).saturating_mul(STEAL_PERCENT);
+    let too_much = steal.saturating_mul(100) >= total.max(1).saturating_mul(MAX_STEAL_PERCENT);
     let share = steal as f64 * 100.0 / total.max(1) as f64;
     let status = if too_much { Status::Warning } else { Status::Ok };
     check.finding(status, format!("{share:.2} % since the machine was started"), needed)

@@ -4,7 +4,7 @@ use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::{Fix, Setting};
 use super::inputs::Inputs;
-use super::kernel::state;
+use super::kernel::describe_reading;
 use super::permission::samples_kernel;
 use crate::host::{Capability, HostFacts, Reading, Sysctl};
 
@@ -48,8 +48,8 @@ pub(super) static CHECKS: [Check; 4] = [
 ];
 
 /// `kptr-restrict`: judges the contents of `/proc/kallsyms`. The settings explain them (`kallsyms_show_value()`,
-/// `kernel/ksyms_common.c`): at `kptr_restrict` 0 the addresses are shown at paranoid level 1 or lower and to processes with
-/// `CAP_SYSLOG`, at 1 only to processes with `CAP_SYSLOG`, at 2 to no process.
+/// `kernel/ksyms_common.c`): at `kptr_restrict` 0, the kernel shows addresses at paranoid level 1 or lower and to
+/// processes with `CAP_SYSLOG`. At 1, only processes with `CAP_SYSLOG` see them. At 2, no process sees them.
 fn kptr_restrict(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let shown = &facts.kernel_symbols.kallsyms_shown;
@@ -84,7 +84,8 @@ fn kptr_restrict(check: &'static Check, inputs: &Inputs) -> Finding {
     check.finding(Status::Warning, found, needed).because(why).repaired_by(fix)
 }
 
-/// `kernel-debug-symbols`: goflame does not need them, so this only informs, with the name of the package if it is known.
+/// `kernel-debug-symbols`: goflame does not need them, so the finding is only a note, with the name of the package if
+/// known.
 fn debug_symbols(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let needed = "nothing; a vmlinux of this kernel for source lines in perf";
@@ -95,7 +96,7 @@ fn debug_symbols(check: &'static Check, inputs: &Inputs) -> Finding {
     check.finding(Status::Info, found, needed)
 }
 
-/// The name of the package with debug symbols in the distribution that built the kernel.
+/// Name of the package with debug symbols of this kernel, by the distribution that built it.
 fn debug_package(facts: &HostFacts) -> Option<String> {
     let release = facts.kernel_release.value()?;
     let built_by = |name: &str| facts.kernel_version.value().is_some_and(|version| version.contains(name));
@@ -117,7 +118,7 @@ fn btf(check: &'static Check, inputs: &Inputs) -> Finding {
     let (status, found) = match &inputs.facts.kernel_symbols.btf {
         Reading::Value(true) => (Status::Ok, "present".to_owned()),
         Reading::Value(false) => (Status::Info, "not a file".to_owned()),
-        missing => (Status::Info, state(missing)),
+        missing => (Status::Info, describe_reading(missing)),
     };
     check.finding(status, found, needed)
 }

@@ -110,7 +110,7 @@ pub(super) static CHECKS: [Check; 11] = [
     },
 ];
 
-/// The oldest Go that goflame builds with.
+/// The oldest Go version that goflame supports for builds.
 const OLDEST_GO: [u32; 3] = [1, 16, 0];
 
 /// `go-found`: a failure only in a project or a Go module. Elsewhere, an existing binary can still be profiled.
@@ -123,7 +123,7 @@ fn go_found(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
                 let found = format!("{}, older than any Go that goflame builds with", go.version);
                 check.finding(Status::Warning, found, needed).repaired_by(install_go(inputs.facts))
             }
-            None if go.variant_path => {
+            None if go.variant_sets_path => {
                 let found = format!("{}; builds of this variant use another PATH", go.version);
                 check.finding(Status::Info, found, needed)
             }
@@ -145,7 +145,7 @@ fn go_found(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     })
 }
 
-/// The finding for a version that this machine lacks: a failure only if the build may not download it either.
+/// The finding for a version that is not on this machine. A failure only if the build is not allowed to download it.
 fn missing_release(check: &'static Check, go: &GoFacts, missing: &MissingGo) -> Finding {
     let asked = missing.version.as_deref().unwrap_or("the version that go.mod or go.work asks for");
     let (status, then) = if missing.fetchable {
@@ -182,13 +182,14 @@ fn go_pin(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     })
 }
 
-/// The release of a version: `1.27.3` for `go1.27.3 X:nodwarf5`, `go1.27.3` and `1.27.3`.
+/// The release in a version text: `1.27.3` for `go1.27.3 X:nodwarf5`, `go1.27.3` and `1.27.3`.
 fn release(version: &str) -> &str {
     let first = version.split_whitespace().next().unwrap_or_default();
     first.strip_prefix("go").unwrap_or(first)
 }
 
-/// The numbers of a version: 1, 27, 3 for `1.27.3`; 1, 27, 0 for `1.27rc1`; `None` for other versions, such as `devel`.
+/// The numbers of a version: 1, 27, 3 for `1.27.3`, and 1, 27, 0 for `1.27rc1`. `None` for other versions, such as
+/// `devel`.
 pub(super) fn version_numbers(version: &str) -> Option<[u32; 3]> {
     let mut numbers = [0; 3];
     let mut parts = release(version).split('.');
@@ -218,7 +219,7 @@ fn go_mod(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     };
     let needed = format!("go{} or newer", asked.go);
     Some(match (version_numbers(&asked.go), version_numbers(&go.version)) {
-        // The finding of go-found is enough.
+        // The check `go-found` already reports this.
         (Some(asked), Some(have)) if have < asked && go.missing.is_some() => check.finding(Status::Info, found, needed),
         (Some(wanted), Some(have)) if have < wanted => {
             let release = first_release(&asked.go);
@@ -266,7 +267,7 @@ fn goflags(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     Some(check.finding(Status::Warning, format!("{value}: {}", problems.join("; ")), needed).repaired_by(fix))
 }
 
-/// The flag in GOFLAGS that strips binaries.
+/// Finds the flag in GOFLAGS that strips binaries.
 fn stripping_flag(goflags: &str) -> Option<StripFlag> {
     let words = split_words(goflags).ok()?;
     let flags = words.iter().rev().filter_map(|word| name_and_value(word.text));

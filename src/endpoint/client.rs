@@ -1,4 +1,4 @@
-//! A client for one request at a time, on a thread of its own.
+//! An HTTP client that sends one request at a time.
 
 use std::fmt;
 use std::io;
@@ -20,27 +20,27 @@ use hyper_util::rt::TokioIo;
 use super::error::{FetchError, FetchProblem, HeaderError};
 use super::location::Endpoint;
 
-/// Variable with headers of every request, one a line.
+/// Environment variable with the headers of every request, one header per line.
 pub const HEADERS_VARIABLE: &str = "GOFLAME_PPROF_HEADERS";
-/// Variable with the value of the header `Authorization`.
+/// Environment variable with the value of the header `Authorization`.
 pub const AUTHORIZATION_VARIABLE: &str = "GOFLAME_PPROF_AUTHORIZATION";
 
-/// Time to connect to one address.
+/// Maximum time to connect to an address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Maximum bytes of an answer: what the reader of pprof profiles takes unpacked.
-const MAX_BODY: usize = 256 << 20;
+/// Maximum bytes of an answer. The reader of pprof profiles has the same limit for unpacked profiles.
+const MAX_BODY_BYTES: usize = 256 << 20;
 
-/// Maximum bytes of the text that explains a refusal.
-const MAX_REFUSAL: usize = 16 << 10;
+/// Maximum bytes of the answer of a program that refuses a request.
+const MAX_REFUSAL_BYTES: usize = 16 << 10;
 
-/// Maximum characters of that text that are shown.
-const SHOWN_CHARACTERS: usize = 200;
+/// Maximum characters that are shown of such an answer.
+const MAX_SHOWN_CHARACTERS: usize = 200;
 
-/// Maximum number of URLs that a program may refer to, one after the other.
+/// Maximum number of redirects that a request follows.
 const MAX_REDIRECTS: usize = 5;
 
-/// Interval in which a request notices that it is to end.
+/// Interval of the checks whether a request should end early.
 const TICK: Duration = Duration::from_millis(50);
 
 struct Answer {
@@ -49,7 +49,7 @@ struct Answer {
     body: Vec<u8>,
 }
 
-/// Fetches profiles, with the headers of the user.
+/// Fetches profiles. Sends the user's headers with each request.
 #[derive(Clone, Default)]
 pub struct Client {
     headers: HeaderMap,
@@ -62,7 +62,7 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Takes the headers from the environment.
+    /// Creates a client with the headers from the environment.
     pub fn from_env() -> Result<Self, HeaderError> {
         let variable = |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         Self::with_headers(variable(HEADERS_VARIABLE).as_deref(), variable(AUTHORIZATION_VARIABLE).as_deref())
@@ -85,18 +85,22 @@ impl Client {
         Ok(Self { headers })
     }
 
-    /// Fetches a profile. `margin` is the time for it besides that which the program gathers. Follows references to the
-    /// same host only.
+    /// Fetches a profile. `margin` is the maximum time in addition to the time that the profile covers. Follows
+    /// redirects to the same host only.
     pub fn fetch(&self, endpoint: &Endpoint, margin: Duration, early_end: &EarlyEnd) -> Result<Vec<u8>, FetchError> {
         let limit = endpoint.duration() + margin;
         let answer = block_on(async {
-            let exchange = self.follow(endpoint, early_end);
+            let exchange = self.fetch_following_redirects(endpoint, early_end);
             tokio::time::timeout(limit, exchange).await.unwrap_or(Err(FetchProblem::TimedOut(limit)))
         });
         answer.map_err(|problem| FetchError::new(endpoint, problem))
     }
 
-    async fn follow(&self, endpoint: &Endpoint, early_end: &EarlyEnd) -> Result<Vec<u8>, FetchProblem> {
+    async fn fetch_following_redirects(
+        &self,
+        endpoint: &Endpoint,
+        early_end: &EarlyEnd,
+    ) -> Result<Vec<u8>, FetchProblem> {
         let mut endpoint = endpoint.clone();
         for _ in 0..=MAX_REDIRECTS {
             let Answer { status, location, body } = self.exchange(&endpoint, early_end).await?;
@@ -109,14 +113,14 @@ impl Client {
             }
             let text = String::from_utf8_lossy(&body);
             let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
-            // An error page says no more than the status.
+            // An HTML error page says no more than the status.
             let shown = if line.starts_with('<') { "" } else { line };
-            return Err(FetchProblem::Refused { status, text: shown.chars().take(SHOWN_CHARACTERS).collect() });
+            return Err(FetchProblem::Refused { status, text: shown.chars().take(MAX_SHOWN_CHARACTERS).collect() });
         }
         Err(FetchProblem::EndlessRedirects)
     }
 
-    /// Sends one request and receives its answer.
+    /// Sends a request and receives its answer.
     async fn exchange(&self, endpoint: &Endpoint, early_end: &EarlyEnd) -> Result<Answer, FetchProblem> {
         let stream = connect_to(endpoint).map_err(FetchProblem::Connect)?;
         let half = stream.try_clone().map_err(FetchProblem::Connect)?;
@@ -124,10 +128,11 @@ impl Client {
             let response = self.request(endpoint, stream).await?;
             let status = response.status();
             let location = response.headers().get(LOCATION).and_then(|value| Some(value.to_str().ok()?.to_owned()));
-            let body = match receive(response, if status.is_success() { MAX_BODY } else { MAX_REFUSAL }).await {
-                Err(_) if !status.is_success() => Vec::new(),
-                body => body?,
-            };
+            let body =
+                match receive(response, if status.is_success() { MAX_BODY_BYTES } else { MAX_REFUSAL_BYTES }).await {
+                    Err(_) if !status.is_success() => Vec::new(),
+                    body => body?,
+                };
             Ok(Answer { status, location, body })
         };
         let mut answer = pin!(answer);
@@ -148,14 +153,14 @@ impl Client {
         let url = endpoint.url();
         let stream = tokio::net::TcpStream::from_std(stream).map_err(FetchProblem::Connect)?;
         let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken_answer)?;
         tokio::spawn(connection);
         let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
         let mut request = Request::new(Empty::<Bytes>::new());
-        *request.uri_mut() = target.parse::<Uri>().map_err(broken)?;
+        *request.uri_mut() = target.parse::<Uri>().map_err(broken_answer)?;
         let headers = request.headers_mut();
         let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
-        headers.insert(HOST, HeaderValue::from_str(host).map_err(broken)?);
+        headers.insert(HOST, HeaderValue::from_str(host).map_err(broken_answer)?);
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("goflame/", env!("CARGO_PKG_VERSION"))));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -168,7 +173,7 @@ impl Client {
         if let Some(value) = endpoint.authorization().and_then(secret_value) {
             headers.insert(AUTHORIZATION, value);
         }
-        sender.send_request(request).await.map_err(broken)
+        sender.send_request(request).await.map_err(broken_answer)
     }
 }
 
@@ -178,11 +183,11 @@ fn secret_value(value: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-fn broken(error: impl std::error::Error) -> FetchProblem {
+fn broken_answer(error: impl std::error::Error) -> FetchProblem {
     FetchProblem::Broken(crate::process::with_causes(&error))
 }
 
-/// Runs on one thread, as the only task.
+/// Runs a task to its end on this thread.
 fn block_on<T>(task: impl Future<Output = Result<T, FetchProblem>>) -> Result<T, FetchProblem> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     runtime.map_err(FetchProblem::Connect)?.block_on(task)
@@ -196,7 +201,7 @@ fn connect_to(endpoint: &Endpoint) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Connects to the first address of a host that accepts within the time limit for one address.
+/// Connects to the first address of a host that accepts. `limit` is the timeout for each address.
 pub fn connect(host: impl ToSocketAddrs, limit: Duration) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name of the host has no address");
     for address in host.to_socket_addrs()? {
@@ -219,29 +224,29 @@ async fn receive(response: Response<Incoming>, largest: usize) -> Result<Vec<u8>
     }
 }
 
-/// Ends a request before its time, with all that the program has gathered.
+/// Ends a request early. The answer then contains the part of the profile that the program has collected.
 ///
-/// A server of Go notices that the client has closed its half of the connection, and cancels the request's context. The
-/// handlers of `net/http/pprof` then end the profile and send it, because the other half is still open.
+/// A Go server notices that the client has closed its half of the connection, and cancels the request's context. The
+/// handlers of `net/http/pprof` then end the profile and send it through the other half, which is still open.
 #[derive(Debug, Clone, Default)]
 pub struct EarlyEnd(Arc<AtomicU8>);
 
-/// Stages of [`EarlyEnd`].
+/// Values of [`EarlyEnd`], which starts at 0.
 const ENDED: u8 = 1;
 const ABANDONED: u8 = 2;
 
 impl EarlyEnd {
-    /// Asks the program for what it has.
+    /// Asks the program to end the profile and send it.
     pub fn end(&self) {
         self.0.fetch_max(ENDED, Ordering::Relaxed);
     }
 
-    /// Ends the request without its answer.
+    /// Ends the request without waiting for its answer.
     pub fn abandon(&self) {
         self.0.fetch_max(ABANDONED, Ordering::Relaxed);
     }
 
-    /// Whether the end was asked for.
+    /// Whether an end was requested.
     pub fn has_ended(&self) -> bool {
         self.0.load(Ordering::Relaxed) >= ENDED
     }

@@ -7,13 +7,13 @@ use hyper::StatusCode;
 
 use super::location::Endpoint;
 
-/// A variable of the environment does not hold headers. The message does not show the value, which may be secret.
+/// An environment variable does not contain headers. The message does not show the value, which can be secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of the variable {variable} is not a header")]
 pub struct HeaderError {
     /// The variable.
     pub(super) variable: &'static str,
-    /// The line, from 1.
+    /// Number of the line, counted from 1.
     pub(super) line: usize,
 }
 
@@ -27,7 +27,7 @@ impl HeaderError {
     }
 }
 
-/// A profile could not be fetched.
+/// Error of fetching a profile.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot fetch {url}")]
 pub struct FetchError {
@@ -40,7 +40,7 @@ pub struct FetchError {
     pub(super) problem: FetchProblem,
 }
 
-/// The reason why a profile could not be fetched.
+/// Why a profile could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchProblem {
     /// No connection was made.
@@ -49,13 +49,13 @@ pub enum FetchProblem {
     /// The connection ended, or the answer is not HTTP.
     #[error("no complete answer: {0}")]
     Broken(String),
-    /// The whole took too long.
+    /// The request took too long.
     #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
     /// The answer came too late for the run.
     #[error("no answer in time")]
     Abandoned,
-    /// The program refused.
+    /// The program refused the request.
     #[error("the program answered {status}{}", if text.is_empty() { String::new() } else { format!(": {text}") })]
     Refused {
         /// Status of the answer.
@@ -63,11 +63,11 @@ pub enum FetchProblem {
         /// First line of the answer.
         text: String,
     },
-    /// Another host is to answer.
-    #[error("the program refers to another host, which goflame does not follow: {0}")]
+    /// The program redirects to another host.
+    #[error("the program redirects to another host, which goflame does not follow: {0}")]
     OtherHost(String),
-    /// Each answer refers to another URL.
-    #[error("the program refers from URL to URL without an end")]
+    /// The program redirects too many times.
+    #[error("the program redirects from URL to URL without an end")]
     EndlessRedirects,
     /// The answer is too long.
     #[error("the answer is larger than {} MiB", .0 >> 20)]
@@ -107,7 +107,7 @@ impl FetchError {
         vec![hint]
     }
 
-    /// Whether nobody answered, as when a program has ended.
+    /// Whether there was no complete answer, for example because the program has ended.
     pub fn has_no_answer(&self) -> bool {
         matches!(self.problem, FetchProblem::Connect(_) | FetchProblem::Broken(_))
     }

@@ -1,4 +1,4 @@
-//! Fetches several profiles of a program while it runs.
+//! Fetches several profiles of a running program.
 
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -11,19 +11,19 @@ use super::profile_kind::ProfileKind;
 /// Interval between attempts to connect to a program that does not listen yet.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Time for one profile after the end of the window.
+/// Maximum time for a profile after the end of the window.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// Time for all profiles after the end of the window.
+/// Maximum time for all profiles after the end of the window.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
-/// Seconds that are asked for if nobody knows how long the window lasts. The end of the window ends the request.
+/// Requested seconds if the length of the window is unknown. The end of the window ends the request.
 const UNKNOWN_WINDOW_SECONDS: u64 = 86_400;
 
-/// The profiles that are fetched, and their source.
+/// Which profiles to fetch, and from where.
 #[derive(Debug, Clone)]
 pub struct FetcherPlan {
-    /// The directory of the program's profiles.
+    /// URL of the directory of the program's profiles.
     pub endpoint: Endpoint,
     /// The profiles.
     pub profiles: Vec<ProfileKind>,
@@ -31,19 +31,18 @@ pub struct FetcherPlan {
     pub client: Client,
 }
 
-/// A profile that was fetched, or the reason why it was not.
+/// A fetched profile, or the reason why it could not be fetched.
 #[derive(Debug)]
 pub struct Fetched {
     /// The profile.
     pub kind: ProfileKind,
-    /// Its bytes.
+    /// Bytes of the profile.
     pub bytes: Result<Vec<u8>, FetchError>,
 }
 
-/// Fetches profiles in threads of its own, so that sampling goes on.
+/// Fetches profiles in separate threads, so that sampling continues.
 ///
-/// CPU profile and trace are gathered from the start of the window to its end. The others are fetched at its end, while the
-/// program still runs.
+/// CPU profile and trace cover the window. The other profiles are fetched at its end, while the program still runs.
 #[derive(Debug)]
 pub struct Fetcher {
     plan: FetcherPlan,
@@ -55,12 +54,12 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// Begins with the profiles that take time. `window` is the longest time that the window may last, if it is known.
+    /// Starts fetching the profiles that cover a time. `window` is the maximum length of the window, if known.
     pub fn start(plan: FetcherPlan, window: Option<Duration>) -> Self {
         let seconds = window.map_or(UNKNOWN_WINDOW_SECONDS, |window| window.as_secs().saturating_add(1));
         let seconds = seconds.min(UNKNOWN_WINDOW_SECONDS);
         let mut fetcher = Self { plan, window_end: Vec::new(), threads: Vec::new(), ended: None };
-        for kind in fetcher.plan.profiles.clone().into_iter().filter(|kind| kind.takes_time()) {
+        for kind in fetcher.plan.profiles.clone().into_iter().filter(|kind| kind.covers_a_time()) {
             let (client, url) = (fetcher.plan.client.clone(), fetcher.plan.endpoint.profile(kind, Some(seconds)));
             let end = EarlyEnd::default();
             fetcher.window_end.push(end.clone());
@@ -69,7 +68,7 @@ impl Fetcher {
         fetcher
     }
 
-    /// Ends the window: ends the profiles that take time, and fetches the others. Returns at once.
+    /// Ends the window: ends the profiles that cover a time, and starts fetching the others. Returns at once.
     pub fn end_window(&mut self) {
         if self.ended.is_some() {
             return;
@@ -82,23 +81,24 @@ impl Fetcher {
         let abandon = EarlyEnd::default();
         self.window_end.push(abandon.clone());
         self.spawn(move || {
-            let kinds = profiles.into_iter().filter(|kind| !kind.takes_time());
+            let kinds = profiles.into_iter().filter(|kind| !kind.covers_a_time());
             let fetch = |kind| Fetched { kind, bytes: client.fetch(&endpoint.profile(kind, None), MARGIN, &abandon) };
             kinds.take_while(|_| !abandon.has_ended()).map(fetch).collect()
         });
     }
 
-    /// Fetches in a thread. Without it, the profiles are missing in its result.
+    /// Runs `fetch` in a thread. If the thread cannot start, its profiles count as abandoned.
     fn spawn(&mut self, fetch: impl FnOnce() -> Vec<Fetched> + Send + 'static) {
         self.threads.extend(thread::Builder::new().spawn(fetch));
     }
 
-    /// Whether the window has ended and nothing is left to wait for.
+    /// Whether the window has ended, and all profiles are fetched or [`MAX_WAIT`] has passed.
     pub fn is_done(&self) -> bool {
         self.ended.is_some_and(|ended| ended.elapsed() > MAX_WAIT || self.threads.iter().all(JoinHandle::is_finished))
     }
 
-    /// Ends the window, waits for all profiles, and returns them in the order of the plan. Gives up once `is_interrupted`.
+    /// Ends the window, waits for all profiles, and returns them in the order of the plan. Stops waiting once
+    /// `is_interrupted`.
     pub fn finish(mut self, mut is_interrupted: impl FnMut() -> bool) -> Vec<Fetched> {
         self.end_window();
         while !self.is_done() && !is_interrupted() {
@@ -121,7 +121,7 @@ impl Fetcher {
     }
 }
 
-/// Fetches a profile that lasts as long as the window. Waits for a program that does not listen yet.
+/// Fetches a profile that covers the window. Waits for a program that does not listen yet.
 fn fetch_window(client: &Client, url: &Endpoint, end: &EarlyEnd) -> Result<Vec<u8>, FetchError> {
     loop {
         match client.fetch(url, MARGIN, end) {

@@ -10,34 +10,34 @@ use url::Url;
 use super::profile_kind::ProfileKind;
 use crate::redact::Secrets;
 
-/// The path under which `net/http/pprof` registers its profiles.
+/// The path at which `net/http/pprof` registers its profiles.
 const DEFAULT_PATH: &str = "/debug/pprof";
 
-/// Time that `net/http/pprof` takes for a CPU profile and for a trace if the URL does not say it.
+/// Seconds of a CPU profile and of a trace if the URL does not say them (`net/http/pprof`).
 const DEFAULT_SECONDS: [(&str, f64); 2] = [("profile", 30.0), ("trace", 1.0)];
 
-/// Longest time that a URL may ask for.
+/// Maximum seconds that count in a URL.
 const MAX_SECONDS: f64 = 86_400.0;
 
 /// URL of a profile, or of the directory of all profiles of a program.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Without user and password.
+    /// The URL without user and password.
     url: Url,
     /// Value of the header `Authorization`, from the user and the password in the URL.
     authorization: Option<String>,
 }
 
-/// Why a text is not a URL of profiles.
+/// Why a text is not a URL of a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// It is not a URL of HTTP.
+    /// The text is not an HTTP URL.
     #[error("expected a URL that begins with http://")]
     NotHttp,
-    /// It needs TLS.
+    /// The URL needs TLS.
     #[error("https is not supported: goflame speaks no TLS")]
     Tls,
-    /// It cannot be parsed.
+    /// The text cannot be parsed as a URL.
     #[error("expected a URL, for example `http://127.0.0.1:6060/debug/pprof`: {0}")]
     Malformed(url::ParseError),
 }
@@ -53,7 +53,7 @@ impl EndpointError {
 }
 
 impl Endpoint {
-    /// Whether a text is meant as a URL, and not as a file or a run.
+    /// Whether a text is meant as a URL, not as a file or a run.
     pub fn is_url(text: &str) -> bool {
         let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
         scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
@@ -72,19 +72,19 @@ impl Endpoint {
             let user = [&decoded(url.username())[..], b":", &decoded(url.password().unwrap_or_default())].concat();
             format!("Basic {}", STANDARD.encode(user))
         });
-        // Both cannot fail: a URL of HTTP has a host.
+        // These calls cannot fail, because an HTTP URL has a host.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         url.set_fragment(None);
         Ok(Self { url, authorization })
     }
 
-    /// Whether the URL held a user or a password.
+    /// Whether the parsed URL contained a user or a password.
     pub fn has_credentials(&self) -> bool {
         self.authorization.is_some()
     }
 
-    /// Returns the URL of a profile of this program. `seconds` is the time that a profile takes that is gathered over a time.
+    /// Returns the URL of a profile of this program. `seconds` is the time that the profile covers.
     #[must_use]
     pub fn profile(&self, kind: ProfileKind, seconds: Option<u64>) -> Self {
         let mut url = self.url.clone();
@@ -99,8 +99,8 @@ impl Endpoint {
         Self { url, ..self.clone() }
     }
 
-    /// Returns the URL of one profile. For the URL of a directory, or of a host alone, this is `kind`, or the CPU profile,
-    /// as with `go tool pprof`. `None` if the URL is that of a profile already and a `kind` is asked for.
+    /// Returns the URL of a profile. For the URL of a directory or a host, the profile is `kind`, by default the CPU
+    /// profile as with `go tool pprof`. `None` if a `kind` is given but the URL already names a profile.
     pub fn for_report(&self, kind: Option<ProfileKind>) -> Option<Self> {
         let path = self.url.path().trim_end_matches('/');
         if path.is_empty() || path.ends_with(DEFAULT_PATH) {
@@ -109,7 +109,7 @@ impl Endpoint {
         kind.is_none().then(|| self.clone())
     }
 
-    /// Returns the time that the program gathers before it answers.
+    /// Returns the time that the profile covers. The program answers after this time.
     pub fn duration(&self) -> Duration {
         let asked = self.url.query_pairs().find(|(key, _)| key == "seconds").and_then(|(_, value)| value.parse().ok());
         let seconds = match asked {
@@ -121,7 +121,7 @@ impl Endpoint {
         Duration::from_secs_f64(seconds.clamp(0.0, MAX_SECONDS))
     }
 
-    /// Whether the URL is that of an execution trace.
+    /// Whether the URL names an execution trace.
     pub fn is_trace(&self) -> bool {
         self.last_part() == ProfileKind::Trace.path()
     }
@@ -131,7 +131,7 @@ impl Endpoint {
         self.url.path().rsplit('/').next().unwrap_or_default()
     }
 
-    /// Returns the URL that a response refers to. `Err` holds the URL if another host is to answer.
+    /// Resolves a redirect. `Err` contains the URL if it is on another host.
     pub(super) fn redirected(&self, location: &str) -> Result<Self, String> {
         let url = self.url.join(location).map_err(|_| location.to_owned())?;
         if url.origin() != self.url.origin() || !url.origin().is_tuple() {

@@ -1,9 +1,7 @@
-//! The profiles that a Go program serves by HTTP (`net/http/pprof`): which they are, where they are, and how they are
-//! fetched.
+//! Fetches the profiles that a Go program serves by HTTP (`net/http/pprof`).
 //!
-//! Credentials come from the environment ([`Client::from_env`]) or from a URL of the command line. They are sent to the
-//! host of the URL only, and are never shown. What a program sends is bounded in size and time. Must not interpret the
-//! profiles.
+//! Credentials come from the environment ([`Client::from_env`]) or from a URL of the command line. They are sent only
+//! to the host of the URL, and are never shown. Answers are limited in size and time. Must not interpret the profiles.
 
 mod client;
 mod error;

@@ -1,4 +1,4 @@
-//! The profiles that Go's runtime makes.
+//! The profiles that Go's runtime collects.
 
 use clap::ValueEnum;
 
@@ -17,7 +17,7 @@ pub enum ProfileKind {
     Block,
     /// All goroutines
     Goroutine,
-    /// Goroutines that wait for what cannot happen any more (Go 1.27)
+    /// Goroutines that wait for an event that can no longer happen (Go 1.27)
     Goroutineleak,
     /// Stacks that led to new threads
     Threadcreate,
@@ -31,17 +31,17 @@ impl ProfileKind {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// Returns the last part of the path of its URL.
+    /// Returns the last part of the path of the profile's URL.
     pub(super) fn path(self) -> String {
         if self == Self::Cpu { "profile".to_owned() } else { self.name() }
     }
 
-    /// Whether it is gathered for as long as its request lasts. The others show the state at the time of the request.
-    pub fn takes_time(self) -> bool {
+    /// Whether the profile covers the time of its request. Other profiles show the state at the time of the request.
+    pub fn covers_a_time(self) -> bool {
         matches!(self, Self::Cpu | Self::Trace)
     }
 
-    /// Returns the name of its file in a run.
+    /// Returns the name of the profile's file in a run.
     pub fn file(self) -> String {
         match self {
             Self::Trace => "pprof/trace.out".to_owned(),
@@ -49,7 +49,7 @@ impl ProfileKind {
         }
     }
 
-    /// Returns the call that fills the profile, which programs must make themselves.
+    /// Returns the function that a program must call, or else the profile is empty.
     pub fn needed_call(self) -> Option<&'static str> {
         match self {
             Self::Mutex => Some("runtime.SetMutexProfileFraction(100)"),

@@ -11,7 +11,7 @@ fn endpoint(text: &str) -> Endpoint {
 }
 
 #[test]
-fn a_directory_or_a_host_alone_means_the_cpu_profile() {
+fn a_url_of_a_directory_or_a_host_means_the_cpu_profile() {
     for (text, expected) in [
         ("http://app:6060", "http://app:6060/debug/pprof/profile"),
         ("http://app:6060/?seconds=5", "http://app:6060/debug/pprof/profile?seconds=5"),
@@ -27,7 +27,7 @@ fn a_directory_or_a_host_alone_means_the_cpu_profile() {
 }
 
 #[test]
-fn a_url_says_how_long_the_program_gathers() {
+fn the_duration_of_a_profile_comes_from_its_url() {
     for (text, seconds) in [
         ("http://a/debug/pprof/profile?seconds=10", 10.0),
         ("http://a/debug/pprof/profile", 30.0),
@@ -43,7 +43,7 @@ fn a_url_says_how_long_the_program_gathers() {
 }
 
 #[test]
-fn credentials_of_a_url_are_a_header_and_never_shown() {
+fn credentials_of_a_url_become_a_header_and_are_never_shown() {
     let endpoint = endpoint("http://me:p%40ss@app/debug/pprof/heap?token=hidden1");
     assert_eq!(endpoint.authorization(), Some("Basic bWU6cEBzcw=="));
     for shown in [endpoint.to_string(), format!("{endpoint:?}")] {
@@ -68,7 +68,7 @@ fn headers_are_lines_of_name_and_value() {
     assert!(Client::with_headers(None, Some("Bearer \u{7}")).is_err());
 }
 
-/// Serves these answers, one per connection, and returns the port and the requests.
+/// Serves these answers, one per connection. Returns the port, and the requests when the thread is joined.
 fn serve(answers: Vec<Vec<u8>>) -> (u16, thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -81,7 +81,7 @@ fn serve(answers: Vec<Vec<u8>>) -> (u16, thread::JoinHandle<Vec<String>>) {
                 assert!(count > 0, "the request is cut off");
                 request.extend_from_slice(&buffer[..count]);
             }
-            // The client may leave before it has all.
+            // The client can close the connection before it has read everything.
             let _ = stream.write_all(&answer);
             String::from_utf8(request).unwrap()
         };
@@ -96,7 +96,7 @@ fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, String> {
 }
 
 #[test]
-fn a_request_has_the_headers_of_the_user_and_follows_its_host() {
+fn a_request_has_the_headers_of_the_user_and_follows_redirects_to_its_host() {
     let moved = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /debug/pprof/heap\r\nContent-Length: 0\r\n\r\n".to_vec();
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n".to_vec();
     let (port, server) = serve(vec![moved, chunked]);
@@ -125,11 +125,11 @@ fn hostile_answers_are_errors() {
     let other = answer(b"HTTP/1.1 302 Found\r\nLocation: http://evil.example/?token=abc1\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(
         other,
-        "the program refers to another host, which goflame does not follow: http://evil.example/?token=***"
+        "the program redirects to another host, which goflame does not follow: http://evil.example/?token=***"
     );
     // Another port is another program.
     let other = answer(b"HTTP/1.1 302 Found\r\nLocation: //127.0.0.1:1/heap\r\nContent-Length: 0\r\n\r\n");
-    assert!(other.starts_with("the program refers to another host"), "{other}");
+    assert!(other.starts_with("the program redirects to another host"), "{other}");
     assert_eq!(
         answer(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 9\r\n\r\nin use\nxx"),
         "the program answered 500 Internal Server Error: in use"
@@ -147,7 +147,7 @@ fn hostile_answers_are_errors() {
 }
 
 #[test]
-fn a_program_that_refers_to_itself_for_ever_is_left() {
+fn a_program_that_redirects_without_end_is_an_error() {
     let moved = b"HTTP/1.1 301 Moved\r\nLocation: /heap\r\nContent-Length: 0\r\n\r\n".to_vec();
     let (port, server) = serve(vec![moved; 6]);
     let error = fetch(&Client::default(), &format!("http://127.0.0.1:{port}/heap")).unwrap_err();
@@ -156,7 +156,7 @@ fn a_program_that_refers_to_itself_for_ever_is_left() {
 }
 
 #[test]
-fn a_program_that_never_answers_is_left_after_a_time() {
+fn a_program_that_never_answers_is_an_error_after_the_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/heap", listener.local_addr().unwrap());
     let error = Client::default().fetch(&endpoint(&url), Duration::from_millis(50), &EarlyEnd::default()).unwrap_err();

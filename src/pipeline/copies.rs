@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{Record, StackSize};
 use crate::fsio::MappedFile;
 use crate::gobin::{Assembly, Binary, BinaryFacts};
-use crate::record::{FramePointerCode, SMALL_COPY};
+use crate::record::{FramePointerCode, SMALL_COPY_BYTES};
 
 /// Bytes of stack between the root and code without a frame pointer. In servers, the Go functions between
 /// `runtime.goexit` and assembly or C code use 2 to 6 KiB.
@@ -38,7 +38,7 @@ impl StackCopies {
         let assembly = MappedFile::open(program).ok().and_then(|bytes| Binary::parse(bytes.as_ref()).ok()?.assembly());
         let Some(reason) = reason_for_callers(assembly.as_ref(), facts.cgo) else {
             let reason = "all code keeps the frame pointer".into();
-            return Self { bytes: SMALL_COPY, reason, frame_pointer_code: all_alike };
+            return Self { bytes: SMALL_COPY_BYTES, reason, frame_pointer_code: all_alike };
         };
         let frame = assembly.as_ref().map_or(0, |assembly| assembly.largest_frame);
         let bytes = copy_bytes(settings, frame);
@@ -79,7 +79,7 @@ impl StackCopies {
 
 /// Returns the size in bytes of a stack copy that contains a frame of `frame` bytes and its callers.
 fn copy_bytes(settings: &Record, frame: u32) -> u32 {
-    let rate_bound = (MAX_BYTES_PER_SECOND / settings.frequency.max(1)).max(SMALL_COPY);
+    let rate_bound = (MAX_BYTES_PER_SECOND / settings.frequency.max(1)).max(SMALL_COPY_BYTES);
     frame.saturating_add(CALLERS_BYTES).min(MAX_BYTES).min(rate_bound) / 8 * 8
 }
 

@@ -361,11 +361,11 @@ impl WorkloadResult {
                 ExitStatus::Code(_) => None,
             },
             ending: match outcome.ending {
-                Ending::Own => "own".into(),
+                Ending::ByItself => "own".into(),
                 Ending::Interrupted(_) => "interrupted".into(),
                 Ending::TimedOut => "timed-out".into(),
                 Ending::Stopped => "stopped".into(),
-                Ending::RunsOn => "runs-on".into(),
+                Ending::StillRuns => "runs-on".into(),
             },
             failed: outcome.has_failed() && !ignore_failure,
             wall_seconds: outcome.wall.as_secs_f64(),
@@ -386,7 +386,7 @@ impl WorkloadResult {
         let first = target.processes().first();
         let (status, ending) = match observation.end {
             ObservationEnd::TargetEnded => ("ended, with an unknown status", "own"),
-            ObservationEnd::TimeOver | ObservationEnd::Signal(_) => ("runs on", "runs-on"),
+            ObservationEnd::TimeReached | ObservationEnd::Signal(_) => ("runs on", "runs-on"),
         };
         let (user, system) = observation.cpu.unwrap_or_default();
         Self {

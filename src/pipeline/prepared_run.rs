@@ -383,7 +383,7 @@ impl PreparedRun<'_> {
                 Engine::Perf => Sampler::Perf(find_perf()?),
             },
             event: self.event.clone(),
-            starts_in_window: self.server_plan(draft).begins_later(),
+            starts_in_window: self.server_plan(draft).window_begins_later(),
             frame_pointer_code: self.copies.frame_pointer_code.clone(),
             cpus: cpus.clone(),
             kernel_text: kernel.and_then(KernelSymbols::text),

@@ -15,7 +15,9 @@ use crate::fsio::{self, FileError, MappedFile};
 use crate::gobin;
 use crate::host::{self, HostFacts};
 use crate::perfevent::{self, TrialCounts};
-use crate::record::{ChosenEvent, Inherited, RING_SIZES, SMALL_COPY, choose_event, sample_self, try_to_confine};
+use crate::record::{
+    ChosenEvent, PerThreadReason, RING_SIZES, SMALL_COPY_BYTES, choose_event, sample_self, try_to_confine,
+};
 use crate::redact::Secrets;
 
 /// Readiness of the machine and the project.
@@ -165,7 +167,7 @@ impl Environment {
         let facts = host::probe(Path::new("/"));
         let record = &config.record;
         // The program is not built yet. It may need larger copies.
-        let stack = if let StackSize::Bytes(bytes) = record.stack { bytes } else { SMALL_COPY };
+        let stack = if let StackSize::Bytes(bytes) = record.stack { bytes } else { SMALL_COPY_BYTES };
         let target_go = go.map(Result::as_ref).transpose().ok();
         Self {
             event: choose_event(record.event, record.kernel, record.frequency, stack, &facts.named_cpus),
@@ -188,7 +190,7 @@ impl Environment {
         self.trial = Some(trial.map_err(|error| with_causes(&error)));
         let confined = try_to_confine(event, &self.facts.named_cpus);
         self.confined =
-            Some(confined.map_err(|Inherited { reason, remedy }| format!("{reason}; what helps: {remedy}")));
+            Some(confined.map_err(|PerThreadReason { reason, remedy }| format!("{reason}; what helps: {remedy}")));
     }
 
     /// Inputs of the checks, without a binary.
@@ -233,7 +235,7 @@ impl Environment {
                 kernel: event.spec.kernel,
                 ring_bytes: u64::try_from(event.ring_bytes).unwrap_or(u64::MAX),
                 errno: None,
-                memory: false,
+                ring_refused: false,
                 message: String::new(),
             },
             Err(error) => ProbeResult {
@@ -241,7 +243,7 @@ impl Environment {
                 kernel: false,
                 ring_bytes: 0,
                 errno: error.errno(),
-                memory: error.is_ring_buffer_refusal(),
+                ring_refused: error.is_ring_buffer_refusal(),
                 message: with_causes(error),
             },
         }

@@ -18,7 +18,9 @@ use crate::gotrace::RuntimeTrace;
 use crate::perfdata::{ClockData, Features};
 use crate::perfevent::monotonic_ns;
 use crate::process::{Command, acting_for};
-use crate::record::{self, GoroutinePlan, Inherited, Limitation, Recording, RunningTarget, SamplingPlan, Session};
+use crate::record::{
+    self, GoroutinePlan, Limitation, PerThreadReason, Recording, RunningTarget, SamplingPlan, Session,
+};
 use crate::workload::{self, Ending, LaunchPlan, LoadPlan, Outcome, ServerFailure, ServerPlan, Stdin};
 
 /// Name of the file with the output of the load command, in the run's directory.
@@ -31,8 +33,8 @@ impl PreparedRun<'_> {
         let program_copy = self.subject.built().map(|(_, program)| draft.add_program(program)).transpose()?;
         let kernel = self.kernel_symbols();
         let (layouts, unread) = self.subject.goroutine_layouts();
-        let finds_others = self.subject.built().is_none();
-        let goroutines = GoroutinePlan { layouts, finds_others, with_labels: self.config.record.labels };
+        let reads_other_programs = self.subject.built().is_none();
+        let goroutines = GoroutinePlan { layouts, reads_other_programs, with_labels: self.config.record.labels };
         let sampling = self.sampling_plan(draft, kernel.as_ref().ok(), goroutines)?;
         let mut notes: Vec<String> = self.event.limitations().iter().map(ToString::to_string).collect();
         if self.config.record.engine == Engine::Native {
@@ -178,11 +180,11 @@ impl PreparedRun<'_> {
         let (workload, outcome) =
             (WorkloadResult::from_observation(target, &observation, &self.config.secrets()), observation.into());
         self.report_recording(&outcome, &recording, None);
-        let ended = (outcome.ending == Ending::Own).then_some(RunNote::TargetEnded(name));
+        let ended = (outcome.ending == Ending::ByItself).then_some(RunNote::TargetEnded(name));
         let is_container = matches!(target, RunningTarget::Processes { container: Some(_), .. });
         let not_confined = recording.inherited.clone().filter(|_| is_container);
         let not_confined =
-            not_confined.map(|Inherited { reason, remedy }| RunNote::ContainerNotConfined { reason, remedy });
+            not_confined.map(|PerThreadReason { reason, remedy }| RunNote::ContainerNotConfined { reason, remedy });
         notes.extend(ended.iter().chain(&not_confined).map(ToString::to_string));
         for note in unread.into_iter().chain(&ended).chain(&not_confined) {
             self.observer.warning(&Warning::Note(note));
@@ -207,9 +209,9 @@ impl PreparedRun<'_> {
             }
         }
         let is_as_planned = match outcome.ending {
-            Ending::Own => outcome.status.success(),
+            Ending::ByItself => outcome.status.success(),
             Ending::TimedOut => self.duration.is_some(),
-            Ending::RunsOn | Ending::Stopped => true,
+            Ending::StillRuns | Ending::Stopped => true,
             Ending::Interrupted(_) => false,
         };
         if !is_as_planned && outcome.failure.is_none() {
@@ -269,7 +271,7 @@ const LAST_LINES: usize = 8;
 
 /// Returns the last lines of the output that may explain a failure.
 fn last_lines_about(failure: &ServerFailure, launch: &LaunchPlan) -> Vec<String> {
-    let of_load = launch.server.load.as_ref().filter(|_| failure.is_of_load()).map(|load| &load.log);
+    let of_load = launch.server.load.as_ref().filter(|_| failure.is_in_load_output()).map(|load| &load.log);
     let logs = of_load.map_or_else(|| vec![&launch.stderr_log, &launch.stdout_log], |log| vec![log]);
     let mut lines = logs.into_iter().filter_map(|log| fsio::last_lines(log, LAST_LINES).ok());
     lines.find(|lines| !lines.is_empty()).unwrap_or_default()

@@ -153,7 +153,7 @@ fn common_problem_of(url: &str, fetched: &[Fetched], ending: Ending) -> Option<S
     let errors: Option<Vec<&FetchError>> = fetched.iter().map(|fetched| fetched.bytes.as_ref().err()).collect();
     // The last error is the clearest: earlier profiles lost their connection when the program ended.
     let (last, errors) = (errors.as_ref()?.last()?, errors.as_ref()?);
-    if ending == Ending::Own && errors.iter().all(|error| error.has_no_answer()) {
+    if ending == Ending::ByItself && errors.iter().all(|error| error.has_no_answer()) {
         return Some(format!(
             "no profile was fetched from {url}: the program ended by itself, and profiles are fetched when goflame ends \
              the run: `timeout` in [workload], `goflame record --duration`, or an interrupt"

@@ -42,7 +42,7 @@ impl CommandLine {
         let (program, rest) = words.split_first().map_or(("", words), |(program, rest)| (program.as_str(), rest));
         let dir = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
         let path = std::env::var_os("PATH");
-        let file = process::find(OsStr::new(program), path.as_deref(), &dir).map_err(Error::NoCommand)?;
+        let file = process::find_program(OsStr::new(program), path.as_deref(), &dir).map_err(Error::NoCommand)?;
         let argv = std::iter::once(file.to_string_lossy().into_owned()).chain(rest.iter().cloned()).collect();
         Ok(Self { argv, file: fs::canonicalize(&file).unwrap_or(file), dir })
     }

@@ -58,7 +58,7 @@ fn go_facts(config: &Config, in_project: bool, go: &GoTool) -> GoFacts {
         go_mod: go.gomod.as_deref().and_then(GoMod::read),
         flags_refused: refused,
         missing: go.missing.clone(),
-        variant_path: variant.is_some_and(|variant| variant.env.contains_key("PATH")),
+        variant_sets_path: variant.is_some_and(|variant| variant.env.contains_key("PATH")),
         flag_warnings: warnings,
     }
 }

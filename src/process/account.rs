@@ -1,8 +1,8 @@
 //! Acts for another user, as a root process started through sudo must.
 //!
 //! The process keeps root's rights over the kernel (sampling, reading kernel symbols, signals). It reads and writes
-//! files with the rights of that user and runs programs as that user. Therefore nothing in a directory of that user,
-//! neither a link nor a build setting, can make root do something that the user may not do.
+//! files with the rights of that user and runs programs as that user. Therefore no link or build setting in a directory
+//! of that user can make root do anything that the user is not permitted to do.
 
 use std::ffi::CString;
 use std::fs::{File, Metadata};
@@ -26,8 +26,8 @@ pub struct Account {
     pub home: PathBuf,
 }
 
-/// Set once, before the start of any thread that uses files. The kernel keeps the ids per thread, and new threads
-/// inherit them.
+/// Set once, before any thread that uses files starts. The kernel stores the ids per thread, and new threads inherit
+/// them.
 static ACTING_FOR: OnceLock<Account> = OnceLock::new();
 
 /// From now on, this thread and the threads that it starts use files with the rights of `account`, and every
@@ -45,11 +45,11 @@ pub fn drop_to_user(account: Account) -> io::Result<()> {
     ACTING_FOR.set(account).map_err(|_| io::Error::other("already acting for a user"))
 }
 
-/// Runs `work` with this process's own file rights, which [`drop_to_user`] gave up. Use it for files of the machine.
-/// For a path that a user chose, see [`open_with_own_rights`]. `work` must start no threads and must not be the first
-/// to use a thread pool: the threads would keep these rights.
+/// Runs `work` with the file rights that [`drop_to_user`] gave up. Use it for files of the machine. For a path that a
+/// user chose, see [`open_with_own_rights`]. `work` must start no threads and must not be the first to use a thread
+/// pool: the threads would keep these rights.
 pub fn with_own_rights<T>(work: impl FnOnce() -> T) -> T {
-    /// Gives the rights up again on drop, also when `work` panics.
+    /// Gives up the rights again on drop, also when `work` panics.
     struct OwnRights;
     impl Drop for OwnRights {
         fn drop(&mut self) {
@@ -65,9 +65,8 @@ pub fn with_own_rights<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// Opens a regular file for reading with this process's own rights, if the account that it acts for has no permission.
-/// `None` in all other cases. Used for a recording that root made. Follows no symbolic link: it may be that account's
-/// and lead to any file.
+/// Opens a regular file for reading with root's rights, for a recording that root made. `None` if goflame does not act
+/// for another account. Follows no symbolic link: the account could have created the link, to any file.
 pub fn open_with_own_rights(path: &Path) -> Option<File> {
     acting_for()?;
     with_own_rights(|| {
@@ -78,7 +77,7 @@ pub fn open_with_own_rights(path: &Path) -> Option<File> {
     })
 }
 
-/// Whether goflame itself is installed setuid or setgid, so that it runs as another user or group.
+/// Whether goflame is installed setuid or setgid, so that it runs as another user or group.
 pub fn runs_as_another() -> bool {
     getuid() != geteuid() || getgid() != getegid()
 }

@@ -1,4 +1,4 @@
-//! An external command: describes, finds and runs it.
+//! External commands: describes, finds and runs a command.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -29,7 +29,7 @@ use super::status::ExitStatus;
 ///
 /// Skips relative and empty entries of PATH: the program must not depend on the current directory, and must not come
 /// from the profiled project unless the user asks for it.
-pub fn find(program: &OsStr, path: Option<&OsStr>, dir: &Path) -> Result<PathBuf, Error> {
+pub fn find_program(program: &OsStr, path: Option<&OsStr>, dir: &Path) -> Result<PathBuf, Error> {
     let text = program.to_string_lossy().into_owned();
     if Path::new(program).components().count() > 1 {
         return which::which_in(program, path, dir).map_err(|_| Error::NotExecutable { program: text });
@@ -76,7 +76,7 @@ impl Captured {
 }
 
 impl Command {
-    /// Creates a command that runs `program` without arguments, in goflame's own directory and environment.
+    /// Creates a command that runs `program` without arguments, in goflame's directory and environment.
     pub fn new(program: impl Into<OsString>) -> Self {
         Self {
             words: vec![program.into()],
@@ -109,7 +109,7 @@ impl Command {
         self
     }
 
-    /// Removes variables of goflame's own environment from the program's environment.
+    /// Removes variables of goflame's environment from the program's environment.
     #[must_use]
     pub fn without(mut self, names: &[&'static str]) -> Self {
         self.unset.extend_from_slice(names);
@@ -131,9 +131,9 @@ impl Command {
         self
     }
 
-    /// Gives the program a private directory for temporary files, inside the directory that each of these environment
-    /// variables names. The directory is removed after the program ends, because a killed program leaves files in it.
-    /// It is kept if the program leaves a process in the background.
+    /// Gives the program a private directory for temporary files, for each of these environment variables, inside the
+    /// directory that the variable names. The directory is removed after the program ends, because a killed program
+    /// leaves files in it. It is not removed if a background process of the program continues.
     #[must_use]
     pub fn private_temporary(mut self, variables: &'static [&'static str]) -> Self {
         self.private_temporary = variables;
@@ -167,20 +167,22 @@ impl Command {
 
     /// Runs the command and passes its whole output unchanged to goflame's standard error. Returns how it ended.
     ///
-    /// A signal that asks goflame to end first stops the program and everything that it started:
+    /// After a signal that asks goflame to end, stops the program and its descendants and returns
     /// [`Error::Interrupted`].
     pub fn pass_through(&self) -> Result<ExitStatus, Error> {
         self.run_to_end(duct::Expression::stdout_to_stderr)
     }
 
-    /// Like [`Command::pass_through`], but gives the output to `receive`. Calls `receive` without bytes while none come.
+    /// Runs the command and passes its whole output to `receive`. Calls `receive` with no bytes while there is no
+    /// output. Signals are handled as in [`Command::pass_through`].
     pub fn pass_to(&self, mut receive: impl FnMut(&[u8]) + Send) -> Result<ExitStatus, Error> {
         let (reader, writer) = io::pipe().map_err(|source| self.refused(source))?;
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
                 let (mut reader, mut buffer) = (File::from(OwnedFd::from(reader)), [0; 4096]);
-                // Ends at the end of the output. A background process may have the pipe open for longer.
+                // Stops at the end of the output, or after the end of the command: a background process can hold the
+                // pipe open for longer.
                 while let Ok(count @ (None | Some(1..))) = read_output(&mut reader, &mut buffer)
                     && !(count.is_none() && over.load(Ordering::SeqCst))
                 {
@@ -205,12 +207,12 @@ impl Command {
         }
     }
 
-    /// Starts the command without output and without a guard, so that it outlives goflame, and waits for at most
-    /// `patience`. `None` if it still runs.
-    pub fn launch(&self, patience: Duration) -> Result<Option<ExitStatus>, Error> {
+    /// Starts the command without output and without a guard, so that it can outlive goflame. Waits at most `max_wait`
+    /// for its end. `None` if the command still runs.
+    pub fn launch(&self, max_wait: Duration) -> Result<Option<ExitStatus>, Error> {
         let command = duct::cmd(self.program_file()?, self.words.get(1..).unwrap_or_default());
-        let expression = self.expression(&command.stdin_null().stdout_null().stderr_null())?;
-        // A group of its own, so that the terminal's Ctrl-C does not reach it.
+        let expression = self.configure(&command.stdin_null().stdout_null().stderr_null())?;
+        // In a new process group, the terminal's Ctrl-C does not reach the command.
         let expression = expression.before_spawn(|command| {
             command.process_group(0);
             Ok(())
@@ -220,7 +222,7 @@ impl Command {
         loop {
             match handle.try_wait().map_err(|source| self.refused(source))? {
                 Some(output) => return Ok(Some(output.status.into())),
-                None if started.elapsed() >= patience => return Ok(None),
+                None if started.elapsed() >= max_wait => return Ok(None),
                 None => thread::sleep(Duration::from_millis(20)),
             }
         }
@@ -231,7 +233,7 @@ impl Command {
         quote_command(&self.words)
     }
 
-    /// Returns the file that would be started: see [`find`].
+    /// Returns the file that would be started: see [`find_program`].
     pub fn program_file(&self) -> Result<PathBuf, Error> {
         if let Some(file) = &self.file {
             return Ok(file.clone());
@@ -242,24 +244,24 @@ impl Command {
         };
         let set = self.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
         let program = self.words.first().map(OsString::as_os_str).unwrap_or_default();
-        find(program, set.or_else(|| env::var_os("PATH")).as_deref(), &dir)
+        find_program(program, set.or_else(|| env::var_os("PATH")).as_deref(), &dir)
     }
 
     fn prepare(&self) -> Result<Prepared, Error> {
         let (program, args) = (self.program_file()?, self.words.get(1..).unwrap_or_default());
         if !commands_are_guarded() {
-            return Ok(Prepared { expression: self.expression(&duct::cmd(program, args).stdin_null())?, guard: None });
+            return Ok(Prepared { expression: self.configure(&duct::cmd(program, args).stdin_null())?, guard: None });
         }
         let (guard, guards) = UnixStream::pair().map_err(|source| self.refused(source))?;
         let mut words: Vec<OsString> = vec![GUARD.into(), self.private_temporary.join(",").into(), "--".into()];
         words.push(program.into());
         words.extend_from_slice(args);
-        let expression = self.expression(&duct::cmd(OWN_BINARY, words).stdin_file(guards))?;
+        let expression = self.configure(&duct::cmd(OWN_BINARY, words).stdin_file(guards))?;
         Ok(Prepared { expression, guard: Some(guard) })
     }
 
-    /// Adds account, environment and directory.
-    fn expression(&self, expression: &duct::Expression) -> Result<duct::Expression, Error> {
+    /// Adds the account, the environment and the directory to an expression.
+    fn configure(&self, expression: &duct::Expression) -> Result<duct::Expression, Error> {
         let mut expression = expression.unchecked();
         if let Some(account) = acting_for() {
             let (uid, gid) = (account.uid, account.gid);
@@ -318,11 +320,11 @@ impl RunningCommand {
         self.started.has_ended()
     }
 
-    /// Asks the program and everything that it started to end with SIGINT, unless `was_asked` by the terminal, and kills them
-    /// after 5 seconds. The second call kills them at once.
-    pub fn end(&self, was_asked: bool) {
+    /// Asks the program and its descendants to end with SIGINT, unless the terminal has sent the signal
+    /// (`by_terminal`). Kills them after 5 seconds. The second call kills them at once.
+    pub fn end(&self, by_terminal: bool) {
         if let Some(guard) = &self.started.guard {
-            guard::order_end(guard, was_asked);
+            guard::order_end(guard, by_terminal);
         }
     }
 
@@ -360,7 +362,7 @@ impl Capturing<'_> {
     }
 }
 
-/// A command that is about to start, and goflame's end of its guard's socket.
+/// A command before its start, and goflame's end of its guard's socket.
 struct Prepared {
     expression: duct::Expression,
     guard: Option<UnixStream>,
@@ -371,7 +373,7 @@ impl Prepared {
         Self { expression: change(self.expression), ..self }
     }
 
-    /// Starts the program. Consumes the expression, and with it goflame's copy of the guard's end of the socket.
+    /// Starts the program. Drops the expression, and with it goflame's copy of the guard's end of the socket.
     fn start(self) -> io::Result<Started> {
         Ok(Started { handle: self.expression.start()?, guard: self.guard })
     }
@@ -392,7 +394,7 @@ impl Started {
     /// Waits for the end of the program and of its guard.
     fn wait(self) -> io::Result<ExitStatus> {
         let status = self.handle.wait()?.status.into();
-        let answer = self.guard.as_ref().map(guard::answer).transpose()?;
+        let answer = self.guard.as_ref().map(guard::receive_answer).transpose()?;
         Ok(answer.flatten().unwrap_or(status))
     }
 

@@ -1,6 +1,6 @@
 //! The descendants of this process: finds them in `/proc`, ends them and reaps them.
 //!
-//! Orphans are included only after [`become_reaper`]: they then become children of this process.
+//! Orphans are found only after [`become_reaper`], when they become children of this process.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -20,8 +20,8 @@ const GRACE_PERIOD: Duration = Duration::from_secs(2);
 /// Interval between two checks for remaining descendants.
 const CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Number of consecutive readings of `/proc` that must find no descendant. A single reading misses a process whose
-/// parent ends during the reading.
+/// Number of consecutive readings of `/proc` without a descendant, until there is certainly none. A single reading
+/// misses a process whose parent ends during the reading.
 const EMPTY_READINGS: u32 = 2;
 
 /// Makes this process the parent of every orphan among its descendants.
@@ -30,8 +30,8 @@ pub fn become_reaper() -> io::Result<()> {
 }
 
 /// Moves this process to a new process group, so that a signal to its old group does not end it. Returns the old group,
-/// which its children can join. `None` if the old group was created outside of the PID namespace: it has no number
-/// here, so this process stays in it.
+/// which its children can join. `None` if the old group was created outside of the PID namespace: it has no id here, so
+/// this process stays in it.
 pub fn leave_group() -> Option<i32> {
     let group = getpgrp().as_raw();
     let own = Pid::from_raw(0);
@@ -43,18 +43,18 @@ pub(super) fn signal_all(signal: Signal) -> usize {
     signal_others(signal, &[])
 }
 
-/// Like [`signal_all`], but skips `bystanders` and their descendants. May have no permission for a process that changed
-/// its user.
+/// Sends a signal to every descendant, except `bystanders` and their descendants. Returns how many got it. The kernel
+/// forbids signals to a process that changed its user.
 fn signal_others(signal: Signal, bystanders: &[Pid]) -> usize {
     descendants(bystanders).into_iter().filter(|pid| kill(*pid, signal) != Err(Errno::EPERM)).count()
 }
 
-/// Kills every descendant that it has permission for. Reaps none.
+/// Kills all descendants that this process is permitted to signal. Does not wait for them.
 pub fn kill_all() {
     kill_until(&[], || false);
 }
 
-/// Asks every descendant to end, kills the descendants that do not end, and reaps all.
+/// Asks all descendants to end, kills the descendants that do not end, and reaps all.
 pub fn stop_all() {
     signal_all(Signal::SIGTERM);
     let deadline = Instant::now() + GRACE_PERIOD;
@@ -64,7 +64,7 @@ pub fn stop_all() {
     kill_and_reap_all(&[]);
 }
 
-/// Kills and reaps every descendant that it has permission for, except `bystanders` and their descendants.
+/// Kills and reaps all descendants that this process is permitted to signal, except `bystanders` and their descendants.
 pub fn kill_and_reap_all(bystanders: &[Pid]) {
     kill_until(bystanders, reap_ended);
 }
@@ -77,7 +77,7 @@ fn kill_until(bystanders: &[Pid], is_over: impl Fn() -> bool) {
     }
 }
 
-/// Reaps all children that have ended. True if no other children exist: then no descendants exist either.
+/// Reaps all children that have ended. Returns true if no other children exist. Then no descendants exist either.
 pub(super) fn reap_ended() -> bool {
     loop {
         match wait(WaitOptions::NOHANG) {
@@ -88,7 +88,7 @@ pub(super) fn reap_ended() -> bool {
     }
 }
 
-/// Whether this process has children, including ended children that nobody has waited for. Reaps none.
+/// Whether this process has children, including ended children that were not waited for. Does not reap them.
 pub fn has_children() -> bool {
     let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     !matches!(waitid(WaitId::All, look), Err(rustix::io::Errno::CHILD))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::status::ExitStatus;
 
-/// An external program could not be run, or failed.
+/// Why an external program could not be run, or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No directory on PATH contains the program.
@@ -35,9 +35,9 @@ pub enum Error {
     Start {
         /// The command line, quoted for a shell.
         command: String,
-        /// The working directory for the program. `None` means goflame's own.
+        /// The working directory for the program. `None` means goflame's directory.
         dir: Option<PathBuf>,
-        /// The system's reason.
+        /// The reason.
         source: io::Error,
     },
     /// The program ran and ended with something other than exit status 0.
@@ -45,11 +45,11 @@ pub enum Error {
     Failed {
         /// The command line, quoted for a shell.
         command: String,
-        /// The working directory of the program. `None` means goflame's own.
+        /// The working directory of the program. `None` means goflame's directory.
         dir: Option<PathBuf>,
         /// How the program ended.
         status: ExitStatus,
-        /// The end of its standard error. `None` if it wrote nothing.
+        /// The end of the program's standard error. `None` if there was no output.
         #[source]
         stderr_tail: Option<StderrTail>,
     },
@@ -81,23 +81,23 @@ fn in_dir(dir: Option<&Path>) -> String {
     dir.map(|dir| format!(" in {}", dir.display())).unwrap_or_default()
 }
 
-/// The last lines that a failed program wrote to standard error, which state the cause.
+/// The last lines that a failed program wrote to standard error. They usually state the cause.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct StderrTail(String);
 
 impl StderrTail {
-    /// Maximum number of lines kept. A compiler's first error may be lost; the last lines usually contain the result.
-    const LINES: usize = 20;
-    /// Maximum number of bytes kept, for programs that write no line ends.
-    const BYTES: usize = 4096;
+    /// Maximum number of lines. A compiler's first error can be lost, but the last lines usually contain the result.
+    const MAX_LINES: usize = 20;
+    /// Maximum number of bytes, for programs that write very long lines.
+    const MAX_BYTES: usize = 4096;
 
     /// Returns the end of `stderr`. `None` if it contains only white space.
     pub(super) fn from_output(stderr: &[u8]) -> Option<Self> {
-        let start = stderr.len().saturating_sub(Self::BYTES);
+        let start = stderr.len().saturating_sub(Self::MAX_BYTES);
         let text = String::from_utf8_lossy(stderr.get(start..).unwrap_or_default());
         let lines: Vec<&str> = text.trim().lines().collect();
-        let first = lines.len().saturating_sub(Self::LINES);
+        let first = lines.len().saturating_sub(Self::MAX_LINES);
         let tail = lines.get(first..).unwrap_or_default().join("\n");
         (!tail.is_empty()).then_some(Self(tail))
     }

@@ -6,9 +6,8 @@
 //! ```
 //!
 //! The program is in goflame's process group, the guard is not. Therefore the terminal's signals and `kill -9` of the
-//! group reach the program but not the guard. The guard ends the program and everything that it started when goflame
-//! asks for it or is gone. The socket is the guard's standard input. It has no path and no number by which others could
-//! open it.
+//! group reach the program but not the guard. When goflame orders it or is gone, the guard ends the program and its
+//! descendants. The socket is the guard's standard input. It has no path by which other processes could open it.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -35,17 +34,17 @@ use super::temporary::{create_private, remove_with_retries, temporary_parent};
 /// environment variables: see [`Command::private_temporary`](super::Command::private_temporary).
 pub const GUARD: &str = "__guard";
 
-/// goflame's own binary, for a child of goflame. Works even if its file was replaced, or if the user who called sudo
-/// cannot access its directory.
+/// Path to goflame's own binary, for children of goflame. It works even if the file was replaced, or if the user who
+/// called sudo cannot access its directory.
 pub(super) const OWN_BINARY: &str = "/proc/self/exe";
 
-/// Time between the first order and the kill of the program.
+/// Time from the first order until the program is killed.
 const GRACE_PERIOD: Duration = Duration::from_secs(5);
 
 /// Set by goflame's `main`. Not set in tests of this library, which cannot start goflame's binary.
 static GUARDED: AtomicBool = AtomicBool::new(false);
 
-/// From now on, runs each [`Command`](super::Command) under a guard.
+/// From now on, each [`Command`](super::Command) runs under a guard.
 pub fn guard_commands() {
     GUARDED.store(true, Ordering::SeqCst);
 }
@@ -58,40 +57,42 @@ pub(super) fn commands_are_guarded() -> bool {
 /// The second order kills it at once.
 pub(super) fn order_end(mut guard: &UnixStream, already_signalled: bool) {
     // A write error means that the program and the guard have ended.
-    let _ = guard.write_all(if already_signalled { &[WAIT] } else { &[INTERRUPT] });
+    let _ = guard.write_all(if already_signalled { &[ORDER_WAIT] } else { &[ORDER_INTERRUPT] });
 }
 
-/// The first byte of an order.
-const INTERRUPT: u8 = b'i';
-const WAIT: u8 = b'w';
+/// Order to send SIGINT to the program and its descendants.
+const ORDER_INTERRUPT: u8 = b'i';
+/// Order that does not send a signal, because the terminal has sent its signal to the program.
+const ORDER_WAIT: u8 = b'w';
 
-/// The first byte of the guard's answer, which ends with an `i32`: a wait status, or an errno.
-const ENDED: u8 = b'e';
-const NOT_STARTED: u8 = b'n';
+/// First byte of the guard's answer if the program ended. The wait status follows as an `i32`.
+const ANSWER_ENDED: u8 = b'e';
+/// First byte of the guard's answer if the program did not start. The errno follows as an `i32`.
+const ANSWER_NOT_STARTED: u8 = b'n';
 
-/// Receives how the program ended, or why it did not start. `None` if the guard itself was killed.
-pub(super) fn answer(mut guard: &UnixStream) -> io::Result<Option<ExitStatus>> {
+/// Receives how the program ended, or why it did not start. `None` if the guard was killed.
+pub(super) fn receive_answer(mut guard: &UnixStream) -> io::Result<Option<ExitStatus>> {
     let mut answer = [0; 5];
     if guard.read_exact(&mut answer).is_err() {
         return Ok(None);
     }
     let [kind, number @ ..] = answer;
     match (kind, i32::from_ne_bytes(number)) {
-        (NOT_STARTED, errno) => Err(io::Error::from_raw_os_error(errno)),
+        (ANSWER_NOT_STARTED, errno) => Err(io::Error::from_raw_os_error(errno)),
         (_, status) => Ok(Some(ExitStatus::from_wait_status(status))),
     }
 }
 
-/// Guards a program.
+/// Starts a program, reaps it, and reports how it ended.
 pub fn run_guard(args: &[OsString]) -> ExitCode {
     let [temporary, _dashes, program, program_args @ ..] = args else { return ExitCode::FAILURE };
     let Some(mut socket) = stdin_socket() else { return ExitCode::FAILURE };
     let mut dirs = Vec::new();
     let (kind, number) = match guard(&socket, &temporary.to_string_lossy(), program, program_args, &mut dirs) {
-        Ok(status) => (ENDED, status.into_raw()),
-        Err(error) => (NOT_STARTED, error.raw_os_error().unwrap_or_default()),
+        Ok(status) => (ANSWER_ENDED, status.into_raw()),
+        Err(error) => (ANSWER_NOT_STARTED, error.raw_os_error().unwrap_or_default()),
     };
-    // A background process, for example the server of a compiler cache, may use the directories for any time.
+    // A background process, for example the server of a compiler cache, can use the directories for any time.
     let in_use = !reap_ended();
     for dir in dirs {
         if in_use {
@@ -122,7 +123,7 @@ fn guard(
         command.process_group(group);
     }
     for variable in temporary.split(',').filter(|name| !name.is_empty()) {
-        // If no directory can be made, the program itself has the best error message.
+        // If no directory can be created, the program's own error message explains this best.
         if let Some(Ok(dir)) = temporary_parent(variable).map(|parent| create_private(&parent, "goflame-")) {
             command.env(variable, dir.path());
             dirs.push(dir);
@@ -143,7 +144,7 @@ fn guard(
             Err(errno) => return Err(errno.into()),
         }
     };
-    // Without an order, and unless the program was killed, its background processes may continue.
+    // If goflame sent no order and the program was not killed, background processes can continue.
     if ending.load(Ordering::SeqCst) || status.signal().is_some() {
         stop_all();
     }
@@ -155,8 +156,8 @@ fn follow_orders(mut orders: UnixStream, ending: &AtomicBool) {
     let mut order = [0];
     let first = orders.read(&mut order);
     ending.store(true, Ordering::SeqCst);
-    if !matches!(first, Ok(1)) || order == [INTERRUPT] {
-        // The signal of a terminal's Ctrl-C: git and Go then remove their temporary files.
+    if !matches!(first, Ok(1)) || order == [ORDER_INTERRUPT] {
+        // After SIGINT, as from Ctrl-C, git and Go remove their temporary files.
         signal_all(Signal::SIGINT);
     }
     if matches!(first, Ok(1)) {
@@ -169,7 +170,8 @@ fn follow_orders(mut orders: UnixStream, ending: &AtomicBool) {
     kill_all();
 }
 
-/// Returns the socket that is this process's standard input. `None` if a user started the hidden subcommand.
+/// Returns the socket that is this process's standard input. `None` if it is not a socket: a user started the hidden
+/// subcommand.
 pub(super) fn stdin_socket() -> Option<UnixStream> {
     let stdin = io::stdin();
     rustix::net::sockopt::socket_type(&stdin).ok()?;

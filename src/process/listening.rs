@@ -1,4 +1,4 @@
-//! TCP sockets on which processes wait for connections, as `/proc` shows them (proc(5), `/proc/net/tcp`).
+//! Finds the TCP sockets on which processes listen (proc(5), `/proc/net/tcp`).
 
 use std::collections::HashSet;
 use std::fs;
@@ -6,20 +6,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::process_stat::all_processes;
 
-/// `TCP_LISTEN` (`include/net/tcp_states.h`).
+/// The state `TCP_LISTEN` in hexadecimal (`include/net/tcp_states.h`).
 const LISTEN: &str = "0A";
 
-/// Returns the address on which one of the processes waits for connections. The lowest port if there are several.
+/// Returns the address on which a process of the list listens. The address with the lowest port if there are several.
 pub fn listening_address(processes: &[i32]) -> Option<SocketAddr> {
     let own = |pid: &i32| {
         let sockets = listening_sockets(*pid);
-        let inodes = if sockets.is_empty() { HashSet::new() } else { open_sockets(*pid) };
+        let inodes = if sockets.is_empty() { HashSet::new() } else { open_socket_inodes(*pid) };
         sockets.into_iter().filter(move |(_, inode)| inodes.contains(inode)).map(|(address, _)| address)
     };
     processes.iter().flat_map(own).min_by_key(|address| (address.port(), address.is_ipv6()))
 }
 
-/// Returns the process that waits for connections on a port of this machine, if it is visible.
+/// Returns the id of the process that listens on a port of this machine, if the process is visible.
 pub fn process_listening_on(port: u16) -> Option<i32> {
     let sockets = listening_sockets(std::process::id().cast_signed());
     let inodes: HashSet<u64> =
@@ -27,10 +27,10 @@ pub fn process_listening_on(port: u16) -> Option<i32> {
     if inodes.is_empty() {
         return None;
     }
-    all_processes().into_iter().find(|pid| !open_sockets(*pid).is_disjoint(&inodes))
+    all_processes().into_iter().find(|pid| !open_socket_inodes(*pid).is_disjoint(&inodes))
 }
 
-/// The listening sockets of a process's network, as addresses and inodes.
+/// Returns address and inode of all listening sockets in the network namespace of a process.
 fn listening_sockets(pid: i32) -> Vec<(SocketAddr, u64)> {
     let read = |file| fs::read_to_string(format!("/proc/{pid}/net/{file}")).unwrap_or_default();
     let text = read("tcp") + &read("tcp6");
@@ -44,7 +44,8 @@ fn parse_listening(line: &str) -> Option<(SocketAddr, u64)> {
     if fields.nth(1)? != LISTEN {
         return None;
     }
-    // Words of 32 bits in the byte order of the machine, of bytes in the order of the network.
+    // The kernel writes the address as 32-bit words in the byte order of the machine. The bytes in memory are in
+    // network order.
     let words = ip.as_bytes().as_chunks::<8>().0.iter();
     let bytes: Vec<u8> = words
         .map(|word| Some(u32::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok()?.to_ne_bytes()))
@@ -58,8 +59,8 @@ fn parse_listening(line: &str) -> Option<(SocketAddr, u64)> {
     Some((SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?), inode))
 }
 
-/// The inodes of the sockets that a process has open.
-fn open_sockets(pid: i32) -> HashSet<u64> {
+/// Returns the inodes of a process's open sockets.
+fn open_socket_inodes(pid: i32) -> HashSet<u64> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     let links = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
     links.filter_map(|link| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()).collect()
@@ -73,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_of_listening_sockets_are_read() {
+    fn only_lines_of_listening_sockets_are_parsed() {
         let line =
             "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 12345 1 0 100";
         let parsed = |line| parse_listening(line).map(|(address, inode)| (address.to_string(), inode));
@@ -89,12 +90,12 @@ mod tests {
     }
 
     #[test]
-    fn the_listener_of_a_port_is_found() {
+    fn the_process_that_listens_on_a_port_is_found() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let own = std::process::id().cast_signed();
         assert_eq!(process_listening_on(address.port()), Some(own));
-        // Other tests of this process may listen too.
+        // Other tests in this process can listen too.
         assert!(listening_address(&[own]).is_some());
         assert_eq!(listening_address(&[]), None);
     }

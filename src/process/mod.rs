@@ -18,7 +18,7 @@ mod status;
 mod temporary;
 
 pub use account::{Account, acting_for, drop_to_user, open_with_own_rights, runs_as_another, with_own_rights};
-pub use command::{Captured, Capturing, Command, RunningCommand, find};
+pub use command::{Captured, Capturing, Command, RunningCommand, find_program};
 pub use descendants::{
     become_reaper, descendants, descendants_of, has_children, kill_all, kill_and_reap_all, leave_group, stop_all,
 };

@@ -1,7 +1,7 @@
 //! Private temporary directories that are removed in every case, even if goflame is killed.
 //!
 //! A *keeper* is a process of goflame's own binary outside of goflame's process group. It creates the directory and
-//! waits for the end of its socket to goflame, which comes with a drop or with `kill -9`. Then it removes the
+//! waits until goflame closes its end of their socket, by a drop or because it was killed. Then it removes the
 //! directory.
 
 use std::ffi::{OsStr, OsString};
@@ -24,7 +24,7 @@ use super::temporary::{create_private, remove_with_retries, temporary_parent};
 /// The hidden subcommand `goflame __keep PREFIX`.
 pub const KEEP: &str = "__keep";
 
-/// A private directory that exists as long as this value.
+/// A private directory. Dropping the value removes the directory.
 #[derive(Debug)]
 pub struct PrivateDir {
     path: PathBuf,
@@ -34,7 +34,7 @@ pub struct PrivateDir {
 /// The process that removes the directory.
 #[derive(Debug)]
 enum Holder {
-    /// This process. Used where goflame's binary cannot be started: in tests of the library.
+    /// This process. Used in tests of the library, where goflame's binary cannot be started.
     Itself {
         _dir: TempDir,
     },
@@ -65,7 +65,7 @@ impl PrivateDir {
             keeper.uid(account.uid).gid(account.gid);
         }
         let process = keeper.spawn().ok()?;
-        // The command holds the keeper's end of the socket.
+        // The command owns the keeper's end of the socket, which must be closed here.
         drop(keeper);
         let mut path = Vec::new();
         let read = socket.read_to_end(&mut path);
@@ -73,7 +73,7 @@ impl PrivateDir {
         (read.is_ok() && dir.path.is_absolute()).then_some(dir)
     }
 
-    /// The path of the directory.
+    /// Path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -88,7 +88,7 @@ impl Drop for PrivateDir {
     }
 }
 
-/// Keeps a directory until goflame drops it or is gone.
+/// Creates a directory, and removes it when goflame no longer needs it or is gone.
 pub fn run_keeper(args: &[OsString]) -> ExitCode {
     let [prefix] = args else { return ExitCode::FAILURE };
     let Some(dir) = keep(prefix) else { return ExitCode::FAILURE };
@@ -104,7 +104,7 @@ fn keep(prefix: &OsStr) -> Option<TempDir> {
     let dir = create_private(&temporary_parent("TMPDIR")?, &prefix.to_string_lossy()).ok()?;
     let told = socket.write_all(dir.path().as_os_str().as_bytes()).and_then(|()| socket.shutdown(Shutdown::Write));
     if told.is_ok() {
-        // Nothing is ever sent, so this returns at the end of the socket.
+        // goflame never sends anything, so this returns when goflame closes its end.
         let _ = socket.read(&mut [0]);
     }
     Some(dir)

@@ -1,17 +1,17 @@
-//! Processes as `/proc` shows them (proc(5)).
+//! Reads processes from `/proc` (proc(5)).
 
 use std::fs;
 use std::time::Duration;
 
-/// `PF_KTHREAD` (linux/sched.h).
-const KERNEL_THREAD: u64 = 0x0020_0000;
+/// Flag of a kernel thread: `PF_KTHREAD` (linux/sched.h).
+const KERNEL_THREAD_FLAG: u64 = 0x0020_0000;
 
-/// Returns the ids of all processes that are visible.
+/// Returns the ids of all visible processes.
 pub fn all_processes() -> Vec<i32> {
     numbered_entries("/proc")
 }
 
-/// Returns the ids of the threads of a process. Empty if it has ended.
+/// Returns the ids of the threads of a process. Empty if the process has ended.
 pub fn threads_of(pid: i32) -> Vec<i32> {
     numbered_entries(&format!("/proc/{pid}/task"))
 }
@@ -25,12 +25,12 @@ fn numbered_entries(dir: &str) -> Vec<i32> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessStat {
     state: u8,
-    /// Parent process.
+    /// Id of the parent process.
     pub parent: i32,
     threads: i32,
     /// Whether this is a thread of the kernel.
     pub is_kernel: bool,
-    /// CPU time of all threads in user mode and in kernel mode. In units of 10 ms.
+    /// CPU time of all threads in user mode and in kernel mode, in steps of 10 ms.
     pub cpu: (Duration, Duration),
     /// CPU time of children that ended and were waited for.
     pub childrens_cpu: Duration,
@@ -44,8 +44,7 @@ impl ProcessStat {
         Self::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// Parses the file. The second field, in parentheses, may contain any bytes, so fields are counted from the last
-    /// parenthesis.
+    /// The second field, in parentheses, can contain any bytes. So fields are counted from the last parenthesis.
     fn parse(stat: &[u8]) -> Option<Self> {
         let end = stat.iter().rposition(|byte| *byte == b')')?;
         let fields: Vec<&str> = std::str::from_utf8(stat.get(end + 1..)?).ok()?.split_ascii_whitespace().collect();
@@ -56,15 +55,15 @@ impl ProcessStat {
             state: *fields.first()?.as_bytes().first()?,
             parent: fields.get(1)?.parse().ok()?,
             threads: fields.get(17).and_then(|threads| threads.parse().ok()).unwrap_or(1),
-            is_kernel: number(6).is_some_and(|flags| flags & KERNEL_THREAD != 0),
+            is_kernel: number(6).is_some_and(|flags| flags & KERNEL_THREAD_FLAG != 0),
             cpu: (time(11), time(12)),
             childrens_cpu: time(13) + time(14),
             start: time(19),
         })
     }
 
-    /// Whether the process is alive. A process whose first thread has ended looks like a zombie while other threads
-    /// run.
+    /// Whether the process is alive. If its first thread has ended, a process looks like a zombie even while other
+    /// threads run.
     pub fn is_alive(&self) -> bool {
         self.state != b'X' && (self.state != b'Z' || self.threads > 1)
     }
@@ -75,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_a_stat_line_whatever_the_name() {
+    fn a_stat_line_is_read_with_any_process_name() {
         let stat =
             |text: &[u8]| ProcessStat::parse(text).map(|stat| (stat.state, stat.parent, stat.threads, stat.is_alive()));
         assert_eq!(stat(b"12 (a) S 3 4"), Some((b'S', 3, 1, true)));

@@ -9,7 +9,7 @@ use std::path::Path;
 /// Quotes one word for `sh` if necessary.
 ///
 /// Control characters and bytes that are not UTF-8 are written in the `$'..'` form of bash, zsh and POSIX 2024. The
-/// text stays printable and represents exactly the same bytes.
+/// text is printable and represents exactly the same bytes.
 pub fn quote(word: &OsStr) -> Cow<'_, str> {
     match word.to_str() {
         Some(text) if !text.is_empty() && text.bytes().all(is_plain) => Cow::Borrowed(text),
@@ -28,7 +28,7 @@ fn dollar_quote(bytes: &[u8]) -> String {
         match byte {
             b'\'' | b'\\' => text.extend(['\\', char::from(byte)]),
             b' '..=b'~' => text.push(char::from(byte)),
-            // Three octal digits: a digit after them is not read as part of the number, unlike with \x.
+            // Three octal digits, because bash could read a digit after `\x` as part of the number.
             _ => write!(text, "\\{byte:03o}").unwrap_or_default(),
         }
     }
@@ -41,7 +41,7 @@ pub fn quote_command<S: AsRef<OsStr>>(words: &[S]) -> String {
     words.iter().map(|word| quote(word.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns a whole command as one line for a shell: `cd DIR && NAME=VALUE program arguments`.
+/// Returns a command as one line for a shell: `cd DIR && NAME=VALUE program arguments`.
 pub fn quote_line<S: AsRef<OsStr>>(dir: Option<&Path>, env: &[(S, S)], words: &[S]) -> String {
     let mut line = String::new();
     if let Some(dir) = dir {

@@ -13,8 +13,8 @@ use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::{SigId, flag, low_level};
 
-/// True while neither a recording nor a build handles signals: then they have their default action. Global, because
-/// signal handlers belong to the process.
+/// True while signals have their default action, because no [`Signals`] value catches them. Global, because signal
+/// handlers belong to the process.
 static DEFAULT_ACTION: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
     let default = Arc::new(AtomicBool::new(true));
     for signal in SIGNALS.into_iter().filter(|signal| !stays_ignored(*signal)) {
@@ -26,17 +26,17 @@ static DEFAULT_ACTION: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
 /// The signals that ask a program to end.
 pub const SIGNALS: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
 
-/// Catches the signals that ask goflame to end. Dropping it restores their default action.
+/// Catches the signals that ask goflame to end. Dropping the value restores their default action.
 ///
-/// A signal that arrives before an earlier one was taken has its default action. Therefore the user can end goflame
+/// A signal that arrives before an earlier signal was taken has its default action. Therefore the user can end goflame
 /// even while it blocks, for example in a write to a pipe that nobody reads.
 pub struct Signals {
     caught: Vec<Caught>,
-    untaken: Arc<AtomicBool>,
+    has_pending: Arc<AtomicBool>,
 }
 
-/// Makes Ctrl-C have no effect on goflame from now on, while a program in front of it reads the terminal. The program
-/// itself starts with the default action.
+/// From now on, Ctrl-C has no effect on goflame. For use while another program, such as a pager, controls the terminal.
+/// Programs that goflame starts have the default action.
 pub fn ignore_interrupts() -> io::Result<()> {
     flag::register(SIGINT, Arc::default()).map(drop)
 }
@@ -52,35 +52,35 @@ pub enum Woken {
     TimedOut,
 }
 
-/// A signal that is caught.
+/// A caught signal.
 struct Caught {
     signal: i32,
-    /// Readable after the signal arrived.
+    /// Becomes readable when the signal arrives.
     read: UnixStream,
     /// The actions registered for the signal.
     actions: [SigId; 3],
 }
 
 impl Signals {
-    /// Starts to catch the signals.
+    /// Starts catching the signals.
     pub fn catch() -> io::Result<Self> {
         let default_action = LazyLock::force(&DEFAULT_ACTION);
-        let untaken = Arc::new(AtomicBool::new(false));
+        let has_pending = Arc::new(AtomicBool::new(false));
         let mut caught = Vec::with_capacity(SIGNALS.len());
         for signal in SIGNALS.into_iter().filter(|signal| !stays_ignored(*signal)) {
             let (read, write) = UnixStream::pair()?;
             read.set_nonblocking(true)?;
-            // In the order of registration.
+            // The actions run in the order of registration.
             let actions = [
-                flag::register_conditional_default(signal, Arc::clone(&untaken))?,
-                flag::register(signal, Arc::clone(&untaken))?,
+                flag::register_conditional_default(signal, Arc::clone(&has_pending))?,
+                flag::register(signal, Arc::clone(&has_pending))?,
                 low_level::pipe::register(signal, write)?,
             ];
             caught.push(Caught { signal, read, actions });
         }
-        // Not earlier: a signal must have an action at every moment.
+        // Only now, because a signal must have an action at every moment.
         default_action.store(false, Ordering::SeqCst);
-        Ok(Self { caught, untaken })
+        Ok(Self { caught, has_pending })
     }
 
     /// Descriptors that become readable when a signal arrives.
@@ -95,14 +95,14 @@ impl Signals {
             matches!(caught.read.read(&mut byte), Ok(1)).then_some(caught.signal)
         });
         if taken.is_some() {
-            self.untaken.store(false, Ordering::SeqCst);
+            self.has_pending.store(false, Ordering::SeqCst);
         }
         taken
     }
 
-    /// Waits until a signal arrives, until `fd` has bytes or is closed, or until the timeout `limit`.
+    /// Waits until a signal arrives, `fd` has bytes or is closed, or the timeout `limit` is reached.
     pub fn wait(&mut self, fd: BorrowedFd<'_>, limit: Option<Duration>) -> io::Result<Woken> {
-        // A limit that does not fit is longer than the age of the universe.
+        // A limit that does not fit into a `Timespec` is as good as none.
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
         loop {
             let mut fds = vec![PollFd::from_borrowed_fd(fd, PollFlags::IN)];
@@ -129,8 +129,8 @@ impl Drop for Signals {
     }
 }
 
-/// Makes the calling thread leave [`SIGNALS`] to the other threads. The kernel gives a signal to the first thread if it can: there
-/// the handler may run long after the thread that waits has seen what the same signal did to a child.
+/// Blocks [`SIGNALS`] in the calling thread, so that other threads handle them. The kernel prefers the first thread,
+/// whose handler can run late: after a waiting thread has already seen that the same signal ended a child.
 pub fn leave_signals_to_others() {
     let signals: SigSet = SIGNALS.into_iter().filter_map(|signal| Signal::try_from(signal).ok()).collect();
     let _ = signals.thread_block();
@@ -157,11 +157,11 @@ fn is_ignored(signal: i32) -> bool {
     u32::try_from(signal - 1).ok().and_then(|bit| mask.checked_shr(bit)).is_some_and(|bits| bits & 1 == 1)
 }
 
-/// Whether the terminal itself sends Ctrl-C to the program. This is so when goflame's process group, which contains the
+/// Whether the terminal sends Ctrl-C to the program too. It does if goflame's process group, which contains the
 /// program, is the terminal's foreground group.
 pub fn terminal_signals_reach_program() -> bool {
     let Ok(terminal) = std::fs::File::open("/dev/tty") else { return false };
-    // Does not use `rustix::process::getpgrp`, which cannot represent a group from outside of the PID namespace.
+    // Not `rustix::process::getpgrp`, which cannot represent a group from outside of the PID namespace.
     let own = nix::unistd::getpgrp().as_raw();
     rustix::termios::tcgetpgrp(&terminal).is_ok_and(|group| group.as_raw_nonzero().get() == own)
 }

@@ -8,18 +8,18 @@ use nix::sys::signal::Signal;
 /// How a process ended: by itself, or by a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// It returned this exit code, 0 to 255.
+    /// The process ended by itself with this exit code, 0 to 255.
     Code(i32),
-    /// This signal killed it, with or without a core dump.
+    /// This signal killed the process, with or without a core dump.
     Signal(i32),
 }
 
 impl ExitStatus {
     /// Reads the status word that wait(2) returned for a process that has *ended* (neither `WUNTRACED` nor `WCONTINUED`
-    /// was requested). The layout is in Linux's `<bits/waitstatus.h>`. The low seven bits are the signal; if they
-    /// are 0, the second byte is the exit code. Bit 7 reports a core dump.
+    /// was requested). The layout is in Linux's `<bits/waitstatus.h>`. The low seven bits are the signal. If they are
+    /// 0, the second byte is the exit code. Bit 7 reports a core dump.
     ///
-    /// No other code does this. An exit code is not a status word: `from_wait_status(3)` means killed by signal 3.
+    /// An exit code is not a status word: `from_wait_status(3)` means killed by signal 3.
     pub fn from_wait_status(word: i32) -> Self {
         match word & 0x7f {
             0 => Self::Code((word >> 8) & 0xff),
@@ -27,7 +27,7 @@ impl ExitStatus {
         }
     }
 
-    /// Whether it ended with exit code 0.
+    /// Whether the process ended with exit code 0.
     pub fn success(self) -> bool {
         self == Self::Code(0)
     }
@@ -38,7 +38,7 @@ impl ExitStatus {
             Self::Code(code) => code,
             Self::Signal(signal) => signal.saturating_add(128),
         };
-        // A status word cannot give more than 255. A value made by hand must not become success.
+        // Codes of a status word are at most 255. A larger code that was set by hand must not become 0.
         u8::try_from(code).unwrap_or(u8::MAX)
     }
 }
@@ -66,15 +66,15 @@ impl fmt::Display for ExitStatus {
 mod tests {
     use super::*;
 
-    /// Returns how a real shell that runs `script` ends.
-    fn end_of(script: &str) -> ExitStatus {
+    /// Runs `script` in a real shell. Returns how the shell ended.
+    fn run_in_shell(script: &str) -> ExitStatus {
         std::process::Command::new("sh").args(["-c", script]).status().unwrap().into()
     }
 
     #[test]
     fn exit_codes_of_real_processes() {
         for code in [0, 1, 3, 127, 128, 255] {
-            let status = end_of(&format!("exit {code}"));
+            let status = run_in_shell(&format!("exit {code}"));
             assert_eq!(status, ExitStatus::Code(code));
             assert_eq!(i32::from(status.exit_code()), code);
             assert_eq!(status.success(), code == 0);
@@ -90,7 +90,7 @@ mod tests {
             (15, "killed by SIGTERM (15)"),
             (40, "killed by signal 40"),
         ] {
-            let status = end_of(&format!("kill -{signal} $$"));
+            let status = run_in_shell(&format!("kill -{signal} $$"));
             assert_eq!(status, ExitStatus::Signal(signal));
             assert_eq!(i32::from(status.exit_code()), 128 + signal);
             assert!(!status.success());
@@ -99,12 +99,12 @@ mod tests {
     }
 
     #[test]
-    fn a_core_dump_is_still_the_signal() {
+    fn a_core_dump_does_not_change_the_signal() {
         assert_eq!(ExitStatus::from_wait_status(0x8b), ExitStatus::Signal(11));
     }
 
     #[test]
-    fn a_code_made_by_hand_never_becomes_success() {
+    fn a_code_above_255_never_becomes_success() {
         assert_eq!(ExitStatus::Code(256).exit_code(), 255);
         assert_eq!(ExitStatus::Code(-1).exit_code(), 255);
         assert_eq!(ExitStatus::Signal(i32::MAX).exit_code(), 255);

@@ -1,4 +1,4 @@
-//! Directories for temporary files: where they are, and how they are created and removed.
+//! Finds, creates and removes directories for temporary files.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Maximum time to retry the removal, while a process that is being killed may still create files in the directory.
+/// Maximum time to retry a removal while a process that is being killed can still create files in the directory.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Returns the directory for temporary files that an environment variable names. For TMPDIR the default is `/tmp`.
@@ -22,7 +22,7 @@ pub(super) fn temporary_parent(variable: &str) -> Option<PathBuf> {
 pub(super) fn create_private(parent: &Path, prefix: &str) -> io::Result<TempDir> {
     let mode = || Permissions::from_mode(0o700);
     let dir = tempfile::Builder::new().prefix(prefix).permissions(mode()).tempdir_in(parent)?;
-    // The umask may have removed bits.
+    // The umask can have removed bits.
     fs::set_permissions(dir.path(), mode())?;
     Ok(dir)
 }
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_private_directory_is_its_owners_alone() {
+    fn only_the_owner_can_use_a_private_directory() {
         let parent = tempfile::tempdir().unwrap();
         let dir = create_private(parent.path(), "x-").unwrap();
         assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode() & 0o7777, 0o700);

@@ -1,5 +1,5 @@
-//! Separates the program's records from those of the exec gate that became the program. The kernel cannot do it for an event
-//! of a control group.
+//! Drops the records that the exec gate caused before it became the program. For an event of a control group, the
+//! kernel cannot do that.
 
 use crate::perfdata::abi::{misc, record_type};
 use crate::perfdata::{Attr, decode_time};
@@ -12,24 +12,24 @@ pub(super) struct HeldRecord {
     pub(super) body: Vec<u8>,
 }
 
-/// Holds all records until the exec is among them. The buffers of other CPUs may hold records of the program before the
-/// buffer with the exec is read.
+/// Collects records until the exec of the program is among them. Buffers of different CPUs are read one after the
+/// other, so records of the program can be read before the exec.
 #[derive(Debug)]
-pub(super) struct BeforeExec {
+pub(super) struct ExecFilter {
     pid: i32,
     held: Vec<HeldRecord>,
 }
 
-impl BeforeExec {
+impl ExecFilter {
     pub(super) fn new(pid: i32) -> Self {
         Self { pid, held: Vec::new() }
     }
 
-    pub(super) fn hold(&mut self, kind: u32, misc: u16, body: &[u8]) {
+    pub(super) fn push(&mut self, kind: u32, misc: u16, body: &[u8]) {
         self.held.push(HeldRecord { kind, misc, body: body.to_vec() });
     }
 
-    /// Returns the records from the exec on. `None` if the program has not been executed yet.
+    /// Removes and returns the records since the exec. `None` if the program has not been executed yet.
     pub(super) fn take_since_exec(&mut self, attr: &Attr) -> Option<Vec<HeldRecord>> {
         let time = |record: &HeldRecord| decode_time(record.kind, &record.body, attr);
         let exec = self.held.iter().find(|record| self.is_exec(record)).and_then(time)?;
@@ -57,7 +57,7 @@ mod tests {
         Attr { sample_type: sample_type::TID | sample_type::TIME, flags: flag::SAMPLE_ID_ALL, ..Attr::default() }
     }
 
-    /// A record of a process: its name, and the sample id (process, thread, time).
+    /// A COMM record: process, thread and name, then the sample id (process, thread, time).
     fn comm(pid: i32, misc: u16, time: u64) -> HeldRecord {
         let task = [pid.to_le_bytes(), pid.to_le_bytes()].concat();
         let body = [&task, b"program\0".as_slice(), &task, &time.to_le_bytes()].concat();
@@ -65,15 +65,15 @@ mod tests {
     }
 
     #[test]
-    fn records_before_the_exec_are_dropped_in_whatever_order_they_come() {
-        let mut before = BeforeExec::new(PID);
+    fn drops_records_before_the_exec_in_any_order() {
+        let mut before = ExecFilter::new(PID);
         let (gate, program) = (comm(PID, 0, 10), comm(PID, 0, 30));
         for record in [&program, &gate, &comm(8, misc::COMM_EXEC, 5)] {
-            before.hold(record.kind, record.misc, &record.body);
+            before.push(record.kind, record.misc, &record.body);
         }
         assert_eq!(before.take_since_exec(&attr()), None, "another process executed a program");
         let exec = comm(PID, misc::COMM_EXEC, 20);
-        before.hold(exec.kind, exec.misc, &exec.body);
+        before.push(exec.kind, exec.misc, &exec.body);
         assert_eq!(before.take_since_exec(&attr()), Some(vec![program, exec]));
     }
 }

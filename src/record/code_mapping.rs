@@ -1,4 +1,4 @@
-//! Mappings of code, as `/proc/PID/maps` lists them.
+//! Executable mappings, as `/proc/PID/maps` lists them.
 
 use std::fs;
 use std::ops::Range;
@@ -12,7 +12,7 @@ pub(super) struct CodeMapping {
     /// Major and minor number of the file's device.
     pub(super) device: (u32, u32),
     pub(super) inode: u64,
-    /// As the kernel writes it: a line end in it is `\012`. Empty for memory without a file.
+    /// The path as the kernel writes it, with `\012` for a line end. Empty for memory without a file.
     pub(super) path: Vec<u8>,
 }
 
@@ -24,7 +24,7 @@ impl CodeMapping {
     }
 
     /// Whether a file is mapped.
-    pub(super) fn is_of_file(&self) -> bool {
+    pub(super) fn has_file(&self) -> bool {
         self.path.starts_with(b"/")
     }
 

@@ -1,20 +1,20 @@
-//! Size of the stack copies: large for code whose callers are found in the copy only, small for all other code.
+//! Size of stack copies: large for code whose callers are found only in the copy, small for all other code.
 
 use std::ops::Range;
 
 use super::raw_sample::Sampled;
 
-/// Bytes of the stack that are kept with a sample in code that keeps the frame pointer. The callers of a leaf are found
-/// in far fewer.
-pub const SMALL_COPY: u32 = 1024;
+/// Bytes of stack copy that are stored for a sample in [`FramePointerCode`]. Finding the caller of a leaf needs far
+/// fewer.
+pub const SMALL_COPY_BYTES: u32 = 1024;
 
-/// Code of the program that keeps the frame pointer. The kernel finds the callers there, so most of a large stack copy
-/// is not written to the file.
+/// Code of the program that uses the frame pointer register only for frame pointers. The kernel finds the callers of
+/// such code, so most of a large stack copy is not written to the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FramePointerCode {
     /// Addresses of the code.
     pub text: Range<u64>,
-    /// Functions in it that may use the frame pointer for other values, in ascending order.
+    /// Functions in `text` that can use the frame pointer for other values, sorted by address.
     pub except: Vec<Range<u64>>,
 }
 
@@ -25,10 +25,10 @@ impl FramePointerCode {
         self.text.contains(&address) && !before.is_some_and(|function| function.contains(&address))
     }
 
-    /// The body of a sample with a copy of [`SMALL_COPY`] bytes, written to `out`. `None` if the sample needs its copy,
-    /// or has none that is larger.
+    /// Writes the body of a sample with a stack copy of [`SMALL_COPY_BYTES`] bytes to `out`. `None` if the sample needs its
+    /// full copy, or if the copy is not larger.
     pub(super) fn shorten<'o>(&self, sampled: &Sampled<'_>, body: &[u8], out: &'o mut Vec<u8>) -> Option<&'o [u8]> {
-        if self.contains(sampled.ip) { sampled.shorten(body, SMALL_COPY as usize, out) } else { None }
+        if self.contains(sampled.ip) { sampled.shorten(body, SMALL_COPY_BYTES as usize, out) } else { None }
     }
 }
 
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn assembly_is_not_code_that_keeps_the_frame_pointer() {
+    fn excluded_functions_are_not_frame_pointer_code() {
         let code = FramePointerCode { text: 0x1000..0x2000, except: vec![0x1100..0x1200, 0x1800..0x1900] };
         for kept in [0x1000, 0x10ff, 0x1200, 0x17ff, 0x1900, 0x1fff] {
             assert!(code.contains(kept), "{kept:x}");

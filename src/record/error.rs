@@ -1,4 +1,4 @@
-//! Errors from the opening of the events to the last record.
+//! Errors of a recording.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A record does not fit into the file format.
-    #[error("the recording stopped, because a record does not fit {path}", path = path.display())]
+    #[error("the recording stopped, because a record does not fit the format of {path}", path = path.display())]
     Format {
         /// The file.
         path: PathBuf,

@@ -1,14 +1,15 @@
-//! Finds the event that the kernel permits for the requested settings, by trying, before anything is built or launched.
+//! Finds the event that the kernel permits for the requested settings. Events are tried before anything is built or
+//! launched.
 
 use crate::config::{EventChoice, Kernel};
 use crate::perfdata::{Attr, Event};
 use crate::perfevent::{self, AttrFields, MIN_RING_BYTES, Rings, Source, Spec, Target, probe};
 
 /// Requested bytes of ring buffer per CPU, if the limit of locked memory allows it.
-pub(super) const WISHED_RING_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const REQUESTED_RING_BYTES: usize = 4 * 1024 * 1024;
 
 /// Bytes of ring buffer per CPU: the minimum that works, and the requested size.
-pub const RING_SIZES: (usize, usize) = (MIN_RING_BYTES, WISHED_RING_BYTES);
+pub const RING_SIZES: (usize, usize) = (MIN_RING_BYTES, REQUESTED_RING_BYTES);
 
 /// The event to sample, and the requested features that are unavailable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,11 +58,11 @@ pub fn choose_event(
                 count_lost: true,
                 switches: false,
             };
-            let mut granted = probe(&spec, cpus, WISHED_RING_BYTES);
+            let mut granted = probe(&spec, cpus, REQUESTED_RING_BYTES);
             for build_ids in [true, false] {
                 if granted.as_ref().is_err_and(perfevent::Error::is_unknown_attribute) {
                     (spec.build_ids, spec.count_lost) = (build_ids, false);
-                    granted = probe(&spec, cpus, WISHED_RING_BYTES);
+                    granted = probe(&spec, cpus, REQUESTED_RING_BYTES);
                 }
             }
             match granted {
@@ -70,7 +71,7 @@ pub fn choose_event(
                         no_pmu: event == EventChoice::Auto && source == Source::CpuClock,
                         kernel_forbidden: kernel == Kernel::Auto && !kernel_mode,
                         ring_bytes: granted.ring_bytes,
-                        ring_shrunk: granted.ring_bytes < WISHED_RING_BYTES,
+                        ring_shrunk: granted.ring_bytes < REQUESTED_RING_BYTES,
                         spec,
                     });
                 }
@@ -91,7 +92,7 @@ pub enum Limitation {
          (kernel.perf_event_paranoid must be 1 or less, or CAP_PERFMON is needed)"
     )]
     UserSpaceOnly,
-    /// The ring buffers have only this number of bytes.
+    /// The ring buffers are smaller than requested: bytes per CPU.
     #[error(
         "ring buffers shrunk to {} KiB per CPU to fit the budget of locked memory \
          (kernel.perf_event_mlock_kb and `ulimit -l`)",
@@ -118,7 +119,7 @@ impl ChosenEvent {
     }
 }
 
-/// Returns the opened event in the form that the file describes.
+/// Describes the opened event for the header of the file.
 pub(super) fn file_event(spec: &Spec, target: Target<'_>, rings: &Rings) -> Event {
     Event { name: event_name(spec), attr: attr(&spec.attr(target, rings.ring_bytes())), ids: rings.ids() }
 }
@@ -129,7 +130,7 @@ pub(super) fn event_name(spec: &Spec) -> String {
     if spec.kernel { name.to_owned() } else { format!("{name}:u") }
 }
 
-/// Converts an attribute of the kernel to the attribute in the file.
+/// Converts an attribute of the kernel to the form in the file.
 pub(super) fn attr(fields: &AttrFields) -> Attr {
     Attr {
         kind: fields.kind,

@@ -1,5 +1,5 @@
-//! Records of what processes had before the recording, for which the kernel sends none: the names of their threads and the
-//! mappings of their code. Read from `/proc`.
+//! Writes records of the thread names and code mappings that processes had before the recording. The kernel does not
+//! send such records, so the facts are read from `/proc`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
@@ -13,10 +13,10 @@ use crate::perfdata::{self, CpuMode, Inode, Mmap, SampleId, Writer};
 use crate::process::threads_of;
 use crate::sources::MappedId;
 
-/// Maximum bytes of a GNU build id in a record of a mapping.
-const MAX_BUILD_ID: usize = 20;
+/// Maximum bytes of a GNU build id in a mapping record.
+const MAX_BUILD_ID_BYTES: usize = 20;
 
-/// Writes the records of these processes, with the time 0, as perf does. Passes each mapping to `note`.
+/// Writes the records with time 0, as perf does. Passes each mapping to `note`.
 pub(super) fn write_existing(
     writer: &mut Writer<File>,
     processes: &BTreeSet<i32>,
@@ -31,7 +31,8 @@ pub(super) fn write_existing(
                 writer.comm(pid, tid, false, name, &SampleId::default())?;
             }
         }
-        for (mapping, path) in CodeMapping::list(pid.cast_unsigned()).into_iter().filter_map(|one| record_of(pid, one))
+        for (mapping, path) in
+            CodeMapping::list(pid.cast_unsigned()).into_iter().filter_map(|mapping| mmap_record(pid, mapping))
         {
             let by_inode = Mmap { path: &path, ..mapping };
             let build_id = build_ids.entry(by_inode.inode).or_insert_with(|| build_id(&by_inode));
@@ -46,26 +47,27 @@ pub(super) fn write_existing(
     Ok(())
 }
 
-/// Returns a mapping as the kernel records it, without its path, and the path.
-fn record_of(pid: i32, mapping: CodeMapping) -> Option<(Mmap<'static>, Vec<u8>)> {
+/// Converts a mapping to the record that the kernel would send. The path is returned apart, because the record borrows
+/// it.
+fn mmap_record(pid: i32, mapping: CodeMapping) -> Option<(Mmap<'static>, Vec<u8>)> {
     let CodeMapping { range, offset, device: (major, minor), inode, path } = mapping;
-    // The kernel names such a mapping so in its own records.
-    let path = if path.is_empty() { b"//anon".to_vec() } else { unescape(&path) };
+    // In its records, the kernel uses this name for memory without a file.
+    let path = if path.is_empty() { b"//anon".to_vec() } else { unescape_line_ends(&path) };
     let len = range.end.checked_sub(range.start)?;
     let inode = Some(Inode { major, minor, inode, generation: 0 });
     let start = range.start;
     Some((Mmap { pid, tid: pid, start, len, pgoff: offset, executable: true, inode, ..Mmap::default() }, path))
 }
 
-/// Replaces what the kernel writes for a line end in a path.
-fn unescape(path: &[u8]) -> Vec<u8> {
-    const LINE_END: &[u8] = b"\\012";
+/// Replaces `\012`, which the kernel writes for a line end in a path.
+fn unescape_line_ends(path: &[u8]) -> Vec<u8> {
+    const ESCAPED_LINE_END: &[u8] = b"\\012";
     let mut plain = Vec::with_capacity(path.len());
     let mut rest = path;
     while let Some((first, after)) = rest.split_first() {
-        let is_line_end = rest.starts_with(LINE_END);
+        let is_line_end = rest.starts_with(ESCAPED_LINE_END);
         plain.push(if is_line_end { b'\n' } else { *first });
-        rest = if is_line_end { rest.get(LINE_END.len()..).unwrap_or_default() } else { after };
+        rest = if is_line_end { rest.get(ESCAPED_LINE_END.len()..).unwrap_or_default() } else { after };
     }
     plain
 }
@@ -78,7 +80,7 @@ fn build_id(mapping: &Mmap<'_>) -> Option<Vec<u8>> {
     let text = Binary::parse(bytes.as_ref()).ok()?.build_id()?;
     let digits = text.as_bytes().as_chunks::<2>().0;
     let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    digits.iter().map(byte).collect::<Option<Vec<u8>>>().filter(|id| (1..=MAX_BUILD_ID).contains(&id.len()))
+    digits.iter().map(byte).collect::<Option<Vec<u8>>>().filter(|id| (1..=MAX_BUILD_ID_BYTES).contains(&id.len()))
 }
 
 #[cfg(test)]
@@ -86,9 +88,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mappings_of_code_are_read_as_the_kernel_records_them() {
+    fn mappings_are_converted_to_the_records_of_the_kernel() {
         let parse = |line: &str| {
-            CodeMapping::parse(line.as_bytes()).and_then(|mapping| record_of(5, mapping)).map(|(mapping, path)| {
+            CodeMapping::parse(line.as_bytes()).and_then(|mapping| mmap_record(5, mapping)).map(|(mapping, path)| {
                 (mapping.start, mapping.len, mapping.pgoff, mapping.inode, String::from_utf8(path).expect("a path"))
             })
         };

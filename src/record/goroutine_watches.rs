@@ -1,7 +1,7 @@
 //! The goroutines of all sampled processes: which program each process runs, and the watch of that program.
 //!
-//! The layouts of some programs are known from the start. Those of the others are read when a process of theirs has its first
-//! sample.
+//! The layouts of some programs are known from the start. The layout of another program is read when one of its
+//! processes has its first sample.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,21 +13,21 @@ use std::time::Duration;
 
 use super::goroutines::{GoroutineLayout, ProgramFile, Readings, Watch, has_go_section};
 use super::plan::GoroutinePlan;
-use super::priority::request_ordinary;
+use super::priority::set_default_priority;
 use super::raw_sample::Sampled;
 use crate::perfdata::abi::{misc, record_type};
 use crate::perfevent::monotonic_ns;
 use crate::process::with_own_rights;
 
-/// Maximum number of processes that are read at a time: the memory of each is an open file.
+/// Maximum number of processes whose memory is read at the same time. Each needs an open file.
 const MAX_PROCESSES: usize = 256;
 
 /// The goroutines of a recording.
 #[derive(Debug, Default)]
-pub(super) struct GoroutinesRead {
+pub(super) struct GoroutineResults {
     pub(super) readings: Readings,
-    /// Why the goroutines of some processes are unknown.
-    pub(super) unread: Vec<String>,
+    /// Reasons why the goroutines of some processes are unknown.
+    pub(super) unread_reasons: Vec<String>,
 }
 
 /// The watches of all programs.
@@ -35,31 +35,33 @@ pub(super) struct GoroutinesRead {
 pub(super) struct GoroutineWatches {
     watches: Vec<Watch>,
     with_labels: bool,
-    programs: HashMap<ProgramFile, Program>,
-    /// For each process with samples, the watch of its program. `None` if its goroutines are not read.
+    programs: HashMap<ProgramFile, LayoutState>,
+    /// For each process with samples, the index of its program's watch. `None` if the goroutines of the process are not
+    /// read.
     watch_of_process: HashMap<u32, Option<usize>>,
-    /// Number of processes that are read now.
-    processes: usize,
-    /// `None` if only programs with known layouts are read.
+    /// Number of processes whose memory is open.
+    open_processes: usize,
+    /// Reads the layouts of further programs. `None` if only the planned programs are read.
     finder: Option<LayoutFinder>,
-    /// Number of processes whose program or memory may not be read, and of those that were too many.
-    denied: usize,
-    too_many: usize,
+    /// Number of processes whose program or memory goflame is not permitted to read.
+    denied_processes: usize,
+    /// Number of processes beyond [`MAX_PROCESSES`].
+    excess_processes: usize,
     unknown_layouts: Vec<String>,
 }
 
-/// How far a program is known.
+/// State of a program's layout.
 #[derive(Debug, Clone, Copy)]
-enum Program {
-    /// Its layout is being read.
+enum LayoutState {
+    /// The layout is being read.
     Wanted,
-    /// It is not of Go, or its layout is unknown.
+    /// Not a Go program, or a Go program with an unknown layout.
     Unreadable,
-    /// Index of its watch.
+    /// The layout is known: index of the program's watch.
     Watched(usize),
 }
 
-/// The layout of a program is being read.
+/// The watch of a process is unknown because the layout of its program is still being read.
 struct LayoutIsBeingRead;
 
 impl GoroutineWatches {
@@ -69,10 +71,10 @@ impl GoroutineWatches {
             with_labels: plan.with_labels,
             programs: HashMap::new(),
             watch_of_process: HashMap::new(),
-            processes: 0,
-            finder: plan.finds_others.then(LayoutFinder::start),
-            denied: 0,
-            too_many: 0,
+            open_processes: 0,
+            finder: plan.reads_other_programs.then(LayoutFinder::start),
+            denied_processes: 0,
+            excess_processes: 0,
             unknown_layouts: Vec::new(),
         };
         for layout in &plan.layouts {
@@ -83,65 +85,65 @@ impl GoroutineWatches {
 
     fn add(&mut self, layout: GoroutineLayout) {
         let watch = Watch::new(layout, self.with_labels);
-        self.programs.insert(watch.program(), Program::Watched(self.watches.len()));
+        self.programs.insert(watch.program(), LayoutState::Watched(self.watches.len()));
         self.watches.push(watch);
     }
 
     /// Notes the goroutine of a sample.
-    pub(super) fn note(&mut self, sampled: &Sampled<'_>) {
-        if let Some(watch) = self.watch_of(sampled.pid).and_then(|at| self.watches.get_mut(at)) {
-            watch.note(sampled);
+    pub(super) fn note_sample(&mut self, sampled: &Sampled<'_>) {
+        if let Some(watch) = self.watch_index(sampled.pid).and_then(|at| self.watches.get_mut(at)) {
+            watch.note_sample(sampled);
         }
     }
 
-    /// The watch of a process. `None` if its goroutines are not read, or not yet.
-    fn watch_of(&mut self, pid: u32) -> Option<usize> {
+    /// Index of the watch of a process. `None` if the goroutines of the process are not read, or not yet.
+    fn watch_index(&mut self, pid: u32) -> Option<usize> {
         if let Some(known) = self.watch_of_process.get(&pid) {
             return *known;
         }
-        let found = self.find(pid).ok()?;
-        self.processes += usize::from(found.is_some());
+        let found = self.find_watch(pid).ok()?;
+        self.open_processes += usize::from(found.is_some());
         self.watch_of_process.insert(pid, found);
         found
     }
 
     /// Finds the watch of a process, and opens its memory.
-    fn find(&mut self, pid: u32) -> Result<Option<usize>, LayoutIsBeingRead> {
-        let file = match with_own_rights(|| ProgramFile::at(&program_of(pid))) {
+    fn find_watch(&mut self, pid: u32) -> Result<Option<usize>, LayoutIsBeingRead> {
+        let file = match with_own_rights(|| ProgramFile::from_path(&exe_path(pid))) {
             Ok(file) => file,
             Err(error) => {
                 let is_wanted = self.finder.is_some() && error.kind() == io::ErrorKind::PermissionDenied;
-                self.denied += usize::from(is_wanted);
+                self.denied_processes += usize::from(is_wanted);
                 return Ok(None);
             }
         };
         let at = match (self.programs.get(&file).copied(), &self.finder) {
-            (Some(Program::Watched(at)), _) => at,
-            (Some(Program::Wanted), _) => return Err(LayoutIsBeingRead),
+            (Some(LayoutState::Watched(at)), _) => at,
+            (Some(LayoutState::Wanted), _) => return Err(LayoutIsBeingRead),
             (None, Some(finder)) => {
-                self.programs.insert(file, Program::Wanted);
-                finder.ask(pid, file);
+                self.programs.insert(file, LayoutState::Wanted);
+                finder.request(pid, file);
                 return Err(LayoutIsBeingRead);
             }
-            (Some(Program::Unreadable), _) | (None, None) => return Ok(None),
+            (Some(LayoutState::Unreadable), _) | (None, None) => return Ok(None),
         };
-        if self.processes >= MAX_PROCESSES {
-            self.too_many += 1;
+        if self.open_processes >= MAX_PROCESSES {
+            self.excess_processes += 1;
             return Ok(None);
         }
         let is_open = self.watches.get_mut(at).is_some_and(|watch| watch.open(pid, monotonic_ns()));
-        // A process that has ended is none of these.
-        self.denied += usize::from(!is_open && program_of(pid).exists());
+        // A process that has ended was not denied.
+        self.denied_processes += usize::from(!is_open && exe_path(pid).exists());
         Ok(is_open.then_some(at))
     }
 
-    /// Follows the ends of processes and the programs that they execute.
-    pub(super) fn follow(&mut self, kind: u32, misc: u16, body: &[u8]) {
+    /// Closes the memory of a process that ends or executes another program.
+    pub(super) fn close_ended(&mut self, kind: u32, misc: u16, body: &[u8]) {
         let number = |at: usize| body.get(at..)?.first_chunk().map(|number| u32::from_le_bytes(*number));
         let pid = match kind {
             // `struct { u32 pid, tid; char comm[]; … }` (perf_event.h).
             record_type::COMM if misc & misc::COMM_EXEC != 0 => number(0),
-            // `struct { u32 pid, ppid, tid, ptid; … }`. The first thread of a process ends with it.
+            // `struct { u32 pid, ppid, tid, ptid; … }`. A process ends when its first thread ends.
             record_type::EXIT if number(0) == number(8) => number(0),
             _ => None,
         };
@@ -149,109 +151,111 @@ impl GoroutineWatches {
             && let Some(Some(at)) = self.watch_of_process.remove(&pid)
             && let Some(watch) = self.watches.get_mut(at)
         {
-            self.processes -= 1;
+            self.open_processes -= 1;
             watch.close(pid);
         }
     }
 
-    /// Reads the noted goroutines. `now` is the time on the samples' clock.
-    pub(super) fn look(&mut self, now: u64) {
-        let found: Vec<_> = self.finder.iter().flat_map(|finder| finder.found.try_iter()).collect();
+    /// Reads the noted goroutines. `now` is in nanoseconds on the clock of the samples.
+    pub(super) fn read_noted(&mut self, now: u64) {
+        let found: Vec<_> = self.finder.iter().flat_map(|finder| finder.answers.try_iter()).collect();
         for (file, found) in found {
             match found {
-                Found::Layout(layout) => self.add(*layout),
-                Found::Ended => {
+                LayoutAnswer::Layout(layout) => self.add(*layout),
+                LayoutAnswer::Ended => {
                     self.programs.remove(&file);
                 }
-                Found::OtherProgram => {
-                    self.programs.insert(file, Program::Unreadable);
+                LayoutAnswer::OtherProgram => {
+                    self.programs.insert(file, LayoutState::Unreadable);
                 }
-                Found::UnknownLayout(reason) => {
-                    self.programs.insert(file, Program::Unreadable);
+                LayoutAnswer::UnknownLayout(reason) => {
+                    self.programs.insert(file, LayoutState::Unreadable);
                     self.unknown_layouts.push(reason);
                 }
             }
         }
         for watch in &mut self.watches {
-            watch.look(now, self.processes);
+            watch.read_noted(now, self.open_processes);
         }
     }
 
-    /// Time after which the goroutines that run are read again. `None` if none are read.
+    /// Time until running goroutines are read again. `None` if no program is watched.
     pub(super) fn interval(&self) -> Option<Duration> {
         self.watches.iter().map(Watch::interval).min()
     }
 
-    pub(super) fn finish(self) -> GoroutinesRead {
-        let mut read = GoroutinesRead { unread: self.unknown_layouts, ..GoroutinesRead::default() };
-        for of_program in self.watches.into_iter().map(Watch::finish) {
-            read.readings.append(of_program);
+    pub(super) fn finish(self) -> GoroutineResults {
+        let mut read = GoroutineResults { unread_reasons: self.unknown_layouts, ..GoroutineResults::default() };
+        for program_readings in self.watches.into_iter().map(Watch::finish) {
+            read.readings.append(program_readings);
         }
-        if self.denied > 0 {
-            read.unread.push(format!("{} of them may not be read (needs CAP_SYS_PTRACE)", self.denied));
+        if self.denied_processes > 0 {
+            read.unread_reasons
+                .push(format!("{} of them cannot be read without CAP_SYS_PTRACE", self.denied_processes));
         }
-        if self.too_many > 0 {
-            read.unread.push(format!("{} of them ran while {MAX_PROCESSES} others were read", self.too_many));
+        if self.excess_processes > 0 {
+            read.unread_reasons
+                .push(format!("{} of them ran while {MAX_PROCESSES} others were read", self.excess_processes));
         }
         read
     }
 }
 
-/// The program of a process, by a path that leads there from every mount namespace.
-fn program_of(pid: u32) -> PathBuf {
+/// Path to the program of a process. It works from every mount namespace.
+fn exe_path(pid: u32) -> PathBuf {
     format!("/proc/{pid}/exe").into()
 }
 
-/// Reads layouts in a thread of its own: for a large program, this takes longer than a ring buffer lasts.
+/// Reads layouts in a separate thread. For a large program, this takes so long that ring buffers would overflow.
 #[derive(Debug)]
 struct LayoutFinder {
-    wanted: Sender<(u32, ProgramFile)>,
-    found: Receiver<(ProgramFile, Found)>,
+    requests: Sender<(u32, ProgramFile)>,
+    answers: Receiver<(ProgramFile, LayoutAnswer)>,
 }
 
-/// The answer to a question for a program's layout.
-enum Found {
+/// Result of reading the layout of a program.
+enum LayoutAnswer {
     Layout(Box<GoroutineLayout>),
-    /// It is not of Go.
+    /// Not a Go program.
     OtherProgram,
-    /// The layout of this Go program is unknown, for this reason.
+    /// The reason why the layout of this Go program is unknown.
     UnknownLayout(String),
-    /// Its process ended before.
+    /// The process ended or executed another program before its layout was read.
     Ended,
 }
 
 impl LayoutFinder {
     fn start() -> Self {
-        let (wanted, asked) = channel();
-        let (answers, found) = channel();
-        // It ends with the recording. Without it, no other programs are read.
+        let (requests, requested) = channel();
+        let (answers, answered) = channel();
+        // The thread ends with the recording. If it cannot start, only the planned programs are read.
         let _ = thread::Builder::new().spawn(move || {
-            request_ordinary();
-            for (pid, file) in asked {
+            set_default_priority();
+            for (pid, file) in requested {
                 if answers.send((file, with_own_rights(|| find_layout(pid, file)))).is_err() {
                     break;
                 }
             }
         });
-        Self { wanted, found }
+        Self { requests, answers: answered }
     }
 
-    fn ask(&self, pid: u32, file: ProgramFile) {
-        let _ = self.wanted.send((pid, file));
+    fn request(&self, pid: u32, file: ProgramFile) {
+        let _ = self.requests.send((pid, file));
     }
 }
 
-fn find_layout(pid: u32, file: ProgramFile) -> Found {
-    let path = program_of(pid);
-    let Ok(program) = fs::read_link(&path) else { return Found::Ended };
+fn find_layout(pid: u32, file: ProgramFile) -> LayoutAnswer {
+    let path = exe_path(pid);
+    let Ok(program) = fs::read_link(&path) else { return LayoutAnswer::Ended };
     let layout = has_go_section(&path).then(|| GoroutineLayout::read(&program, &path));
-    if ProgramFile::at(&path).is_ok_and(|now| now == file) {
+    if ProgramFile::from_path(&path).is_ok_and(|now| now == file) {
         match layout {
-            Some(Ok(layout)) => Found::Layout(Box::new(layout)),
-            Some(Err(reason)) => Found::UnknownLayout(format!("{}: {reason}", program.display())),
-            None => Found::OtherProgram,
+            Some(Ok(layout)) => LayoutAnswer::Layout(Box::new(layout)),
+            Some(Err(reason)) => LayoutAnswer::UnknownLayout(format!("{}: {reason}", program.display())),
+            None => LayoutAnswer::OtherProgram,
         }
     } else {
-        Found::Ended
+        LayoutAnswer::Ended
     }
 }

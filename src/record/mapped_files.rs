@@ -1,4 +1,5 @@
-//! Holds the files that sampled processes map, so that a file that is deleted during the recording can be read after it.
+//! Opens the files that sampled processes map. So a file that is deleted during the recording can still be read
+//! afterwards.
 
 use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File};
@@ -11,32 +12,32 @@ use rustix::process::{Resource, getrlimit};
 use crate::perfdata::{Inode, Mmap};
 use crate::sources::{DELETED, HeldFile, MappedId};
 
-/// Maximum number of files that are held open.
-const MAX_HELD: u64 = 256;
+/// Maximum number of open files.
+const MAX_HELD_FILES: u64 = 256;
 
 /// Inode and build id of a file.
 type Identity = (Option<Inode>, Option<Box<[u8]>>);
 
-/// The mapped files of a recording.
+/// The files that were mapped during a recording.
 #[derive(Debug)]
 pub(super) struct MappedFiles {
-    /// All files that were mapped.
+    /// All files that were mapped, open or not.
     known: HashSet<Identity>,
-    /// The oldest first.
+    /// Open files, oldest first.
     held: VecDeque<HeldFile>,
     max_held: usize,
 }
 
 impl MappedFiles {
     pub(super) fn new() -> Self {
-        // The recording needs descriptors of its own: one for each CPU, and those of its analysis.
-        let spare = getrlimit(Resource::Nofile).current.map_or(MAX_HELD, |limit| limit / 4);
-        let max_held = usize::try_from(spare.min(MAX_HELD)).unwrap_or(0);
+        // The recording needs other descriptors too: one for each CPU, and some for the analysis.
+        let spare = getrlimit(Resource::Nofile).current.map_or(MAX_HELD_FILES, |limit| limit / 4);
+        let max_held = usize::try_from(spare.min(MAX_HELD_FILES)).unwrap_or(0);
         Self { known: HashSet::new(), held: VecDeque::new(), max_held }
     }
 
-    /// Opens the file of a mapping, if it is a new one.
-    pub(super) fn note(&mut self, map: &Mmap<'_>) {
+    /// Opens the file of a mapping, if the file is new.
+    pub(super) fn open_new(&mut self, map: &Mmap<'_>) {
         let identity: Identity = (map.inode, map.build_id.map(Box::from));
         if !map.executable || !is_file_name(map.path) || identity == (None, None) || !self.known.insert(identity) {
             return;
@@ -50,7 +51,7 @@ impl MappedFiles {
         }
     }
 
-    /// Closes the files that can be opened again by their path. If none can, closes the oldest quarter.
+    /// Closes the files that can be opened again by their paths. If that frees no room, closes the oldest quarter.
     fn make_room(&mut self) {
         self.held.retain(|held| !is_at_its_path(held));
         if self.held.len() >= self.max_held {
@@ -58,13 +59,12 @@ impl MappedFiles {
         }
     }
 
-    /// The files that are held.
     pub(super) fn finish(self) -> Vec<HeldFile> {
         self.held.into()
     }
 }
 
-/// Whether a mapping's name is a path, and not `[vdso]` or `//anon`.
+/// Whether the name of a mapping is a path, unlike `[vdso]` and `//anon`.
 fn is_file_name(name: &[u8]) -> bool {
     name.starts_with(b"/") && !name.starts_with(b"//")
 }
@@ -75,8 +75,8 @@ fn is_at_its_path(held: &HeldFile) -> bool {
     (own.dev(), own.ino()) == (at_path.dev(), at_path.ino())
 }
 
-/// Opens the file of a mapping: through the mapping itself (which needs `CAP_CHECKPOINT_RESTORE`), by its path as the
-/// process or goflame sees it, or as the program of the process. A file of another build is detected when it is analysed.
+/// Opens the file of a mapping. Tries the mapping itself (needs `CAP_CHECKPOINT_RESTORE`), the path in the process's
+/// and in goflame's file system, and the program of the process. The analysis detects a file of another build.
 pub(super) fn open_mapped(map: &Mmap<'_>, id: &MappedId) -> Option<File> {
     let process = PathBuf::from(format!("/proc/{}", map.pid));
     let path = Path::new(&id.path);
@@ -93,15 +93,15 @@ pub(super) fn open_mapped(map: &Mmap<'_>, id: &MappedId) -> Option<File> {
     open_link(&mapping, &id.path).or_else(by_path).or_else(|| open_link(&process.join("exe"), &id.path))
 }
 
-/// Opens the file behind a link of the kernel, if it is the file of this name. The process may have changed its mappings
-/// and its program since.
+/// Opens the file behind a link of the kernel, if the file has this name. The process can have changed its mappings and
+/// its program meanwhile.
 fn open_link(link: &Path, name: &str) -> Option<File> {
     let target = fs::read_link(link).ok()?;
     let target = target.to_str()?;
     (target.trim_end_matches(DELETED) == name.trim_end_matches(DELETED)).then(|| open_regular(link)).flatten()
 }
 
-/// Opens a regular file, and does not wait for a pipe.
+/// Opens a regular file. Does not block on a pipe.
 fn open_regular(path: &Path) -> Option<File> {
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
@@ -116,7 +116,6 @@ mod tests {
 
     use super::*;
 
-    /// The inode of a file that this process may have mapped.
     fn inode(path: &Path) -> Inode {
         Inode { major: 8, minor: 1, inode: fs::metadata(path).unwrap().ino(), generation: 0 }
     }
@@ -134,16 +133,16 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_opened_once_and_can_be_read_when_it_is_deleted() {
+    fn a_file_is_opened_once_and_can_be_read_after_it_was_deleted() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("program");
         fs::write(&path, "code").unwrap();
         let mapping = mapping(&path, inode(&path));
         let mut files = MappedFiles::new();
-        files.note(&mapping);
+        files.open_new(&mapping);
         fs::remove_file(&path).unwrap();
-        files.note(&mapping);
-        files.note(&Mmap { executable: false, inode: None, ..mapping });
+        files.open_new(&mapping);
+        files.open_new(&Mmap { executable: false, inode: None, ..mapping });
         let [mut held] = <[HeldFile; 1]>::try_from(files.finish()).unwrap();
         let mut text = String::new();
         held.file.read_to_string(&mut text).unwrap();
@@ -151,13 +150,13 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_still_at_their_paths_make_room_for_others() {
+    fn files_that_still_have_their_paths_are_closed_first() {
         let dir = tempfile::tempdir().unwrap();
         let mut files = MappedFiles { max_held: 4, ..MappedFiles::new() };
         let note = |files: &mut MappedFiles, name: &str, delete: bool| {
             let path = dir.path().join(name);
             fs::write(&path, name).unwrap();
-            files.note(&mapping(&path, inode(&path)));
+            files.open_new(&mapping(&path, inode(&path)));
             if delete {
                 fs::rename(&path, dir.path().join(format!("gone-{name}"))).unwrap();
             }
@@ -172,11 +171,11 @@ mod tests {
         for name in ["f", "g"] {
             note(&mut files, name, true);
         }
-        assert_eq!(names(&files), ['c', 'e', 'f', 'g'], "the oldest goes");
+        assert_eq!(names(&files), ['c', 'e', 'f', 'g'], "the oldest file is closed");
     }
 
     #[test]
-    fn a_file_that_took_the_path_of_the_mapped_one_is_not_held() {
+    fn a_file_that_replaced_the_mapped_file_is_not_opened() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("program");
         fs::write(&path, "old").unwrap();
@@ -184,7 +183,7 @@ mod tests {
         fs::write(dir.path().join("new"), "new").unwrap();
         fs::rename(dir.path().join("new"), &path).unwrap();
         let mut files = MappedFiles::new();
-        files.note(&mapping(&path, old));
+        files.open_new(&mapping(&path, old));
         assert!(files.finish().is_empty());
     }
 }

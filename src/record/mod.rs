@@ -31,13 +31,13 @@ mod tasks;
 mod thread_events;
 mod trial;
 
-pub use copies::{FramePointerCode, SMALL_COPY};
+pub use copies::{FramePointerCode, SMALL_COPY_BYTES};
 pub use error::Error;
 pub use event::{ChosenEvent, Limitation, RING_SIZES, choose_event};
 pub use goroutines::{GoroutineLayout, is_go_program};
 pub use observe::{Observation, ObservationEnd, observe};
 pub use plan::{GoroutinePlan, Sampler, SamplingPlan};
-pub use recording::{Inherited, OffCpuFigures, Recording, SamplingFigures};
+pub use recording::{OffCpuFigures, PerThreadReason, Recording, SamplingFigures};
 pub use running_target::{RunningProcess, RunningTarget};
 pub use session::{SamplingProgress, SamplingState, Session};
 pub use switches::OffCpuPlan;

@@ -1,4 +1,4 @@
-//! Samples a target that was not started for it, until it ends, a time has passed or a signal asks goflame to end.
+//! Samples a running target until the target ends, a time has passed or a signal asks goflame to end.
 
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -13,17 +13,17 @@ use crate::gotrace::RuntimeTrace;
 use crate::process::{ExitStatus, ProcessStat, Signals, descendants_of};
 use crate::workload::{ContainerGroup, Ending, Monitor, Outcome};
 
-/// Interval of the clock checks when nothing happens.
+/// Maximum time between two checks of the clock.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The end of an observation.
+/// Result of sampling a running target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
-    /// Why it ended.
+    /// Why sampling ended.
     pub end: ObservationEnd,
-    /// Time from its start to its end.
+    /// Time from the start to the end of sampling.
     pub wall: Duration,
-    /// CPU time of the target in user mode and in kernel mode. `None` if processes took part whose CPU time is unknown.
+    /// CPU time of the target in user mode and in kernel mode. `None` if the CPU time of a process is unknown.
     pub cpu: Option<(Duration, Duration)>,
 }
 
@@ -31,11 +31,11 @@ impl From<Observation> for Outcome {
     fn from(observation: Observation) -> Self {
         let (user_cpu, system_cpu) = observation.cpu.unwrap_or_default();
         Self {
-            // The status of a process is known to its parent only.
+            // Only the parent of a process learns its exit status.
             status: ExitStatus::Code(0),
             ending: match observation.end {
-                ObservationEnd::TargetEnded => Ending::Own,
-                ObservationEnd::TimeOver | ObservationEnd::Signal(_) => Ending::RunsOn,
+                ObservationEnd::TargetEnded => Ending::ByItself,
+                ObservationEnd::TimeReached | ObservationEnd::Signal(_) => Ending::StillRuns,
             },
             wall: observation.wall,
             user_cpu,
@@ -55,18 +55,18 @@ impl From<Observation> for Outcome {
     }
 }
 
-/// Why an observation ended.
+/// Why sampling of a running target ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObservationEnd {
-    /// The time was over. The target runs on.
-    TimeOver,
-    /// This signal asked goflame to end. The target runs on.
+    /// The requested time has passed. The target continues to run.
+    TimeReached,
+    /// This signal asked goflame to end. The target continues to run.
     Signal(i32),
     /// All processes of the target ended.
     TargetEnded,
 }
 
-/// Samples the target. `duration` is the longest time.
+/// Samples the target, at most for `duration`.
 pub fn observe(
     plan: &SamplingPlan,
     target: &RunningTarget,
@@ -96,7 +96,7 @@ pub fn observe(
             break ObservationEnd::TargetEnded;
         }
         if duration.is_some_and(|duration| started.elapsed() >= duration) {
-            break ObservationEnd::TimeOver;
+            break ObservationEnd::TimeReached;
         }
     };
     let wall = started.elapsed();
@@ -104,12 +104,12 @@ pub fn observe(
     Ok((Observation { end, wall, cpu }, session.finish()?))
 }
 
-/// CPU time that the target uses while it is observed.
+/// CPU time that the target uses while it is sampled.
 enum CpuTimes {
-    /// Of processes without children: process, and its figures at the start.
-    OfProcesses(Vec<(i32, ProcessStat)>),
-    /// Of the control group of a container, and its time at the start.
-    OfContainer(ContainerGroup, (Duration, Duration)),
+    /// Measured processes, which have no children, and their figures when sampling began.
+    Processes(Vec<(i32, ProcessStat)>),
+    /// The control group of a container, and its CPU times (user, kernel) when sampling began.
+    Container(ContainerGroup, (Duration, Duration)),
     Unknown,
 }
 
@@ -119,19 +119,19 @@ impl CpuTimes {
         if let Some(id) = container {
             let group = named.first().and_then(|first| ContainerGroup::find(id, first.pid).ok());
             let times = group.and_then(|group| Some((group.cpu_times()?, group)));
-            return times.map_or(Self::Unknown, |(first, group)| Self::OfContainer(group, first));
+            return times.map_or(Self::Unknown, |(first, group)| Self::Container(group, first));
         }
         let stat = |process: &RunningProcess| ProcessStat::read(process.pid).map(|stat| (process.pid, stat));
         let processes: Vec<_> = named.iter().filter_map(stat).collect();
-        if processes.is_empty() || !has_no_children(&processes) { Self::Unknown } else { Self::OfProcesses(processes) }
+        if processes.is_empty() || !has_no_children(&processes) { Self::Unknown } else { Self::Processes(processes) }
     }
 
     fn finish(self) -> Option<(Duration, Duration)> {
         match self {
-            Self::OfProcesses(processes) => {
+            Self::Processes(processes) => {
                 let (mut user, mut system) = (Duration::ZERO, Duration::ZERO);
                 for (pid, first) in &processes {
-                    // A process that has ended can be read until its parent has waited for it.
+                    // `/proc` shows a process that has ended until its parent has waited for it.
                     let last = ProcessStat::read(*pid).filter(|last| last.start == first.start)?;
                     if first.childrens_cpu != last.childrens_cpu {
                         return None;
@@ -141,7 +141,7 @@ impl CpuTimes {
                 }
                 has_no_children(&processes).then_some((user, system))
             }
-            Self::OfContainer(group, first) => {
+            Self::Container(group, first) => {
                 let last = group.cpu_times()?;
                 Some((last.0.saturating_sub(first.0), last.1.saturating_sub(first.1)))
             }

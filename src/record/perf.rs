@@ -1,11 +1,11 @@
-//! `engine = "perf"`: `perf record` starts the program and samples it.
+//! With `engine = "perf"`, `perf record` starts the program and samples it.
 
 use std::ffi::OsString;
 
 use super::plan::{Sampler, SamplingPlan};
 
 impl SamplingPlan {
-    /// Command line that goes before the workload's. Empty for goflame's own sampler.
+    /// Command and arguments to put before the workload's command line. Empty for goflame's own sampler.
     pub fn launcher(&self) -> Vec<OsString> {
         let Sampler::Perf(perf) = &self.sampler else { return Vec::new() };
         let mut command: Vec<OsString> = vec![perf.into(), "record".into(), "--quiet".into(), "-o".into()];

@@ -1,4 +1,4 @@
-//! All inputs of a recording but its target, as plain values.
+//! All inputs of a recording except its target, as plain values.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -19,19 +19,19 @@ pub struct SamplingPlan {
     pub event: ChosenEvent,
     /// Whether sampling starts with the window ([`crate::workload::Monitor::begin_window`]), not with the program.
     pub starts_in_window: bool,
-    /// Code whose samples keep small stack copies only.
+    /// Code whose samples need only small stack copies.
     pub frame_pointer_code: FramePointerCode,
-    /// The CPUs to sample, as far as they are online.
+    /// The CPUs to sample. CPUs that are offline are skipped.
     pub cpus: Vec<u32>,
-    /// Address range of the kernel's own code (`_text` to `_etext`), if known.
+    /// Address range of the kernel's code (`_text` to `_etext`), if known.
     pub kernel_text: Option<Range<u64>>,
-    /// The goroutines that are read.
+    /// Which goroutines are read.
     pub goroutines: GoroutinePlan,
-    /// Files that name code and were written before are of processes of an earlier time.
+    /// Code files that were last written before this time belong to earlier processes and are ignored.
     pub oldest_code_file: SystemTime,
     /// Output file of the samples.
     pub perf_data: PathBuf,
-    /// The time that threads are off the CPU, if it is recorded too.
+    /// How waits are recorded. `None` if they are not.
     pub off_cpu: Option<OffCpuPlan>,
     /// Maximum bytes of each file. `perf record` has no limit.
     pub max_bytes: Option<u64>,
@@ -39,13 +39,13 @@ pub struct SamplingPlan {
     pub features: Features,
 }
 
-/// The goroutines that are read.
+/// Which goroutines are read, and how.
 #[derive(Debug, Clone)]
 pub struct GoroutinePlan {
-    /// Layouts of the goroutine descriptors, for each program of which it is known.
+    /// Layouts of goroutine descriptors, one for each program with a known layout.
     pub layouts: Vec<GoroutineLayout>,
-    /// Whether those of other Go programs are read, once these have samples.
-    pub finds_others: bool,
+    /// Whether the layouts of other Go programs are read, once these programs have samples.
+    pub reads_other_programs: bool,
     /// Whether profiler labels are read too.
     pub with_labels: bool,
 }

@@ -1,11 +1,12 @@
-//! The scheduling priority of the thread that empties the ring buffers.
+//! The scheduling priority of the thread that reads the ring buffers.
 
 use rustix::process::{getpriority_process, setpriority_process};
 
-/// The highest priority of a normal thread.
-const HIGHEST: i32 = -20;
+/// Highest priority of a thread without real-time scheduling (nice value).
+const HIGHEST_PRIORITY: i32 = -20;
 
-/// Gives the calling thread the highest priority until this is dropped, if it has the right to (`CAP_SYS_NICE`).
+/// Gives the calling thread the highest priority until this value is dropped. Needs `CAP_SYS_NICE`, otherwise does
+/// nothing.
 ///
 /// Among 100 busy threads per CPU a thread gets 1 % of a CPU. If the recorder needs more, the ring buffers overflow.
 #[derive(Debug)]
@@ -15,21 +16,22 @@ pub(super) struct HighPriority {
 
 impl HighPriority {
     pub(super) fn request() -> Self {
-        // For Linux, the process "none" is the calling thread.
+        // On Linux, no process id means the calling thread.
         let previous = getpriority_process(None).ok();
-        let raised = setpriority_process(None, HIGHEST).is_ok();
+        let raised = setpriority_process(None, HIGHEST_PRIORITY).is_ok();
         Self { previous: previous.filter(|_| raised) }
     }
 }
 
-/// Gives the calling thread the priority of ordinary programs. Otherwise it has that of the thread that started it.
-pub(super) fn request_ordinary() {
+/// Gives the calling thread the default priority. Otherwise a new thread has the priority of the thread that started
+/// it.
+pub(super) fn set_default_priority() {
     let _ = setpriority_process(None, 0);
 }
 
 impl Drop for HighPriority {
     fn drop(&mut self) {
-        // A priority can always be lowered.
+        // Lowering a priority is always permitted.
         let _ = self.previous.map(|previous| setpriority_process(None, previous));
     }
 }

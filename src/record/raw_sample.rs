@@ -1,4 +1,4 @@
-//! Registers and stack copy of a sample, while the recording runs.
+//! Decodes registers and stack copy of a sample while the recording runs.
 
 use crate::perfdata::{Attr, decode_sample};
 use crate::perfevent::UserRegisters;
@@ -10,7 +10,7 @@ pub(super) struct Sampled<'b> {
     pub(super) tid: u32,
     /// The instruction pointer in user mode.
     pub(super) ip: u64,
-    /// The register that contains Go's running goroutine.
+    /// The register in which Go keeps the descriptor of the running goroutine.
     pub(super) goroutine: u64,
     pub(super) sp: u64,
     bp: u64,
@@ -36,17 +36,16 @@ impl<'b> Sampled<'b> {
         })
     }
 
-    /// The words of the stack copy.
     pub(super) fn copied_words(&self) -> impl Iterator<Item = u64> + 'b {
         self.copy.as_chunks().0.iter().copied().map(u64::from_le_bytes)
     }
 
-    /// Writes the body with a stack copy of `size` bytes to `out`. `body` is the body that this was decoded from. `None` if
-    /// its own copy is not larger.
+    /// Writes the body of the sample with a stack copy of only `size` bytes to `out`. `body` is the body that `self`
+    /// was decoded from. `None` if its copy is not larger.
     pub(super) fn shorten<'o>(&self, body: &[u8], size: usize, out: &'o mut Vec<u8>) -> Option<&'o [u8]> {
         let copy = self.copy.get(..size).filter(|copy| copy.len() < self.copy.len())?;
         let bytes = u64::try_from(size).ok()?.to_le_bytes();
-        // The copy is a part of the body, behind its size, and the body's last field.
+        // `self.copy` is a slice of `body`. The size stands before the copy, and the number of valid bytes after it.
         let copy_at = self.copy.as_ptr().addr().checked_sub(body.as_ptr().addr())?;
         let before = body.get(..copy_at.checked_sub(bytes.len())?)?;
         out.clear();
@@ -56,12 +55,13 @@ impl<'b> Sampled<'b> {
         Some(out)
     }
 
-    /// Follows the frame pointers and returns the first one outside of the stack copy.
-    pub(super) fn pointer_beyond(&self) -> Option<u64> {
+    /// Follows the frame pointers and returns the first frame pointer outside of the stack copy. `None` if they form a
+    /// circle.
+    pub(super) fn pointer_outside_copy(&self) -> Option<u64> {
         let mut pointer = self.bp;
         for _ in 0..=self.copy.len() / 8 {
             let into = pointer.checked_sub(self.sp).and_then(|into| usize::try_from(into).ok());
-            match into.and_then(|into| word(self.copy, into)) {
+            match into.and_then(|into| read_word(self.copy, into)) {
                 Some(next) => pointer = next,
                 None => return Some(pointer),
             }
@@ -70,12 +70,12 @@ impl<'b> Sampled<'b> {
     }
 }
 
-/// The number of records that a LOST record reports: `struct { u64 id; u64 lost; }` (`perf_event.h`).
-pub(super) fn lost_records(body: &[u8]) -> u64 {
-    word(body, 8).unwrap_or(0)
+/// Number of lost records that a LOST record reports: `struct { u64 id; u64 lost; }` (`perf_event.h`).
+pub(super) fn lost_count(body: &[u8]) -> u64 {
+    read_word(body, 8).unwrap_or(0)
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u64> {
+fn read_word(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word))
 }
 
@@ -86,7 +86,7 @@ pub(super) mod tests {
     use crate::perfevent::{Source, Spec, Target};
     use crate::record::event::attr;
 
-    /// Decodes a body that [`body`] has built.
+    /// Decodes a body that [`body`] built.
     pub(in crate::record) fn decode(body: &[u8]) -> Option<Sampled<'_>> {
         let spec = Spec {
             source: Source::CpuClock,
@@ -100,7 +100,7 @@ pub(super) mod tests {
         Sampled::decode(body, &attr(&spec.attr(Target::CallingThread, 0)))
     }
 
-    /// Builds the body of a sample with these registers and this stack.
+    /// Builds the body of a sample with these registers and this stack copy.
     pub(in crate::record) fn body(pid: u32, goroutine: u64, sp: u64, bp: u64, stack: &[u64]) -> Vec<u8> {
         let here = UserRegisters::HERE;
         let mut words = vec![1, 0x1000, u64::from(pid), 50, 0, 7, 1, 0x1000, 2];
@@ -120,12 +120,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn fields_are_found() {
+    fn registers_and_stack_copy_are_decoded() {
         let stack = [1, 0x7020, 2, 3, 0x9000, 4];
         let body = body(5, 0x60, 0x7000, 0x7008, &stack);
         let sampled = decode(&body).unwrap();
         assert_eq!((sampled.pid, sampled.goroutine, sampled.sp, sampled.copy.len()), (5, 0x60, 0x7000, 48));
-        assert_eq!(sampled.pointer_beyond(), Some(0x9000));
+        assert_eq!(sampled.pointer_outside_copy(), Some(0x9000));
         for cut in 0..body.len() {
             // A sample without its stack still has registers.
             assert!(decode(&body[..cut]).is_none_or(|sampled| sampled.copy.is_empty()), "{cut}");
@@ -133,7 +133,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_shortened_sample_differs_in_its_copy_only() {
+    fn a_shortened_sample_differs_only_in_its_stack_copy() {
         let stack = [1, 0x7020, 2, 3, 0x9000, 4];
         let long = body(5, 0x60, 0x7000, 0x7008, &stack);
         let sampled = decode(&long).unwrap();
@@ -145,8 +145,8 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn pointers_that_lead_nowhere_end() {
-        let of = |bp, stack: &[u64]| decode(&body(5, 0x60, 0x7000, bp, stack)).unwrap().pointer_beyond();
+    fn following_frame_pointers_ends_at_circles_and_outside_the_copy() {
+        let of = |bp, stack: &[u64]| decode(&body(5, 0x60, 0x7000, bp, stack)).unwrap().pointer_outside_copy();
         assert_eq!(of(0x7000, &[0x7000]), None, "a circle");
         assert_eq!(of(0x1234, &[]), Some(0x1234));
         assert_eq!(of(0x7004, &[1]), Some(0x7004));

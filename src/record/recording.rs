@@ -8,48 +8,50 @@ use crate::sources::{CodeFile, GoroutineReading, HeldFile, LabelReadings, LeftSt
 /// A finished recording.
 #[derive(Debug, Default)]
 pub struct Recording {
-    /// Figures of the native sampler. `None` with `engine = "perf"`, which keeps its figures in the file.
+    /// Figures of the native sampler. `None` with `engine = "perf"`: `perf record` writes its figures into the file.
     pub figures: Option<SamplingFigures>,
-    /// The sampled goroutines, as far as they could be read.
+    /// Readings of the sampled goroutines.
     pub goroutines: Vec<GoroutineReading>,
-    /// Why the goroutines of some processes could not be read.
+    /// Reasons why the goroutines of some processes could not be read.
     pub unread_goroutines: Vec<String>,
     /// The profiler labels of these goroutines.
     pub labels: LabelReadings,
-    /// Stacks of goroutines whose threads ran generated code elsewhere.
+    /// Stacks of goroutines whose threads ran generated code on other memory.
     pub left_stacks: LeftStackReadings,
-    /// Files that were mapped, open. Empty with `engine = "perf"`.
+    /// Open files that processes had mapped. Empty with `engine = "perf"`.
     pub mapped_files: Vec<HeldFile>,
-    /// The files that name the code that processes made. `None` with `engine = "perf"`, where nobody looked for them.
+    /// Code files. `None` with `engine = "perf"`, which does not search for them.
     pub code_files: Option<Vec<CodeFile>>,
     /// Which tasks the events followed: `control-group`, `inherited` or `machine`. Empty with `engine = "perf"`.
     pub tasks: &'static str,
-    /// The reason why each thread had an event of its own. `None` if each CPU had one, confined to the program's control
-    /// group, and with `engine = "perf"`.
-    pub inherited: Option<Inherited>,
-    /// Figures of the recording of waits, if there should be one, or the reason why it cannot be written.
+    /// Why each thread had a separate event. `None` if each CPU had one event, confined to the program's control group,
+    /// and with `engine = "perf"`.
+    pub inherited: Option<PerThreadReason>,
+    /// Figures of the recording of waits, or the reason why it cannot be written. `None` if waits are not recorded.
     pub off_cpu: Option<Result<OffCpuFigures, String>>,
 }
 
-/// Why each thread had an event of its own.
+/// Why each thread had a separate event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inherited {
+pub struct PerThreadReason {
     /// The reason.
     pub reason: String,
-    /// The rights or settings with which each CPU has one event.
+    /// Rights or settings that permit one event per CPU.
     pub remedy: &'static str,
 }
 
 /// Figures of the recording of waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OffCpuFigures {
-    /// Figures about the waits in it.
+    /// Figures about the waits.
     pub waits: WaitFigures,
     /// Records of context switches that the kernel dropped because a ring buffer was full.
     pub lost: u64,
-    /// The size limit in bytes, and the time until the file reached it, if it did: later waits are missing.
+    /// The size limit in bytes, and the time until the file reached it. Later waits are missing. `None` if the file
+    /// stayed smaller.
     pub size_bound: Option<(u64, Duration)>,
-    /// Whether the kernel forbids samples of context switches, so that waits have the last samples of their threads.
+    /// Whether waits have the stacks of the last samples of their threads, because the kernel forbids samples of
+    /// context switches.
     pub from_last_samples: bool,
 }
 
@@ -62,6 +64,7 @@ pub struct SamplingFigures {
     pub lost: u64,
     /// Bytes of ring buffer per CPU.
     pub ring_bytes: usize,
-    /// Time from the start of sampling until the file reached its size limit, when sampling ended.
+    /// Time from the start of sampling until the file reached its size limit and sampling ended. `None` if the file
+    /// stayed smaller.
     pub bound_reached: Option<Duration>,
 }

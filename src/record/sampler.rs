@@ -1,5 +1,5 @@
-//! Writes ring buffers to a `perf.data` file with constant memory: records are copied, samples with shorter stack copies
-//! where the rest is not needed.
+//! Copies the records of ring buffers to a `perf.data` file, with constant memory. Stack copies are shortened where
+//! less is needed.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use super::before_exec::BeforeExec;
+use super::before_exec::ExecFilter;
 use super::code_files::CodeFileWatch;
 use super::copies::FramePointerCode;
 use super::error::Error;
 use super::existing::write_existing;
-use super::goroutine_watches::{GoroutineWatches, GoroutinesRead};
+use super::goroutine_watches::{GoroutineResults, GoroutineWatches};
 use super::mapped_files::MappedFiles;
 use super::plan::SamplingPlan;
 use super::priority::HighPriority;
-use super::raw_sample::{Sampled, lost_records};
-use super::recording::{Inherited, Recording, SamplingFigures};
-use super::switches::{RESERVE, SwitchFile};
+use super::raw_sample::{Sampled, lost_count};
+use super::recording::{PerThreadReason, Recording, SamplingFigures};
+use super::switches::{RESERVED_BYTES, SwitchFile};
 use super::tasks::OpenedEvent;
 use super::thread_events::EventOwners;
 use crate::fsio::create_private;
@@ -30,14 +30,14 @@ use crate::process::{descendants_of, with_own_rights};
 
 /// An open recording.
 pub(super) struct NativeSampler {
-    /// The open events. The session waits on them.
+    /// Ring buffers of the open events. The session waits for their records.
     pub(super) rings: Rings,
-    before_exec: Option<BeforeExec>,
+    exec_filter: Option<ExecFilter>,
     tasks: &'static str,
-    inherited: Option<Inherited>,
+    inherited: Option<PerThreadReason>,
     owners: EventOwners,
     writer: Writer<File>,
-    /// Attribute of the sampled event, which says which fields a sample has.
+    /// Attribute of the sampled event. It defines the fields of a sample.
     attr: Attr,
     path: PathBuf,
     features: Features,
@@ -48,25 +48,26 @@ pub(super) struct NativeSampler {
     mapped_files: MappedFiles,
     frame_pointer_code: FramePointerCode,
     switches: Option<SwitchFile>,
-    /// When sampling ended, on the clock of the records.
-    ended: Option<u64>,
-    /// Reused from sample to sample.
+    /// When sampling ended, in nanoseconds on the clock of the records.
+    ended_ns: Option<u64>,
+    /// Buffer for the body of a shortened sample, reused for each sample.
     shortened: Vec<u8>,
     started: Instant,
-    /// Maximum bytes of records.
-    limit: u64,
+    /// Maximum bytes of records in the file.
+    max_record_bytes: u64,
     bound_reached: Option<Duration>,
     _priority: HighPriority,
 }
 
 impl NativeSampler {
-    /// Creates the file for the opened event, and writes what existed before.
+    /// Creates the file for the opened event. Writes the kernel mapping, and the names and mappings of existing
+    /// processes.
     pub(super) fn start(plan: &SamplingPlan, opened: OpenedEvent) -> Result<Self, Error> {
-        let OpenedEvent { rings, event, before_exec, tasks, inherited, owners, processes } = opened;
+        let OpenedEvent { rings, event, exec_filter, tasks, inherited, owners, processes } = opened;
         let path = plan.perf_data.clone();
         let mut code_files = CodeFileWatch::new(plan.oldest_code_file);
         let mut mapped_files = MappedFiles::new();
-        let limit = plan.max_bytes.map_or(u64::MAX, |bytes| bytes.saturating_sub(RESERVE));
+        let limit = plan.max_bytes.map_or(u64::MAX, |bytes| bytes.saturating_sub(RESERVED_BYTES));
         let create_switches = |off_cpu| SwitchFile::create(off_cpu, &rings, &event, plan.max_bytes);
         let mut switches = plan.off_cpu.as_ref().map(create_switches).transpose()?;
         let writer = Writer::create(create_private(&path)?, std::slice::from_ref(&event));
@@ -83,7 +84,7 @@ impl NativeSampler {
         let nr_cpus = Some(CpuCount { available: cpus, online: cpus });
         Ok(Self {
             rings,
-            before_exec,
+            exec_filter,
             tasks,
             inherited,
             owners,
@@ -100,16 +101,16 @@ impl NativeSampler {
             shortened: Vec::new(),
             started: Instant::now(),
             switches,
-            ended: None,
-            limit,
+            ended_ns: None,
+            max_record_bytes: limit,
             bound_reached: None,
             _priority: HighPriority::request(),
         })
     }
 
-    /// Starts sampling a program that runs. `parent` is the process that started it.
+    /// Starts sampling a running program. `parent` is the process that started the program.
     pub(super) fn begin(&mut self, parent: i32) -> Result<(), Error> {
-        // Before the mappings are read: a mapping is then in `/proc` or has a record, or both.
+        // Sampling starts before the mappings are read. So each mapping is in `/proc`, or has a record, or both.
         self.rings.enable()?;
         let processes = descendants_of(&[parent], &[]).into_iter().map(Pid::as_raw).collect();
         let (code_files, mapped_files) = (&mut self.code_files, &mut self.mapped_files);
@@ -121,84 +122,84 @@ impl NativeSampler {
         Ok(())
     }
 
-    /// Stops sampling. The records in the buffers can still be drained.
+    /// Stops sampling. Records in the ring buffers can still be drained.
     pub(super) fn stop(&mut self) {
-        self.ended.get_or_insert_with(monotonic_ns);
+        self.ended_ns.get_or_insert_with(monotonic_ns);
         self.rings.disable();
     }
 
-    /// Moves the contents of the ring buffers to the file. Sampling ends when the file reaches its limit, and later
-    /// samples are dropped: the file contains the beginning. Must not be called after an error.
+    /// Moves the contents of the ring buffers to the file. When the file reaches its limit, sampling stops and later
+    /// samples are dropped. Must not be called after an error.
     pub(super) fn drain(&mut self) -> Result<(), Error> {
         if self.bound_reached.is_some() {
             return Ok(());
         }
-        let (writer, limit, mut full) = (&mut self.writer, self.limit, false);
+        let (writer, limit, mut full) = (&mut self.writer, self.max_record_bytes, false);
         let (samples, lost, goroutines) = (&mut self.samples, &mut self.lost, &mut self.goroutines);
         let code_files = &mut self.code_files;
         let mapped_files = &mut self.mapped_files;
         let (attr, code, shortened) = (&self.attr, &self.frame_pointer_code, &mut self.shortened);
         let (owners, switches) = (&mut self.owners, &mut self.switches);
         let mut write = |kind, misc, full_body: &[u8]| {
-            if owners.is_second_sample(kind, full_body) {
+            if owners.is_duplicate_sample(kind, full_body) {
                 return Ok(());
             }
-            let of_switches = switches.as_ref().filter(|file| file.is_own(kind, full_body));
+            let of_switches = switches.as_ref().filter(|file| file.is_of_switches(kind, full_body));
             let attr = of_switches.map_or(attr, SwitchFile::attr);
-            let is_own = of_switches.is_some();
+            let is_of_switches = of_switches.is_some();
             let registers = (kind == record_type::SAMPLE).then(|| Sampled::decode(full_body, attr)).flatten();
             let short_body = registers.as_ref().and_then(|registers| code.shorten(registers, full_body, shortened));
             let body = short_body.unwrap_or(full_body);
             match &registers {
-                Some(registers) => goroutines.note(registers),
-                None => goroutines.follow(kind, misc, body),
+                Some(registers) => goroutines.note_sample(registers),
+                None => goroutines.close_ended(kind, misc, body),
             }
             if let Some(file) = switches {
-                file.write(is_own, kind, misc, body);
+                file.write(is_of_switches, kind, misc, body);
             }
-            if is_own {
+            if is_of_switches {
                 return Ok(());
             }
             let size = writer.bytes_written().saturating_add((RECORD_HEADER + body.len()) as u64);
             full |= size > limit;
-            // Mappings and names in the buffers of other CPUs belong to samples that are written already: they may use
-            // half of the reserve.
-            if full && (kind == record_type::SAMPLE || size > limit.saturating_add(RESERVE / 2)) {
+            // Mappings and names in the buffers of other CPUs can belong to samples that are already written. They can
+            // use half of the reserve.
+            if full && (kind == record_type::SAMPLE || size > limit.saturating_add(RESERVED_BYTES / 2)) {
                 return Ok(());
             }
             *samples += u64::from(kind == record_type::SAMPLE);
             if let Some(mapping) = decode_mapping(kind, misc, full_body) {
-                code_files.note(&mapping);
-                mapped_files.note(&mapping);
+                code_files.add_mapping(&mapping);
+                mapped_files.open_new(&mapping);
             }
             if kind == record_type::LOST {
-                *lost = lost.saturating_add(lost_records(body));
+                *lost = lost.saturating_add(lost_count(body));
             }
             writer.record(kind, misc, body)
         };
-        let written = match &mut self.before_exec {
+        let written = match &mut self.exec_filter {
             None => self.rings.drain(write),
-            Some(before_exec) => {
+            Some(exec_filter) => {
                 let drained = self.rings.drain(|kind, misc, body| {
-                    before_exec.hold(kind, misc, body);
+                    exec_filter.push(kind, misc, body);
                     Ok(())
                 });
-                let Some(held) = before_exec.take_since_exec(attr) else { return Ok(()) };
-                self.before_exec = None;
+                let Some(held) = exec_filter.take_since_exec(attr) else { return Ok(()) };
+                self.exec_filter = None;
                 let written = held.into_iter().try_for_each(|record| write(record.kind, record.misc, &record.body));
                 written.and(drained)
             }
         };
         let now = monotonic_ns();
-        self.goroutines.look(now);
-        self.code_files.look(now);
+        self.goroutines.read_noted(now);
+        self.code_files.open_new_files(now);
         if full {
             self.stop();
             self.bound_reached = Some(self.started.elapsed());
         }
         let finished = match written {
             Ok(drained) if drained.records == 0 => Ok(()),
-            // Every buffer was read once: readers may now sort the earlier records and release them.
+            // Every buffer was read once. From here, readers can sort and release the earlier records.
             Ok(_) => {
                 if let Some(file) = &mut self.switches {
                     file.write_with(Writer::finished_round);
@@ -213,27 +214,26 @@ impl NativeSampler {
         })
     }
 
-    /// Time after which the goroutines that run are read again. `None` if they are not read at all.
+    /// Time until running goroutines are read again. `None` if goroutines are not read.
     pub(super) fn goroutine_interval(&self) -> Option<Duration> {
         self.goroutines.interval()
     }
 
-    /// Number of samples written so far.
     pub(super) fn samples(&self) -> u64 {
         self.samples
     }
 
-    /// Writes the remaining records and the header that completes the file.
+    /// Writes the remaining records and completes the header of the file.
     pub(super) fn finish(mut self) -> Result<Recording, Error> {
         self.stop();
         self.drain()?;
-        // A kernel without this counter still writes a record of each loss.
+        // Old kernels do not have this counter. They still write a record of each loss.
         let lost = self.rings.lost().unwrap_or(self.lost);
         self.writer.finish(&self.features).map_err(|source| Error::from_writer(&self.path, source))?;
-        let ended = self.ended.unwrap_or_default();
+        let ended = self.ended_ns.unwrap_or_default();
         let lost_switches = self.rings.lost_switches();
         let off_cpu = self.switches.map(|file| file.finish(&self.features, ended, lost_switches));
-        let GoroutinesRead { readings, unread } = self.goroutines.finish();
+        let GoroutineResults { readings, unread_reasons } = self.goroutines.finish();
         Ok(Recording {
             figures: Some(SamplingFigures {
                 samples: self.samples,
@@ -242,7 +242,7 @@ impl NativeSampler {
                 bound_reached: self.bound_reached,
             }),
             goroutines: readings.goroutines,
-            unread_goroutines: unread,
+            unread_goroutines: unread_reasons,
             labels: readings.labels,
             left_stacks: readings.left_stacks,
             code_files: Some(self.code_files.finish(readings.registered)),
@@ -254,7 +254,7 @@ impl NativeSampler {
     }
 }
 
-/// Writes and notes what these processes had before.
+/// Writes the thread names and code mappings that these processes already have.
 fn write_processes(
     writer: &mut Writer<File>,
     processes: &BTreeSet<i32>,
@@ -263,14 +263,14 @@ fn write_processes(
 ) -> Result<(), perfdata::Error> {
     with_own_rights(|| {
         write_existing(writer, processes, |mapping| {
-            code_files.note(mapping);
-            mapped_files.note(mapping);
+            code_files.add_mapping(mapping);
+            mapped_files.open_new(mapping);
         })
     })
 }
 
-/// Writes the mapping of the kernel's own code, for which the kernel sends no record. Without it, perf and every other
-/// reader show kernel frames without names.
+/// Writes the mapping of the kernel's code, for which the kernel sends no record. Without this mapping, readers such as
+/// perf show kernel frames without names.
 fn write_kernel_mapping(writer: &mut Writer<File>, plan: &SamplingPlan) -> Result<(), perfdata::Error> {
     match &plan.kernel_text {
         Some(text) if plan.event.spec.kernel => {

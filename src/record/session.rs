@@ -1,4 +1,4 @@
-//! A recording while it runs.
+//! A running recording.
 
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::workload::{Monitor, WaitingProgram};
 
 /// Receives the state of a recording, to show it while it runs.
 pub trait SamplingProgress {
-    /// Time has passed.
+    /// Called many times during a recording.
     fn sampling(&self, state: SamplingState);
 }
 
@@ -27,15 +27,15 @@ pub struct SamplingState {
     pub elapsed: Duration,
     /// Number of samples. `None` if another program takes them.
     pub samples: Option<u64>,
-    /// CPU time of the program and of everything that it started, if known.
+    /// CPU time of the program and its descendants, if known.
     pub used_cpu: Option<Duration>,
 }
 
-/// A running recording of a program. Ring buffers are read while the session works.
+/// A running recording. Its ring buffers are read in [`Monitor::work`].
 pub struct Session<'p> {
     /// `None` if another program samples.
     sampler: Option<NativeSampler>,
-    /// The process that starts the program, if sampling starts with the window.
+    /// Id of the process that starts the program, if sampling starts with the window.
     parent: Option<i32>,
     /// Samples per second of CPU time.
     frequency: u32,
@@ -43,7 +43,7 @@ pub struct Session<'p> {
 }
 
 impl<'p> Session<'p> {
-    /// Opens the planned event on the program, and creates the file.
+    /// Opens the planned event on a launched program, and creates the file.
     pub fn start(
         plan: &SamplingPlan,
         program: &mut WaitingProgram<'_>,
@@ -57,7 +57,7 @@ impl<'p> Session<'p> {
         Ok(Self { sampler, parent, frequency: plan.event.spec.frequency, progress })
     }
 
-    /// Opens the planned event on a target that runs, starts sampling, and creates the file.
+    /// Opens the planned event on a running target, starts sampling, and creates the file.
     pub(super) fn attach(
         plan: &SamplingPlan,
         target: &RunningTarget,
@@ -66,7 +66,7 @@ impl<'p> Session<'p> {
         if plan.sampler != Sampler::Native {
             return Err(TargetError::PerfEngine.into());
         }
-        let sampler = NativeSampler::start(plan, OpenedEvent::on_running(plan, target)?)?;
+        let sampler = NativeSampler::start(plan, OpenedEvent::open_on_running(plan, target)?)?;
         Ok(Self { sampler: Some(sampler), parent: None, frequency: plan.event.spec.frequency, progress })
     }
 }
@@ -75,11 +75,14 @@ impl Monitor for Session<'_> {
     type Error = Error;
     type Output = Recording;
 
-    fn wait(&mut self, others: &[BorrowedFd<'_>], timeout: Duration) -> Result<Vec<bool>, Error> {
+    fn wait(&mut self, other_fds: &[BorrowedFd<'_>], timeout: Duration) -> Result<Vec<bool>, Error> {
         let mut none = Rings::empty();
-        let longest = self.sampler.as_ref().and_then(NativeSampler::goroutine_interval);
+        let goroutine_interval = self.sampler.as_ref().and_then(NativeSampler::goroutine_interval);
         let rings = self.sampler.as_mut().map_or(&mut none, |sampler| &mut sampler.rings);
-        Ok(rings.wait(others, longest.map_or(timeout, |longest| timeout.min(longest)))?)
+        Ok(rings.wait(
+            other_fds,
+            goroutine_interval.map_or(timeout, |goroutine_interval| timeout.min(goroutine_interval)),
+        )?)
     }
 
     fn work(&mut self) -> Result<(), Error> {
@@ -103,7 +106,7 @@ impl Monitor for Session<'_> {
 
     fn show_progress(&self, elapsed: Duration, used_cpu: Option<Duration>) {
         let samples = self.sampler.as_ref().map(NativeSampler::samples);
-        // The samples include the processes that the program started.
+        // Samples also count the CPU time of descendants.
         let used_at_least = samples.map(|samples| Duration::from_secs(samples) / self.frequency.max(1));
         let used_cpu = used_cpu.and_then(|used| Some(used.max(used_at_least?)));
         self.progress.sampling(SamplingState { elapsed, samples, used_cpu });

@@ -1,5 +1,5 @@
-//! Records of when threads leave their CPU and come back: the events beside the sampled one, and a file of their own, from
-//! which the waits of threads are computed.
+//! Records context switches with an additional event, in a separate file. The waits of threads are computed from this
+//! file.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::error::Error;
 use super::event::{ChosenEvent, attr, event_name};
-use super::raw_sample::{Sampled, lost_records};
+use super::raw_sample::{Sampled, lost_count};
 use super::recording::OffCpuFigures;
 use crate::fsio::{FileError, MappedFile, create_private, replace_file};
 use crate::perfdata::abi::{RECORD_HEADER, record_type};
@@ -17,26 +17,28 @@ use crate::perfdata::{self, Attr, Event, Features, PerfData, WaitFigures, Writer
 use crate::perfevent::{self, MIN_RING_BYTES, Rings, Source, Spec, Target, monotonic_ns, probe};
 use crate::process::with_causes;
 
-/// Bytes reserved for the data that [`Writer::finish`] adds: a few kilobytes on a machine with many CPUs.
-pub(super) const RESERVE: u64 = 64 * 1024;
+/// Bytes reserved for the data that [`Writer::finish`] adds (a few kilobytes on a machine with many CPUs) and for late
+/// records.
+pub(super) const RESERVED_BYTES: u64 = 64 * 1024;
 
-/// Maximum bytes of a file whose waits have copies of the last samples. A thread may wait 100 000 times between two samples.
+/// Maximum bytes of the file if waits repeat the last sample of their thread. A thread can wait 100 000 times between
+/// two samples.
 const MAX_BYTES_OF_LAST_SAMPLES: u64 = 1 << 30;
 
-/// The plan for the time that threads are off the CPU.
+/// How waits are recorded.
 #[derive(Debug, Clone)]
 pub struct OffCpuPlan {
     /// Output file.
     path: PathBuf,
-    /// The event beside the sampled one.
+    /// The event of context switches.
     spec: Spec,
     /// Maximum bytes of user stack in a sample.
     stack: u32,
 }
 
 impl OffCpuPlan {
-    /// Plans samples of context switches with `stack` bytes of user stack, or, where the kernel forbids these, records of
-    /// context switches.
+    /// Plans samples of context switches with `stack` bytes of user stack. If the kernel forbids these samples, plans
+    /// records of context switches.
     pub fn new(path: PathBuf, event: &ChosenEvent, stack: u32, cpus: &[u32]) -> Self {
         let sampled = event.spec.with_switches(Source::ContextSwitches, stack);
         let spec = match probe(&sampled, cpus, MIN_RING_BYTES) {
@@ -46,13 +48,13 @@ impl OffCpuPlan {
         Self { path, spec, stack }
     }
 
-    /// Opens the event on a target. Returns the ids.
+    /// Opens the event on a target. Returns the ids of the opened events.
     pub(super) fn open(&self, rings: &mut Rings, target: Target<'_>) -> Result<Vec<u64>, perfevent::Error> {
         rings.add_switches(&self.spec, target)
     }
 }
 
-/// The file of context switches, while it is written.
+/// The file of context switches while it is written.
 pub(super) struct SwitchFile {
     path: PathBuf,
     writer: Writer<File>,
@@ -60,24 +62,26 @@ pub(super) struct SwitchFile {
     attr: Attr,
     /// Ids of the events of context switches.
     ids: HashSet<u64>,
-    /// Whether these events have samples. The file takes the samples of the other event if not.
+    /// Whether the events of context switches have samples. Otherwise, the file contains the samples of the sampled
+    /// event.
     has_samples: bool,
     /// Maximum bytes of user stack in a sample.
     stack: usize,
     /// Reused from sample to sample.
     shortened: Vec<u8>,
     max_bytes: u64,
-    /// When the file was created, and when it was full, on the clock of the records.
-    created: u64,
-    full: Option<u64>,
-    /// The first error. Nothing is written after it.
+    /// When the file was created, in nanoseconds on the clock of the records.
+    created_ns: u64,
+    /// When the file reached its size limit, on the same clock.
+    full_ns: Option<u64>,
+    /// The first error. After an error, nothing is written.
     failed: Option<perfdata::Error>,
     /// Records that the kernel reported as lost.
     lost: u64,
 }
 
 impl SwitchFile {
-    /// Creates the file. `sampled` is the other event.
+    /// Creates the file. `sampled` is the event of the main recording.
     pub(super) fn create(
         plan: &OffCpuPlan,
         rings: &Rings,
@@ -104,28 +108,28 @@ impl SwitchFile {
             stack: *stack as usize,
             shortened: Vec::new(),
             max_bytes: max_bytes.map_or(largest, |bytes| bytes.min(largest)),
-            created: monotonic_ns(),
-            full: None,
+            created_ns: monotonic_ns(),
+            full_ns: None,
             failed: None,
             lost: 0,
         })
     }
 
-    /// The attribute of the samples in the file.
     pub(super) fn attr(&self) -> &Attr {
         &self.attr
     }
 
-    /// Writes records that the kernel does not send. An error ends this file and not the recording.
+    /// Writes records that the kernel does not send. An error ends this file, but not the recording.
     pub(super) fn write_with(&mut self, write: impl FnOnce(&mut Writer<File>) -> Result<(), perfdata::Error>) {
-        if self.failed.is_none() && self.full.is_none() {
+        if self.failed.is_none() && self.full_ns.is_none() {
             self.failed = write(&mut self.writer).err();
         }
     }
 
-    /// Whether a record is of an event of context switches.
-    pub(super) fn is_own(&self, kind: u32, body: &[u8]) -> bool {
-        // `struct { u64 id; … }` (perf_event.h, with the fields of `Spec`), and the id at the end of all other records.
+    /// Whether a record comes from an event of context switches.
+    pub(super) fn is_of_switches(&self, kind: u32, body: &[u8]) -> bool {
+        // The id is the first field of samples and LOST records (perf_event.h, with the fields of `Spec`). Other
+        // records end with it.
         let id = match kind {
             record_type::SWITCH | record_type::SWITCH_CPU_WIDE => return true,
             record_type::SAMPLE | record_type::LOST => body.first_chunk(),
@@ -135,50 +139,51 @@ impl SwitchFile {
         id.is_some_and(|id| self.ids.contains(&u64::from_le_bytes(*id)))
     }
 
-    /// Writes a record, unless it is a sample of the other event that is not needed, or the file has reached its limit.
-    /// `is_own`: see [`SwitchFile::is_own`]. An error ends this file and not the recording.
-    pub(super) fn write(&mut self, is_own: bool, kind: u32, misc: u16, body: &[u8]) {
+    /// Writes a record. Skips records that waits do not need, and all records once the file has reached its limit. An
+    /// error ends this file, but not the recording.
+    pub(super) fn write(&mut self, is_of_switches: bool, kind: u32, misc: u16, body: &[u8]) {
         let is_needed =
-            is_own || !matches!(kind, record_type::LOST) && (kind != record_type::SAMPLE || !self.has_samples);
-        if !is_needed || self.full.is_some() || self.failed.is_some() {
+            is_of_switches || !matches!(kind, record_type::LOST) && (kind != record_type::SAMPLE || !self.has_samples);
+        if !is_needed || self.full_ns.is_some() || self.failed.is_some() {
             return;
         }
-        if is_own && kind == record_type::LOST {
-            self.lost = self.lost.saturating_add(lost_records(body));
+        if is_of_switches && kind == record_type::LOST {
+            self.lost = self.lost.saturating_add(lost_count(body));
         }
-        // Samples of switches have no larger copies.
-        let sampled = (kind == record_type::SAMPLE && !is_own).then(|| Sampled::decode(body, &self.attr)).flatten();
+        // Samples of context switches already have the planned size.
+        let sampled =
+            (kind == record_type::SAMPLE && !is_of_switches).then(|| Sampled::decode(body, &self.attr)).flatten();
         let short_body = sampled.and_then(|sampled| sampled.shorten(body, self.stack, &mut self.shortened));
         let body = short_body.unwrap_or(body);
         let size = self.writer.bytes_written().saturating_add((RECORD_HEADER + body.len()) as u64);
         if size > record_limit(self.max_bytes) {
-            self.full = Some(monotonic_ns());
+            self.full_ns = Some(monotonic_ns());
         } else {
             self.failed = self.writer.record(kind, misc, body).err();
         }
     }
 
-    /// Completes the file, and makes a recording of waits of it. `end` is when sampling ended, on the clock of the records.
-    /// `lost` is the number of lost records that the kernel counted. The error is the reason in one line.
+    /// Completes the file and converts it to a recording of waits. `end` is when sampling ended, on the clock of the
+    /// records. `lost` is the number of lost records that the kernel counted. The error is one line of text.
     pub(super) fn finish(self, features: &Features, end: u64, lost: Option<u64>) -> Result<OffCpuFigures, String> {
-        let Self { path, writer, has_samples, max_bytes, created, full, failed, .. } = self;
-        failed.map_or_else(|| writer.finish(features), Err).map_err(|error| reason(&path, error))?;
-        let waits = replace_by_waits(&path, full.is_none().then_some(end), record_limit(max_bytes))?;
-        let reached = waits.bound_reached.or(full);
-        let size_bound = reached.map(|time| (max_bytes, Duration::from_nanos(time.saturating_sub(created))));
+        let Self { path, writer, has_samples, max_bytes, created_ns, full_ns, failed, .. } = self;
+        failed.map_or_else(|| writer.finish(features), Err).map_err(|error| error_line(&path, error))?;
+        let waits = replace_by_waits(&path, full_ns.is_none().then_some(end), record_limit(max_bytes))?;
+        let reached = waits.bound_reached.or(full_ns);
+        let size_bound = reached.map(|time| (max_bytes, Duration::from_nanos(time.saturating_sub(created_ns))));
         let lost = lost.unwrap_or(0).max(self.lost);
         Ok(OffCpuFigures { waits, lost, size_bound, from_last_samples: !has_samples })
     }
 }
 
-/// Maximum bytes of the records in a file with this maximum size.
+/// Maximum bytes of records in a file of at most `max_bytes`.
 fn record_limit(max_bytes: u64) -> u64 {
-    max_bytes.saturating_sub(RESERVE)
+    max_bytes.saturating_sub(RESERVED_BYTES)
 }
 
 fn replace_by_waits(path: &Path, end: Option<u64>, limit: u64) -> Result<WaitFigures, String> {
     let switches = MappedFile::open(path).map_err(|source| with_causes(&FileError::new("read", path, source)))?;
-    let data = PerfData::parse(switches.as_ref()).map_err(|error| reason(path, error))?;
+    let data = PerfData::parse(switches.as_ref()).map_err(|error| error_line(path, error))?;
     let mut figures = WaitFigures::default();
     let replaced = replace_file(path, |file| {
         let written = write_waits(&data, end, limit, file).map_err(|error| match error {
@@ -192,8 +197,8 @@ fn replace_by_waits(path: &Path, end: Option<u64>, limit: u64) -> Result<WaitFig
     Ok(figures)
 }
 
-/// The reason in one line.
-fn reason(path: &Path, error: perfdata::Error) -> String {
+/// The error with its causes, in one line.
+fn error_line(path: &Path, error: perfdata::Error) -> String {
     match error {
         perfdata::Error::Write(source) => with_causes(&FileError::new("write", path, source)),
         other => with_causes(&other),

@@ -1,4 +1,4 @@
-//! The reasons why a running program cannot be sampled.
+//! Errors of finding and sampling running programs.
 
 use std::io;
 
@@ -8,20 +8,20 @@ use crate::perfevent;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetError {
-    /// No process has this number.
+    /// No process has this id.
     #[error("there is no process {pid}")]
     NoProcess {
-        /// The number.
+        /// The process id.
         pid: i32,
-        /// Processes that have this number in their own PID namespace, by their numbers here, with their names.
+        /// Processes that have this id in another PID namespace: id in goflame's namespace, and name.
         elsewhere: Vec<(i32, String)>,
     },
-    /// The number is the one of a thread.
+    /// The id belongs to a thread, not to a process.
     #[error("{tid} is a thread of process {process}")]
     Thread {
-        /// The thread.
+        /// Thread id.
         tid: i32,
-        /// Its process.
+        /// Id of the thread's process.
         process: i32,
     },
     /// The process could not be opened.
@@ -41,7 +41,7 @@ pub enum TargetError {
         /// Its name.
         name: String,
     },
-    /// The process is a part of the kernel.
+    /// The process is a thread of the kernel.
     #[error("process {pid} ({name}) is a thread of the kernel")]
     KernelThread {
         /// The process.
@@ -56,7 +56,7 @@ pub enum TargetError {
     ContainerElsewhere {
         /// Name or id of the container.
         name: String,
-        /// Its first process.
+        /// Id of the container's first process on the machine of the container engine.
         pid: i32,
     },
     /// No program has this name.
@@ -70,7 +70,7 @@ pub enum TargetError {
     SeveralNames {
         /// The name.
         name: String,
-        /// The processes, with the properties that distinguish them.
+        /// Process ids, and the properties that distinguish the processes.
         processes: Vec<(i32, String)>,
     },
     /// The kernel does not let this user sample the process.
@@ -82,26 +82,26 @@ pub enum TargetError {
         name: String,
         /// The user that it runs as.
         user: String,
-        /// Whether that is the user of goflame.
+        /// Whether goflame runs as the same user.
         is_own: bool,
         /// The kernel's error.
         #[source]
         source: perfevent::Error,
     },
-    /// The threads need more open files than this process may have.
+    /// The threads need more open files than the limit permits.
     #[error("{threads} threads on {cpus} CPUs need {} open files, and the limit is {limit}", threads * cpus)]
     TooManyThreads {
         /// Number of threads.
         threads: usize,
         /// Number of CPUs.
         cpus: usize,
-        /// The hard limit.
+        /// The hard limit of open files.
         limit: u64,
     },
     /// The kernel does not let this user sample whole CPUs.
     #[error("not permitted to sample the whole machine")]
     WholeMachineRefused(#[source] perfevent::Error),
-    /// `engine = "perf"` and a program that runs.
+    /// `engine = "perf"` was requested for a running program.
     #[error("`engine = \"perf\"` cannot sample programs that run already")]
     PerfEngine,
 }
@@ -110,12 +110,12 @@ impl TargetError {
     /// Advice for the user.
     pub fn hints(&self) -> Vec<String> {
         let mut hints = self.own_hints();
-        hints.extend(kubernetes_hint().filter(|_| self.may_work_elsewhere()));
+        hints.extend(kubernetes_hint().filter(|_| self.can_succeed_outside_of_container()));
         hints
     }
 
-    /// Whether the target may be visible outside of this container, or goflame may have the right there.
-    fn may_work_elsewhere(&self) -> bool {
+    /// Whether the target can be visible, or sampling permitted, outside of this container.
+    fn can_succeed_outside_of_container(&self) -> bool {
         matches!(
             self,
             Self::NoProcess { .. } | Self::NoName { .. } | Self::Refused { .. } | Self::WholeMachineRefused(_)
@@ -126,7 +126,7 @@ impl TargetError {
         match self {
             Self::NoProcess { pid, elsewhere } if elsewhere.is_empty() => vec![format!(
                 "a process of another container has another number here, if goflame sees it at all: {pid} may be the number \
-                 inside of the container"
+                 inside the container"
             )],
             Self::NoProcess { pid, elsewhere } | Self::KernelThread { pid, elsewhere, .. } => elsewhere
                 .iter()
@@ -171,10 +171,10 @@ impl TargetError {
     }
 }
 
-/// How a program in a pod is sampled from outside of its container. `None` outside of Kubernetes.
+/// How to sample a program in a pod from outside of its container. `None` if goflame does not run in Kubernetes.
 ///
-/// An ephemeral container of the profile `sysadmin` is privileged, and `--target` puts it into the PID namespace of the
-/// container, in which the program is usually process 1.
+/// An ephemeral container with the profile `sysadmin` is privileged. `--target` puts it into the PID namespace of the
+/// program's container, where the program is usually process 1.
 pub fn kubernetes_hint() -> Option<String> {
     std::env::var_os("KUBERNETES_SERVICE_HOST")?;
     let pod = std::env::var("HOSTNAME").unwrap_or_else(|_| "POD".into());

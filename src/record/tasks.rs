@@ -1,14 +1,14 @@
-//! Opens the event on a program and everything that it starts: confined to a control group if that is possible, otherwise
-//! inherited. Or on programs and containers that run already, or on the whole machine.
+//! Opens the event on a launched program and its descendants: confined to a control group if possible, otherwise
+//! inherited. Also opens it on running programs, on containers, and on the whole machine.
 
 use std::collections::BTreeSet;
 use std::io;
 
-use super::before_exec::BeforeExec;
+use super::before_exec::ExecFilter;
 use super::error::Error;
-use super::event::{ChosenEvent, WISHED_RING_BYTES, file_event};
+use super::event::{ChosenEvent, REQUESTED_RING_BYTES, file_event};
 use super::plan::SamplingPlan;
-use super::recording::Inherited;
+use super::recording::PerThreadReason;
 use super::running_target::{RunningProcess, RunningTarget, is_in_container};
 use super::target_error::TargetError;
 use super::thread_events::{EventOwners, ThreadEvents};
@@ -17,9 +17,10 @@ use crate::perfevent::{self, MIN_RING_BYTES, Rings, Target, open};
 use crate::process::all_processes;
 use crate::workload::{ContainerGroup, ControlGroup, NoControlGroup, WaitingProgram};
 
-/// The reason why each thread has an event of its own, although one event per CPU sees more of short lives.
+/// Why each thread has a separate event instead of one event per CPU. One event per CPU catches more samples of
+/// short-lived processes.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum WhyInherited {
+pub(super) enum ConfinementError {
     /// The program has no control group.
     #[error(transparent)]
     NoGroup(#[from] NoControlGroup),
@@ -31,7 +32,7 @@ pub(super) enum WhyInherited {
     Refused(perfevent::Error),
 }
 
-impl WhyInherited {
+impl ConfinementError {
     fn remedy(&self) -> &'static str {
         match self {
             Self::NoGroup(NoControlGroup::NotCreated { source, .. })
@@ -48,19 +49,19 @@ impl WhyInherited {
         }
     }
 
-    /// The reason why the processes of a container have events of their own.
-    fn of_container(&self) -> Inherited {
+    /// The reason and remedy for a container.
+    fn for_container(&self) -> PerThreadReason {
         let remedy = match self {
             Self::NoGroup(_) => "`sudo goflame record --all-cpus`",
             Self::Forbidden => "`sudo goflame record --container`, or `sudo sysctl kernel.perf_event_paranoid=0`",
             Self::Refused(_) => self.remedy(),
         };
-        Inherited { reason: self.to_string(), remedy }
+        PerThreadReason { reason: self.to_string(), remedy }
     }
 }
 
-impl From<WhyInherited> for Inherited {
-    fn from(reason: WhyInherited) -> Self {
+impl From<ConfinementError> for PerThreadReason {
+    fn from(reason: ConfinementError) -> Self {
         Self { reason: reason.to_string(), remedy: reason.remedy() }
     }
 }
@@ -69,59 +70,64 @@ fn with_cause(error: &perfevent::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
-impl From<perfevent::Error> for WhyInherited {
+impl From<perfevent::Error> for ConfinementError {
     fn from(error: perfevent::Error) -> Self {
         if error.is_denied() { Self::Forbidden } else { Self::Refused(error) }
     }
 }
 
-/// The event on a program.
+/// The event, opened on its target.
 pub(super) struct OpenedEvent {
     pub(super) rings: Rings,
     pub(super) event: Event,
-    /// Records of the exec gate. `None` if the kernel starts sampling with the program.
-    pub(super) before_exec: Option<BeforeExec>,
+    /// Drops records of the exec gate. `None` if sampling starts with the program.
+    pub(super) exec_filter: Option<ExecFilter>,
     /// See [`Recording::tasks`](super::Recording::tasks).
     pub(super) tasks: &'static str,
-    /// `None` for one event per CPU.
-    pub(super) inherited: Option<Inherited>,
-    /// The threads that ran already, and their events.
+    /// Why each thread has a separate event. `None` for one event per CPU.
+    pub(super) inherited: Option<PerThreadReason>,
+    /// The threads that were running already, and their events.
     pub(super) owners: EventOwners,
-    /// The processes that ran already.
+    /// The processes that were running already.
     pub(super) processes: BTreeSet<i32>,
 }
 
 impl OpenedEvent {
     pub(super) fn open(plan: &SamplingPlan, program: &mut WaitingProgram<'_>) -> Result<Self, perfevent::Error> {
-        confined(plan, program).or_else(|reason| {
+        open_confined(plan, program).or_else(|reason| {
             let pid = program.pid();
             let target = if plan.starts_in_window { Target::RunningThread(pid) } else { Target::BeforeExec(pid) };
             let rings = open_all(plan, target)?;
             let event = file_event(&plan.event.spec, target, &rings);
-            Ok(Self::of_launched(rings, event, None, Some(reason.into())))
+            Ok(Self::for_launched(rings, event, None, Some(reason.into())))
         })
     }
 
-    fn of_launched(rings: Rings, event: Event, before_exec: Option<BeforeExec>, inherited: Option<Inherited>) -> Self {
+    fn for_launched(
+        rings: Rings,
+        event: Event,
+        exec_filter: Option<ExecFilter>,
+        inherited: Option<PerThreadReason>,
+    ) -> Self {
         let tasks = if inherited.is_some() { "inherited" } else { "control-group" };
         let (owners, processes) = (EventOwners::default(), BTreeSet::new());
-        Self { rings, event, before_exec, tasks, inherited, owners, processes }
+        Self { rings, event, exec_filter, tasks, inherited, owners, processes }
     }
 
-    /// Opens the event on a target that runs, and starts sampling.
-    pub(super) fn on_running(plan: &SamplingPlan, target: &RunningTarget) -> Result<Self, Error> {
+    /// Opens the event on a running target, and starts sampling.
+    pub(super) fn open_on_running(plan: &SamplingPlan, target: &RunningTarget) -> Result<Self, Error> {
         match target {
-            RunningTarget::Processes { named, container: Some(id) } => Self::on_container(plan, named, id)
-                .or_else(|reason| Self::on_threads(plan, named, Some(id), reason.of_container())),
+            RunningTarget::Processes { named, container: Some(id) } => Self::open_on_container(plan, named, id)
+                .or_else(|reason| Self::open_on_threads(plan, named, Some(id), reason.for_container())),
             RunningTarget::Processes { named, container: None } => {
-                let inherited = Inherited {
+                let inherited = PerThreadReason {
                     reason: "the program ran before the recording".to_owned(),
                     remedy: "`sudo goflame record --all-cpus`",
                 };
-                Self::on_threads(plan, named, None, inherited)
+                Self::open_on_threads(plan, named, None, inherited)
             }
             RunningTarget::WholeMachine => {
-                let opened = Self::on_cpus(plan, Target::WholeMachine, "machine", |_| true);
+                let opened = Self::open_on_cpus(plan, Target::WholeMachine, "machine", |_| true);
                 Ok(opened.map_err(|error| {
                     if error.is_denied() { TargetError::WholeMachineRefused(error).into() } else { Error::from(error) }
                 })?)
@@ -129,16 +135,16 @@ impl OpenedEvent {
         }
     }
 
-    /// Samples all processes of a container, whoever starts them.
-    fn on_container(plan: &SamplingPlan, named: &[RunningProcess], id: &str) -> Result<Self, WhyInherited> {
+    /// Opens one event per CPU on all processes of a container.
+    fn open_on_container(plan: &SamplingPlan, named: &[RunningProcess], id: &str) -> Result<Self, ConfinementError> {
         let first = named.first().map_or(0, |process| process.pid);
         let group = ContainerGroup::find(id, first)?;
         let target = Target::ControlGroup(group.directory());
-        Ok(Self::on_cpus(plan, target, "control-group", |pid| is_in_container(pid, id))?)
+        Ok(Self::open_on_cpus(plan, target, "control-group", |pid| is_in_container(pid, id))?)
     }
 
-    /// Opens one event per CPU. `is_sampled`: whether a process that runs belongs to the target.
-    fn on_cpus(
+    /// Opens one event per CPU. `is_sampled` says whether a running process belongs to the target.
+    fn open_on_cpus(
         plan: &SamplingPlan,
         target: Target<'_>,
         tasks: &'static str,
@@ -146,58 +152,58 @@ impl OpenedEvent {
     ) -> Result<Self, perfevent::Error> {
         let mut rings = open_all(plan, target)?;
         let event = file_event(&plan.event.spec, target, &rings);
-        // Sampling starts before the processes are listed and their mappings are read: a mapping is then in `/proc` or has a
+        // Sampling starts before processes are listed and mappings are read. So each mapping is in `/proc`, or has a
         // record, or both.
         rings.enable()?;
         let processes = all_processes().into_iter().filter(|pid| is_sampled(*pid)).collect();
         let owners = EventOwners::default();
-        Ok(Self { rings, event, before_exec: None, tasks, inherited: None, owners, processes })
+        Ok(Self { rings, event, exec_filter: None, tasks, inherited: None, owners, processes })
     }
 
-    /// Opens the events of all threads.
-    fn on_threads(
+    /// Opens the event on all threads of the processes.
+    fn open_on_threads(
         plan: &SamplingPlan,
         named: &[RunningProcess],
         container: Option<&str>,
-        inherited: Inherited,
+        inherited: PerThreadReason,
     ) -> Result<Self, Error> {
         let ThreadEvents { mut rings, owners, processes } = ThreadEvents::open(plan, named, container)?;
-        // As above.
+        // Sampling starts before mappings are read, as in `open_on_cpus`.
         rings.enable()?;
         let event = file_event(&plan.event.spec, Target::RunningThread(0), &rings);
         let inherited = Some(inherited);
-        Ok(Self { rings, event, before_exec: None, tasks: "inherited", inherited, owners, processes })
+        Ok(Self { rings, event, exec_filter: None, tasks: "inherited", inherited, owners, processes })
     }
 }
 
-/// Opens the event for an empty control group and closes it. Says if a recording could do the same.
-pub fn try_to_confine(event: &ChosenEvent, cpus: &[u32]) -> Result<(), Inherited> {
-    let open_once = || -> Result<(), WhyInherited> {
+/// Opens the event on an empty control group and closes it, to check whether a recording can do this.
+pub fn try_to_confine(event: &ChosenEvent, cpus: &[u32]) -> Result<(), PerThreadReason> {
+    let open_once = || -> Result<(), ConfinementError> {
         let group = ControlGroup::create()?;
         open(&event.spec, Target::ControlGroup(group.directory()), cpus, MIN_RING_BYTES)?;
         Ok(())
     };
-    open_once().map_err(Inherited::from)
+    open_once().map_err(PerThreadReason::from)
 }
 
-/// Opens the event, and that of context switches if it is planned.
+/// Opens the planned event, and the event of context switches if it is planned.
 fn open_all(plan: &SamplingPlan, target: Target<'_>) -> Result<Rings, perfevent::Error> {
-    let mut rings = open(&plan.event.spec, target, &plan.cpus, WISHED_RING_BYTES)?;
+    let mut rings = open(&plan.event.spec, target, &plan.cpus, REQUESTED_RING_BYTES)?;
     if let Some(off_cpu) = &plan.off_cpu {
         off_cpu.open(&mut rings, target)?;
     }
     Ok(rings)
 }
 
-fn confined(plan: &SamplingPlan, program: &mut WaitingProgram<'_>) -> Result<OpenedEvent, WhyInherited> {
+fn open_confined(plan: &SamplingPlan, program: &mut WaitingProgram<'_>) -> Result<OpenedEvent, ConfinementError> {
     let group = ControlGroup::create()?;
     let target = Target::ControlGroup(group.directory());
     let mut rings = open_all(plan, target)?;
     let event = file_event(&plan.event.spec, target, &rings);
-    program.enter(group)?;
-    let before_exec = (!plan.starts_in_window).then(|| BeforeExec::new(program.pid()));
+    program.enter_group(group)?;
+    let exec_filter = (!plan.starts_in_window).then(|| ExecFilter::new(program.pid()));
     if !plan.starts_in_window {
         rings.enable()?;
     }
-    Ok(OpenedEvent::of_launched(rings, event, before_exec, None))
+    Ok(OpenedEvent::for_launched(rings, event, exec_filter, None))
 }

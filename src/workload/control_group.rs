@@ -1,6 +1,7 @@
-//! A control group for the program and everything that it starts, or that of a container. A monitor can confine itself to it.
+//! A control group for the program and its descendants, or the group of a container. A monitor can confine itself to
+//! the group.
 //!
-//! The program's group is a child of goflame's own, so that the limits of that group stay in force.
+//! The program's group is a child of goflame's group, so that the limits of goflame's group also apply to the program.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,29 +12,30 @@ use std::time::Duration;
 use super::message::GroupTimes;
 use crate::process::with_own_rights;
 
-/// Number of attempts to remove a group, and the time between them: the kernel may count a process that has just ended.
-const ATTEMPTS: usize = 20;
-const PAUSE: Duration = Duration::from_millis(5);
+/// Number of attempts to remove a group. The kernel can still count a process that has just ended.
+const REMOVE_ATTEMPTS: usize = 20;
+/// Time between two attempts to remove a group.
+const REMOVE_INTERVAL: Duration = Duration::from_millis(5);
 
-/// The controller whose groups `perf_event_open` takes. In version 2 every group has it.
+/// The controller whose groups `perf_event_open` accepts. In cgroup version 2, every group is accepted.
 const CONTROLLER: &str = "perf_event";
 
-/// The reason why the program has no control group of its own.
+/// Why the program has no separate control group.
 #[derive(Debug, thiserror::Error)]
 pub enum NoControlGroup {
-    /// No hierarchy of control groups is mounted that contains goflame's group.
+    /// No mounted hierarchy of control groups contains goflame's group.
     #[error("no cgroup file system is mounted")]
     NotMounted,
-    /// The group could not be made.
+    /// The group could not be created.
     #[error("cannot create a control group in {dir}: {source}", dir = parent.display())]
     NotCreated {
-        /// Directory of goflame's own group.
+        /// Directory of goflame's group.
         parent: PathBuf,
-        /// The reason. Part of the message, because this is a note and not an error that is printed with its causes.
+        /// The reason. Part of the message, because the message is shown as a note, without causes.
         source: io::Error,
     },
-    /// The processes of a container are in a group with others.
-    #[error("the container has no control group of its own for events (its first process is in {dir})", dir = group.display())]
+    /// The processes of a container share a group with other processes.
+    #[error("the container has no separate control group for events (its first process is in {dir})", dir = group.display())]
     SharedByContainer {
         /// Directory of the group.
         group: PathBuf,
@@ -43,12 +45,12 @@ pub enum NoControlGroup {
     NotOpened {
         /// Directory of the group.
         group: PathBuf,
-        /// The reason. Part of the message, as above.
+        /// The reason. Part of the message, because the message is shown as a note, without causes.
         source: io::Error,
     },
 }
 
-/// A control group. It is removed when this is dropped, unless processes are in it.
+/// A control group. Dropping the value removes the group, if it contains no processes.
 #[derive(Debug)]
 pub struct ControlGroup {
     path: PathBuf,
@@ -56,13 +58,13 @@ pub struct ControlGroup {
 }
 
 impl ControlGroup {
-    /// Creates a group below goflame's own.
+    /// Creates a group below goflame's group.
     pub fn create() -> Result<Self, NoControlGroup> {
         // Groups belong to the machine, not to the user who called sudo.
         with_own_rights(|| {
-            let parent = group_of("self").ok_or(NoControlGroup::NotMounted)?;
+            let parent = find_group("self").ok_or(NoControlGroup::NotMounted)?;
             let path = parent.join(format!("goflame-{}", std::process::id()));
-            // An earlier process with this id may have been killed together with its supervisor.
+            // An earlier goflame with this process id can have been killed together with its supervisor.
             remove_tree(&path);
             let made = fs::create_dir(&path).and_then(|()| File::open(&path));
             match made {
@@ -72,18 +74,17 @@ impl ControlGroup {
         })
     }
 
-    /// Moves a process into the group. Everything that the process starts is then born there.
+    /// Moves a process into the group. Processes that it starts are in the group from their beginning.
     pub(super) fn add(&self, pid: i32) -> Result<(), NoControlGroup> {
         let added = with_own_rights(|| fs::write(self.path.join("cgroup.procs"), pid.to_string()));
         added.map_err(|source| NoControlGroup::NotCreated { parent: self.path.clone(), source })
     }
 
-    /// The group's directory.
+    /// The open directory of the group.
     pub fn directory(&self) -> &File {
         &self.directory
     }
 
-    /// The path of the group's directory.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -103,9 +104,10 @@ pub struct ContainerGroup {
 }
 
 impl ContainerGroup {
-    /// Finds the group of the container with this id by its first process. Engines name the groups of containers by their ids.
+    /// Finds the group of a container by its id and its first process. Container engines put the id into the name of
+    /// the group.
     pub fn find(id: &str, first_process: i32) -> Result<Self, NoControlGroup> {
-        let group = group_of(&first_process.to_string()).ok_or(NoControlGroup::NotMounted)?;
+        let group = find_group(&first_process.to_string()).ok_or(NoControlGroup::NotMounted)?;
         let path =
             group_with_id(&group, id).ok_or_else(|| NoControlGroup::SharedByContainer { group: group.clone() })?;
         match with_own_rights(|| File::open(path)) {
@@ -114,36 +116,37 @@ impl ContainerGroup {
         }
     }
 
-    /// The group's directory.
+    /// The open directory of the group.
     pub fn directory(&self) -> &File {
         &self.directory
     }
 
-    /// CPU time of all its processes until now, in user mode and in kernel mode. `None` in version 1.
+    /// CPU time of all processes of the group until now, in user mode and in kernel mode. `None` in cgroup version 1.
     pub fn cpu_times(&self) -> Option<(Duration, Duration)> {
         let GroupTimes { user_us, system_us } = cpu_times(&self.path)?;
         Some((Duration::from_micros(user_us), Duration::from_micros(system_us)))
     }
 }
 
-/// The topmost directory whose name contains an id: an init system in a container makes groups below.
+/// The topmost directory whose name contains an id. An init system in a container creates further groups below it.
 fn group_with_id<'p>(group: &'p Path, id: &str) -> Option<&'p Path> {
     let has_id = |dir: &&Path| dir.file_name().is_some_and(|name| name.to_string_lossy().contains(id));
     group.ancestors().filter(has_id).last()
 }
 
-/// Removes a group and all groups below it, once their processes are gone. A group with processes stays.
+/// Removes a group and all groups below it. Waits a short time for their processes to end. A group with processes is
+/// not removed.
 pub(super) fn remove(group: &Path) {
-    for _ in 0..ATTEMPTS {
+    for _ in 0..REMOVE_ATTEMPTS {
         remove_tree(group);
         if !group.exists() {
             return;
         }
-        thread::sleep(PAUSE);
+        thread::sleep(REMOVE_INTERVAL);
     }
 }
 
-/// Reads the CPU time of a group of version 2 (`cpu.stat`).
+/// Reads the CPU time of a group in cgroup version 2 (`cpu.stat`).
 pub(super) fn cpu_times(group: &Path) -> Option<GroupTimes> {
     parse_cpu_stat(&fs::read_to_string(group.join("cpu.stat")).ok()?)
 }
@@ -161,15 +164,15 @@ fn remove_tree(group: &Path) {
     let _ = fs::remove_dir(group);
 }
 
-/// The directory of the group of a process: a number, or `self`.
-fn group_of(process: &str) -> Option<PathBuf> {
+/// Directory of the group of a process. `process` is an id or `self`.
+fn find_group(process: &str) -> Option<PathBuf> {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     group_directory(&read(&format!("/proc/{process}/cgroup")), &read("/proc/self/mountinfo"))
 }
 
-/// The directory of a process's group. `groups` is its `/proc/PID/cgroup`, and `mounts` goflame's own `/proc/PID/mountinfo`.
+/// Directory of a process's group. `groups` is the text of its `/proc/PID/cgroup`, `mounts` of `/proc/self/mountinfo`.
 ///
-/// A kernel has the controller in a hierarchy of version 1, if one was mounted with it, or else in version 2.
+/// The controller is in a hierarchy of cgroup version 1 if one was mounted with it, otherwise in version 2.
 fn group_directory(groups: &str, mounts: &str) -> Option<PathBuf> {
     let lines = groups.lines().filter_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
@@ -189,7 +192,7 @@ fn group_directory(groups: &str, mounts: &str) -> Option<PathBuf> {
         let mut fields = file_system.split(' ');
         let (kind, options) = (fields.next()?, fields.nth(1)?);
         let fits = if version_1 { kind == "cgroup" && has_controller(options) } else { kind == "cgroup2" };
-        // In a container, the mount may begin at the container's group. `..` is a group outside of what is visible.
+        // In a container, the mount can begin at the container's group. `..` means a group outside of the mount.
         let below = Path::new(group).strip_prefix(root).ok().filter(|below| !below.starts_with(".."))?;
         fits.then(|| Path::new(point).join(below))
     })
@@ -201,29 +204,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cpu_times_are_read_from_groups_that_count_them() {
+    fn cpu_times_are_read_if_the_group_counts_them() {
         let text = "usage_usec 70\nuser_usec 60\nsystem_usec 10\nnice_usec 0\n";
         assert_eq!(parse_cpu_stat(text), Some(GroupTimes { user_us: 60, system_us: 10 }));
         assert_eq!(parse_cpu_stat("nr_periods 0\n"), None);
     }
 
     #[test]
-    fn the_group_of_a_container_has_its_id() {
+    fn the_group_of_a_container_is_the_topmost_with_its_id() {
         let found = |group| group_with_id(Path::new(group), "4f2a").and_then(Path::to_str);
         assert_eq!(found("/sys/fs/cgroup/docker/4f2a"), Some("/sys/fs/cgroup/docker/4f2a"));
         let scope = "/sys/fs/cgroup/system.slice/docker-4f2a.scope";
         assert_eq!(found("/sys/fs/cgroup/system.slice/docker-4f2a.scope/init.scope/x"), Some(scope));
-        assert_eq!(found("/sys/fs/cgroup/docker"), None, "with all other containers");
+        assert_eq!(found("/sys/fs/cgroup/docker"), None, "the group of all containers");
         assert_eq!(found("/"), None);
     }
 
     #[test]
-    fn the_group_is_found_in_each_kind_of_hierarchy() {
+    fn the_group_directory_is_found_in_each_version_of_cgroups() {
         let unified = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
         let found = |groups, mounts| group_directory(groups, mounts).map(|path| path.to_str().unwrap().to_owned());
         assert_eq!(found("0::/user.slice/a\n", unified).as_deref(), Some("/sys/fs/cgroup/user.slice/a"));
         assert_eq!(found("0::/\n", unified).as_deref(), Some("/sys/fs/cgroup/"));
-        assert_eq!(found("0::/../other\n", unified), None, "outside of this namespace");
+        assert_eq!(found("0::/../other\n", unified), None, "outside of this cgroup namespace");
         assert_eq!(found("0::/a\n", ""), None);
 
         let hybrid = "31 23 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\

@@ -1,4 +1,4 @@
-//! Errors from the launch of the program to its end.
+//! Errors of launching and supervising a workload.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use super::message::ExecStep;
 use crate::fsio::FileError;
 use crate::process;
 
-/// The reason why a workload could not be run, or not be supervised to its end.
+/// Why a workload could not be run, or could not be supervised to its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -43,15 +43,15 @@ pub enum Error {
     /// The file for standard input cannot be read.
     #[error("cannot open the standard input of the workload")]
     Stdin(#[source] FileError),
-    /// Something answers where the server is to answer, before it starts.
+    /// Another process answers at the address of the server before the server starts.
     #[error("something answers at {address} already, before the server starts")]
     PortInUse {
         /// `host:port`.
         address: String,
-        /// The process, if it is visible.
+        /// Id of the process that listens there, if it is visible.
         holder: Option<i32>,
     },
-    /// The program that drives load was not found.
+    /// The program of the load was not found.
     #[error("cannot run the load")]
     NoLoad(#[source] process::Error),
     /// The supervisor died.
@@ -77,7 +77,7 @@ impl Error {
         matches!(self, Self::SupervisorLost | Self::Abandoned { .. })
     }
 
-    /// The signal that ended goflame's work, if one did.
+    /// The signal that interrupted goflame, if a signal did.
     pub fn signal(&self) -> Option<i32> {
         match self {
             Self::Interrupted { signal } | Self::Abandoned { signal } => Some(*signal),
@@ -95,7 +95,9 @@ impl Error {
                 let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
                 vec![format!("process {pid} ({}) holds the port: stop it, or use another port", name.trim_end())]
             }
-            Self::PortInUse { holder: None, .. } => vec!["stop what holds the port, or use another port".into()],
+            Self::PortInUse { holder: None, .. } => {
+                vec!["stop the process that holds the port, or use another port".into()]
+            }
             Self::NoLoad(_) => vec!["install it, or name another command as `load` in [workload]".into()],
             _ => Vec::new(),
         }

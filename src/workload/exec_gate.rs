@@ -1,7 +1,7 @@
 //! The exec gate: a process that waits for an order and then executes the program.
 //!
-//! It is needed because a child that is paused between fork and exec blocks the parent's `spawn`. The exec gate has
-//! already been executed. Therefore its process id is known, and a monitor can prepare to begin at its next exec.
+//! The process id is needed before the program starts. A child that pauses between fork and exec would block the
+//! parent's `spawn`. The exec gate has already been executed, so a monitor can prepare to begin at its next exec.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -22,33 +22,33 @@ use super::message::{ExecStep, HelperReport, Order, Receiver, introduce, microse
 /// The hidden subcommand: `goflame __gate USER -- PROGRAM ARG…`, with USER `-` or `uid:gid:name`.
 pub const EXEC_GATE: &str = "__gate";
 
-/// Exit code of an exec gate that could not execute the program. Shells use it for "command not found".
-const NOT_EXECUTED: u8 = 127;
+/// Exit code if the program could not be executed, the same as "command not found" in shells.
+const EXIT_NOT_EXECUTED: u8 = 127;
 
-/// Waits for the order to go, drops privileges if requested, and executes the program.
+/// Waits for [`Order::Go`], gives up root if requested, and executes the program.
 pub fn run_exec_gate(args: &[OsString]) -> ExitCode {
     let [user, _dashes, command @ ..] = args else {
-        return ExitCode::from(NOT_EXECUTED);
+        return ExitCode::from(EXIT_NOT_EXECUTED);
     };
     let usage = getrusage(UsageWho::RUSAGE_SELF);
     let own_cpu_us =
         usage.as_ref().map_or(0, |usage| microseconds(usage.user_time()) + microseconds(usage.system_time()));
     let own_rss_kib = usage.map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0));
     let pid = std::process::id().cast_signed();
-    // Use a private socket: a launcher such as `perf record` keeps the inherited one open as long as it runs.
+    // A launcher such as `perf record` keeps the inherited socket open while it runs. So a private socket is used.
     let Ok(stream) = introduce(&HelperReport::ExecGate { pid, own_cpu_us, own_rss_kib }) else {
-        return ExitCode::from(NOT_EXECUTED);
+        return ExitCode::from(EXIT_NOT_EXECUTED);
     };
     // End of file before the order means that goflame gave up, so the program must not run.
     let Ok(Some(stdin)) = receive_descriptor(&stream) else {
-        return ExitCode::from(NOT_EXECUTED);
+        return ExitCode::from(EXIT_NOT_EXECUTED);
     };
     let order = Receiver::new(&stream).and_then(|mut receiver| receiver.receive::<Order>());
     let Ok(Some(Order::Go { env })) = order else {
-        return ExitCode::from(NOT_EXECUTED);
+        return ExitCode::from(EXIT_NOT_EXECUTED);
     };
-    // The supervisor ends the processes that it started. If the supervisor itself is killed, the kernel does this. Set
-    // it after the change of user, which clears it.
+    // If the supervisor is killed, the kernel kills this process (PDEATHSIG). This is set after the change of user,
+    // which would clear the setting.
     let ready = become_user(&user.to_string_lossy()).and_then(|()| set_pdeathsig(Signal::SIGKILL));
     let (step, errno) = if let Err(errno) = ready {
         (ExecStep::BecomeUser, errno)
@@ -58,13 +58,13 @@ pub fn run_exec_gate(args: &[OsString]) -> ExitCode {
         (ExecStep::Execute, errno)
     };
     let _ = send(&stream, &HelperReport::ExecFailed { step, errno: errno as i32 });
-    ExitCode::from(NOT_EXECUTED)
+    ExitCode::from(EXIT_NOT_EXECUTED)
 }
 
-/// Replaces this process by a program. Returns only if that fails.
+/// Replaces this process with a program. Returns only after an error.
 ///
-/// The program is a path. `execvp`, which looks for names in PATH, hands a file that the kernel does not know to
-/// `/bin/sh`. A shell must not interpret a program of another machine.
+/// The program is a path. Not `execvp`: it passes a file of unknown format to `/bin/sh`, and a shell must not interpret
+/// a program of another architecture.
 fn execute(command: &[OsString], env: Vec<(String, String)>, stdin: &OwnedFd) -> Result<Infallible, nix::Error> {
     let text = |bytes: Vec<u8>| CString::new(bytes).map_err(|_| nix::Error::EINVAL);
     let argv = command.iter().map(|word| text(word.as_bytes().to_vec())).collect::<Result<Vec<_>, _>>()?;
@@ -74,14 +74,14 @@ fn execute(command: &[OsString], env: Vec<(String, String)>, stdin: &OwnedFd) ->
     let assignment = |(name, value): (OsString, OsString)| text([name.into_vec(), value.into_vec()].join(&b'='));
     let environment = all.into_iter().map(assignment).collect::<Result<Vec<_>, _>>()?;
     dup2_stdin(stdin)?;
-    // Rust programs ignore SIGPIPE, which the program would inherit. The kernel resets a signal that has a handler.
+    // Rust programs ignore SIGPIPE, and the program would inherit this. A signal with a handler is reset by the exec.
     let _ = signal_hook::flag::register(Signal::SIGPIPE as i32, Arc::default());
     SigSet::empty().thread_set_mask()?;
     execve(program, &argv, &environment)
 }
 
-/// Gives up root permanently: supplementary groups first, then group, then user, because each step needs the rights
-/// that the later steps give up.
+/// Gives up root permanently: supplementary groups first, then the group, then the user. Each step needs rights that a
+/// later step gives up.
 fn become_user(user: &str) -> Result<(), nix::Error> {
     let mut parts = user.splitn(3, ':');
     let (Some(uid), Some(gid), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
@@ -95,7 +95,6 @@ fn become_user(user: &str) -> Result<(), nix::Error> {
     setuid(uid)
 }
 
-/// Returns the command line of the exec gate for a program.
 pub(super) fn exec_gate_command(own_binary: &Path, user: &str, argv: &[OsString]) -> Vec<OsString> {
     let mut command: Vec<OsString> = vec![own_binary.into(), EXEC_GATE.into(), user.into(), "--".into()];
     command.extend_from_slice(argv);
@@ -107,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_follows_the_dashes() {
+    fn the_program_follows_two_dashes() {
         let command = exec_gate_command(Path::new("/g"), "-", &[OsString::from("-x")]);
         assert_eq!(command, ["/g", "__gate", "-", "--", "-x"].map(OsString::from));
     }

@@ -1,4 +1,4 @@
-//! A copy of output in a file, and what it lacks.
+//! A copy of output in a file, which can be incomplete.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -7,13 +7,13 @@ use std::path::Path;
 
 use crate::fsio::create_private;
 
-/// Bytes kept of the end of a log that exceeds its limit. Go writes the reason for a crash at the end.
-const TAIL: usize = 64 * 1024;
+/// Bytes to keep from the end of a log that exceeds its limit. Go writes the reason for a crash at the end.
+const TAIL_BYTES: usize = 64 * 1024;
 
 /// Bytes reserved for the line that gives the number of bytes left out.
-const GAP_LINE: u64 = 128;
+const GAP_LINE_BYTES: u64 = 128;
 
-/// A copy of the program's output that lacks a part.
+/// An incomplete copy of the program's output.
 #[derive(Debug, thiserror::Error)]
 #[error("{log} is not complete: {gap}")]
 pub struct IncompleteLog {
@@ -23,21 +23,21 @@ pub struct IncompleteLog {
     pub gap: LogGap,
 }
 
-/// The part that a copy of the program's output lacks.
+/// The missing part of a copy of the program's output.
 #[derive(Debug, thiserror::Error)]
 pub enum LogGap {
-    /// The end, because a process that outlives the command may write for ever.
+    /// The end: the copy stopped because a process that outlives the command can write forever.
     #[error("a process still writes to it after the end of the command")]
     StillWritten,
-    /// This number of bytes before the end.
+    /// This number of bytes in the middle.
     #[error("{0} bytes are left out in the middle (`max_bytes` in [archive])")]
     LeftOut(u64),
-    /// Everything after an error.
+    /// All output after this error.
     #[error(transparent)]
     Failed(#[from] io::Error),
 }
 
-/// A log, and the first part that it lacks.
+/// A log, and its first missing part.
 pub(super) struct KeptLog {
     name: String,
     log: Option<Log<File>>,
@@ -56,22 +56,22 @@ impl KeptLog {
     /// Writes bytes. After an error, nothing more is written.
     pub(super) fn write(&mut self, bytes: &[u8]) {
         if let Some(Err(error)) = self.log.as_mut().map(|log| log.write(bytes)) {
-            self.note(error.into());
+            self.note_gap(error.into());
             self.log = None;
         }
     }
 
-    /// Notes a gap. The first one is reported.
-    pub(super) fn note(&mut self, gap: LogGap) {
+    /// Notes a gap. Only the first gap is reported.
+    pub(super) fn note_gap(&mut self, gap: LogGap) {
         self.gap.get_or_insert(gap);
     }
 
-    /// Completes the log. `None` if it lacks nothing.
+    /// Completes the log. `None` if the log is complete.
     pub(super) fn finish(mut self) -> Option<IncompleteLog> {
         match self.log.take().map(Log::finish) {
             None | Some(Ok(0)) => {}
-            Some(Ok(left_out)) => self.note(LogGap::LeftOut(left_out)),
-            Some(Err(error)) => self.note(error.into()),
+            Some(Ok(left_out)) => self.note_gap(LogGap::LeftOut(left_out)),
+            Some(Err(error)) => self.note_gap(error.into()),
         }
         self.gap.map(|gap| IncompleteLog { log: self.name, gap })
     }
@@ -80,8 +80,8 @@ impl KeptLog {
 /// Copy of the output. If the output exceeds the limit, keeps its beginning and its end.
 struct Log<W> {
     file: W,
-    /// Bytes that still fit into the beginning.
-    room: u64,
+    /// Bytes that can still be written before the limit of the beginning.
+    head_room: u64,
     /// The last bytes of the output that did not fit.
     tail: VecDeque<u8>,
     left_out: u64,
@@ -89,28 +89,31 @@ struct Log<W> {
 
 impl Log<File> {
     fn new(file: File, max_bytes: Option<u64>) -> Self {
-        Self::with_room(file, max_bytes.map_or(u64::MAX, |bytes| bytes.saturating_sub(TAIL as u64 + GAP_LINE)))
+        Self::with_head_room(
+            file,
+            max_bytes.map_or(u64::MAX, |bytes| bytes.saturating_sub(TAIL_BYTES as u64 + GAP_LINE_BYTES)),
+        )
     }
 }
 
 impl<W: Write> Log<W> {
-    fn with_room(file: W, room: u64) -> Self {
-        Self { file, room, tail: VecDeque::new(), left_out: 0 }
+    fn with_head_room(file: W, head_room: u64) -> Self {
+        Self { file, head_room, tail: VecDeque::new(), left_out: 0 }
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let fits = usize::try_from(self.room).map_or(bytes.len(), |room| room.min(bytes.len()));
+        let fits = usize::try_from(self.head_room).map_or(bytes.len(), |head_room| head_room.min(bytes.len()));
         let (head, rest) = bytes.split_at(fits);
         self.file.write_all(head)?;
-        self.room -= fits as u64;
+        self.head_room -= fits as u64;
         self.tail.extend(rest);
-        let excess = self.tail.len().saturating_sub(TAIL);
+        let excess = self.tail.len().saturating_sub(TAIL_BYTES);
         self.tail.drain(..excess);
         self.left_out += excess as u64;
         Ok(())
     }
 
-    /// Writes the end. Returns the number of bytes left out before it.
+    /// Writes the tail. Returns the number of bytes that were left out before it.
     fn finish(mut self) -> io::Result<u64> {
         if self.left_out > 0 {
             writeln!(self.file, "\n[goflame: {}]", LogGap::LeftOut(self.left_out))?;
@@ -122,12 +125,12 @@ impl<W: Write> Log<W> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Log, TAIL};
+    use super::{Log, TAIL_BYTES};
 
-    /// Returns what the log keeps of these pieces, with space for 4 bytes and the end.
-    fn kept<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> (Vec<u8>, u64) {
+    /// Writes the pieces to a log with a beginning of 4 bytes. Returns its content, and the number of bytes left out.
+    fn written_log<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> (Vec<u8>, u64) {
         let mut file = Vec::new();
-        let mut log = Log::with_room(&mut file, 4);
+        let mut log = Log::with_head_room(&mut file, 4);
         for piece in pieces {
             log.write(piece).expect("a vector takes everything");
         }
@@ -136,24 +139,24 @@ mod tests {
     }
 
     #[test]
-    fn a_log_within_its_bound_is_complete() {
-        let longest = [vec![b'a'; 4], vec![b'b'; TAIL]].concat();
+    fn a_log_within_its_limit_is_complete() {
+        let longest = [vec![b'a'; 4], vec![b'b'; TAIL_BYTES]].concat();
         for length in [0, 3, 4, 5, longest.len()] {
             for size in [1, 3, longest.len()] {
-                assert_eq!(kept(longest[..length].chunks(size)), (longest[..length].to_vec(), 0));
+                assert_eq!(written_log(longest[..length].chunks(size)), (longest[..length].to_vec(), 0));
             }
         }
     }
 
     #[test]
     fn a_longer_log_keeps_its_beginning_and_its_end() {
-        let written = [&b"head"[..], b"left out", &vec![b'x'; TAIL - 4], b"tail"].concat();
+        let written = [&b"head"[..], b"left out", &vec![b'x'; TAIL_BYTES - 4], b"tail"].concat();
         for size in [1, 7, 1000, written.len()] {
-            let (file, left_out) = kept(written.chunks(size));
+            let (file, left_out) = written_log(written.chunks(size));
             let gap = "head\n[goflame: 8 bytes are left out in the middle (`max_bytes` in [archive])]\nxxx";
             assert_eq!(left_out, 8);
             assert!(file.starts_with(gap.as_bytes()) && file.ends_with(b"xtail"), "{size}");
-            assert_eq!(file.len(), 4 + gap.len() - 7 + TAIL);
+            assert_eq!(file.len(), 4 + gap.len() - 7 + TAIL_BYTES);
         }
     }
 }

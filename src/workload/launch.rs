@@ -1,4 +1,4 @@
-//! Starts supervisor and exec gate, up to the moment before the program begins.
+//! Starts the supervisor and the exec gate, but not yet the program.
 
 use std::fs::File;
 use std::io;
@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::control_group::{self, ControlGroup, NoControlGroup};
 use super::error::Error;
 use super::exec_gate::exec_gate_command;
-use super::message::{HelperReport, Order, Receiver, receive_introduction, rendezvous, send, send_descriptor};
+use super::message::{HelperReport, Order, Receiver, create_rendezvous, receive_introduction, send, send_descriptor};
 use super::plan::{LaunchPlan, Stdin};
 use super::progress::{OutputStream, Progress};
 use super::stdin::open_stdin;
@@ -24,52 +24,51 @@ use super::stream::{Stream, Window};
 use super::supervisor::SUPERVISE;
 use crate::process::{Signals, become_reaper, descendants, kill_and_reap_all};
 
-/// Timeout for the introduction of supervisor and exec gate. They are goflame's own binary, so it is generous.
+/// Timeout for the introductions of supervisor and exec gate. Generous, because both run goflame's own binary.
 const INTRODUCTION_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Interval of the checks whether the supervisor is alive, while no introduction arrives: 20 ms.
+/// Interval of the checks whether the supervisor is alive while no introduction arrives.
 const CHECK_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
-/// A program that is about to start.
+/// A launched program, from the helper processes' start to the program's end.
 pub(super) struct Launched {
     /// Socket to the supervisor.
     pub(super) supervisor: UnixStream,
     /// Reports of the supervisor.
     pub(super) reports: Receiver,
-    /// Process that will become the program.
+    /// The process that becomes the program.
     pub(super) exec_gate: ExecGate,
-    /// Standard input of the program. `None` means goflame's own.
+    /// Standard input of the program. `None` for goflame's standard input.
     stdin: Option<File>,
-    /// Standard output of the program.
+    /// Reader of the program's standard output.
     pub(super) stdout: Option<File>,
-    /// Standard error of the program.
+    /// Reader of the program's standard error.
     pub(super) stderr: Option<File>,
-    /// Windows of those streams that are terminals for the program.
+    /// Windows of the streams that are terminals for the program.
     windows: Vec<(OutputStream, Window)>,
     child: Child,
-    /// Children that goflame had before the launch, and their descendants.
+    /// Descendants that goflame had before the launch. They are not killed.
     bystanders: Vec<Pid>,
-    /// Control group of the program. Dropped, and so removed, after everything was killed.
+    /// Control group of the program. Dropping it removes the group, after all processes were killed.
     group: Option<ControlGroup>,
 }
 
-/// The exec gate as goflame sees it.
+/// goflame's side of the exec gate.
 pub(super) struct ExecGate {
     socket: UnixStream,
     reports: Receiver,
-    /// Process id, which the program will have too.
+    /// Process id. The program will have the same id.
     pub(super) pid: i32,
-    /// CPU time used before the program starts.
+    /// CPU time of the exec gate before the program starts.
     pub(super) cpu: Duration,
-    /// Peak resident memory in KiB before the program starts.
+    /// Peak resident memory of the exec gate in KiB.
     pub(super) rss_kib: u64,
 }
 
-fn failed(step: &'static str) -> impl FnOnce(io::Error) -> Error {
+fn launch_error(step: &'static str) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Launch { step, source }
 }
 
-/// Starts all helper processes, but not the program itself.
 pub(super) fn launch(plan: &LaunchPlan, progress: &dyn Progress, signals: &mut Signals) -> Result<Launched, Error> {
     // Check this first: a missing directory would look like a missing supervisor.
     if let Err(source) = std::fs::read_dir(&plan.dir) {
@@ -79,25 +78,25 @@ pub(super) fn launch(plan: &LaunchPlan, progress: &dyn Progress, signals: &mut S
         Stdin::Inherit => None,
         Stdin::File(path) => Some(open_stdin(path, plan.timeout, signals)?),
     };
-    // A shell that became goflame by `exec` may have left children.
+    // A shell that became goflame by `exec` can have left children.
     let bystanders = descendants(&[]);
-    // If somebody kills the supervisor, its descendants become goflame's children.
-    become_reaper().map_err(failed("becoming the reaper of its descendants"))?;
-    let (rendezvous, childrens_end) = rendezvous().map_err(failed("making a socket"))?;
-    let own_binary = std::env::current_exe().map_err(failed("finding goflame's own binary"))?;
+    // If the supervisor is killed, its descendants become goflame's children.
+    become_reaper().map_err(launch_error("becoming the reaper of its descendants"))?;
+    let (rendezvous, childrens_end) = create_rendezvous().map_err(launch_error("making a socket"))?;
+    let own_binary = std::env::current_exe().map_err(launch_error("finding goflame's own binary"))?;
     let user = plan.user.as_ref().map_or_else(|| "-".into(), |user| format!("{}:{}:{}", user.uid, user.gid, user.name));
 
-    let open = |stream| Stream::open(progress.terminal(stream)).map_err(failed("making a pipe"));
+    let open = |stream| Stream::open(progress.terminal(stream)).map_err(launch_error("making a pipe"));
     let stdout = open(OutputStream::Stdout)?;
     let stderr = match plan.runtime_log {
-        Some(_) => Stream::packets().map_err(failed("making a pipe"))?,
+        Some(_) => Stream::packet_pipe().map_err(launch_error("making a pipe"))?,
         None => open(OutputStream::Stderr)?,
     };
     let mut supervisor = Command::new(&own_binary);
     supervisor.arg(SUPERVISE).arg("--").args(&plan.launcher).args(exec_gate_command(&own_binary, &user, &plan.argv));
     supervisor.current_dir(&plan.dir).stdin(childrens_end).stdout(stdout.program_end).stderr(stderr.program_end);
-    let mut child = supervisor.spawn().map_err(failed("starting the supervisor"))?;
-    // The command holds the children's ends of streams and socket. While they are open, the readers would wait forever.
+    let mut child = supervisor.spawn().map_err(launch_error("starting the supervisor"))?;
+    // The command owns the children's ends of streams and socket. Readers would wait forever while these ends are open.
     drop(supervisor);
 
     match await_introductions(&rendezvous, &mut child) {
@@ -120,7 +119,7 @@ pub(super) fn launch(plan: &LaunchPlan, progress: &dyn Progress, signals: &mut S
             let _ = child.kill();
             let _ = child.wait();
             kill_and_reap_all(&bystanders);
-            Err(failed("waiting for supervisor and exec gate")(source))
+            Err(launch_error("waiting for supervisor and exec gate")(source))
         }
     }
 }
@@ -163,7 +162,7 @@ fn await_introductions(rendezvous: &OwnedFd, child: &mut Child) -> io::Result<(U
     }
 }
 
-/// A program that waits for its start.
+/// A launched program that has not started yet.
 pub struct WaitingProgram<'l> {
     launched: &'l mut Launched,
 }
@@ -174,9 +173,9 @@ impl WaitingProgram<'_> {
         self.launched.exec_gate.pid
     }
 
-    /// Moves the program into a control group. The group is removed after the end of the last process.
-    pub fn enter(&mut self, group: ControlGroup) -> Result<(), NoControlGroup> {
-        self.launched.order(&Order::RemoveGroup { path: group.path().to_owned() });
+    /// Moves the program into a control group. The group is removed after its last process has ended.
+    pub fn enter_group(&mut self, group: ControlGroup) -> Result<(), NoControlGroup> {
+        self.launched.send_order(&Order::RemoveGroup { path: group.path().to_owned() });
         group.add(self.pid())?;
         self.launched.group = Some(group);
         Ok(())
@@ -184,14 +183,13 @@ impl WaitingProgram<'_> {
 }
 
 impl Launched {
-    /// Returns the program as a monitor sees it before the start.
     pub(super) fn waiting_program(&mut self) -> WaitingProgram<'_> {
         WaitingProgram { launched: self }
     }
 
-    /// Lets the exec gate execute the program. Fails if it cannot.
+    /// Lets the exec gate execute the program.
     pub(super) fn execute(&mut self, plan: &LaunchPlan) -> Result<(), Error> {
-        let lost = failed("talking to the exec gate");
+        let lost = launch_error("talking to the exec gate");
         let mut env = Vec::new();
         if let Some(user) = &plan.user {
             let home = user.home.to_string_lossy();
@@ -220,20 +218,20 @@ impl Launched {
         }
     }
 
-    /// Gives the program's terminals the size of the real ones.
+    /// Gives the program's terminals the size of the real terminals.
     pub(super) fn resize_windows(&mut self, progress: &dyn Progress) {
         let mut resized = false;
         for (stream, window) in &mut self.windows {
             resized |= progress.terminal(*stream).is_some_and(|terminal| window.resize_like(terminal));
         }
         if resized {
-            // The real terminal has signalled the program too, but perhaps before the size was passed on.
-            self.order(&Order::Signal { pid: self.exec_gate.pid, signal: SIGWINCH });
+            // The real terminal also sends this signal to the program, but possibly before the new size is set.
+            self.send_order(&Order::Signal { pid: self.exec_gate.pid, signal: SIGWINCH });
         }
     }
 
-    /// CPU time in user and kernel mode of the program since its start. Includes everything that it started if it is in a
-    /// control group that counts.
+    /// CPU time in user and kernel mode of the program since its start. Includes descendants if the program has a
+    /// control group that counts CPU time.
     pub(super) fn used_cpu(&self) -> Option<Duration> {
         let of_group = self.group.as_ref().and_then(|group| control_group::cpu_times(group.path()));
         if let Some(times) = of_group {
@@ -243,20 +241,20 @@ impl Launched {
         Some(Duration::from(clock.now().ok()?).saturating_sub(self.exec_gate.cpu))
     }
 
-    /// Sends an order to the supervisor. If the supervisor is gone, its socket shows it, not this function.
-    pub(super) fn order(&self, order: &Order) {
+    /// Sends an order to the supervisor. Errors are ignored: the socket shows if the supervisor is gone.
+    pub(super) fn send_order(&self, order: &Order) {
         let _ = send(&self.supervisor, order);
     }
 
-    /// Waits for the supervisor process itself, after it has reported that all processes are gone.
+    /// Waits for the end of the supervisor, after it has reported that all other processes are gone.
     pub(super) fn reap(&mut self) {
         let _ = self.child.wait();
     }
 }
 
 impl Drop for Launched {
-    /// In every case the supervisor sees its socket close and kills all remaining processes. Waits for that. If the
-    /// supervisor itself was killed, its orphans are goflame's children.
+    /// Closes the socket, so that the supervisor kills all remaining processes, and waits for it. If the supervisor was
+    /// killed, its orphans are goflame's children.
     fn drop(&mut self) {
         let _ = self.supervisor.shutdown(Shutdown::Both);
         let _ = self.exec_gate.socket.shutdown(Shutdown::Both);
@@ -270,9 +268,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_supervisor_that_ends_early_is_an_error_not_a_hang() {
+    fn a_supervisor_that_ends_early_is_an_error() {
         for program in ["false", "true"] {
-            let (rendezvous, childrens_end) = rendezvous().expect("a socket");
+            let (rendezvous, childrens_end) = create_rendezvous().expect("a socket");
             let mut child = Command::new(program).stdin(childrens_end).spawn().expect("a program");
             assert!(await_introductions(&rendezvous, &mut child).is_err());
         }

@@ -1,4 +1,5 @@
-//! The command that drives load on a server. It runs outside of the server's control group, so that it is not sampled.
+//! The load: the command that sends requests to a server. It runs outside of the server's control group, so that it is
+//! not sampled.
 
 use std::fs::File;
 use std::io;
@@ -13,27 +14,27 @@ use super::kept_log::IncompleteLog;
 use super::output::copy_output;
 use crate::process::{Command, ExitStatus, RunningCommand, with_causes};
 
-/// The command that drives load.
+/// How the load is run.
 #[derive(Debug, Clone)]
 pub struct LoadPlan {
     /// Program, arguments and directory.
     pub command: Command,
-    /// File for a copy of its standard output and standard error.
+    /// File for a copy of the command's standard output and standard error.
     pub log: PathBuf,
 }
 
-/// A load that is over.
+/// Result of a load.
 #[derive(Debug)]
 pub struct LoadOutcome {
-    /// How it ended.
+    /// How the command ended.
     pub status: ExitStatus,
-    /// Whether goflame ended it.
+    /// Whether goflame ended the load.
     pub stopped: bool,
-    /// Time from its start to its end.
+    /// Time from the start to the end of the load.
     pub wall: Duration,
 }
 
-/// A load while it runs.
+/// A running load.
 pub(super) struct Load {
     running: RunningCommand,
     copy: JoinHandle<Option<IncompleteLog>>,
@@ -60,18 +61,19 @@ impl Load {
         self.running.has_ended()
     }
 
-    /// Asks the load to end, once. Load tools then print what they have measured until now. `was_asked`: the terminal has asked it.
-    pub(super) fn stop(&mut self, was_asked: bool) {
+    /// Asks the load to end, once. Load tools then print their results so far. `by_terminal` means that Ctrl-C in the
+    /// terminal has already reached the load.
+    pub(super) fn stop(&mut self, by_terminal: bool) {
         if !self.stopped && !self.has_ended() {
             self.stopped = true;
-            self.running.end(was_asked);
+            self.running.end(by_terminal);
         }
     }
 
-    /// Waits for the end.
+    /// Waits for the end of the command.
     pub(super) fn finish(self) -> (LoadOutcome, Option<IncompleteLog>) {
         let (wall, stopped) = (self.started.elapsed(), self.stopped);
-        // An error would mean that somebody else waited for the process.
+        // An error would mean that other code has already waited for the process.
         let status = self.running.wait().unwrap_or(ExitStatus::Code(0));
         self.over.store(true, Ordering::SeqCst);
         (LoadOutcome { status, stopped, wall }, self.copy.join().ok().flatten())

@@ -2,7 +2,7 @@
 //!
 //! The standard input of supervisor and exec gate is one end of a socket pair, the *rendezvous*. On it, each of the two
 //! introduces itself and sends one end of a private socket pair. All other messages use the private pair. No other
-//! process can connect to these sockets, and only their child inherits them.
+//! process can connect to these sockets.
 
 use std::io::{self, BufRead, BufReader, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
@@ -17,38 +17,39 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// From supervisor and exec gate to goflame.
+/// Messages from the supervisor and the exec gate to goflame.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum HelperReport {
     /// The supervisor has started.
     Supervisor,
-    /// The exec gate has started and waits.
+    /// The exec gate has started and waits for its order.
     ExecGate {
-        /// Process id of the exec gate. The program will have the same.
+        /// Process id of the exec gate. The program will have the same id.
         pid: i32,
-        /// CPU time that the exec gate used before the program starts. It counts as goflame's, not as the program's.
+        /// CPU time of the exec gate before the program starts, in microseconds. It does not count for the program.
         own_cpu_us: u64,
-        /// Peak resident memory of the exec gate in KiB. The kernel continues this maximum for the program.
+        /// Peak resident memory of the exec gate in KiB. The kernel does not reset this maximum when the program
+        /// starts.
         own_rss_kib: u64,
     },
-    /// The exec gate could not execute the program. If it can, its end of the socket just closes.
+    /// The exec gate could not execute the program. After a successful exec, its socket closes without a message.
     ExecFailed {
         /// The step that failed.
         step: ExecStep,
         /// The errno.
         errno: i32,
     },
-    /// The program ended. Processes that it started may still run.
+    /// The program ended. Its descendants can still be running.
     Exited {
         /// Status word of wait(2).
         wait_status: i32,
     },
-    /// No process runs any more. This is the last message.
+    /// All processes have ended. This is the last message.
     AllGone(Usage),
 }
 
-/// A step of the exec gate on the way to the program.
+/// A step of the exec gate that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExecStep {
@@ -60,14 +61,14 @@ pub enum ExecStep {
     Execute,
 }
 
-/// Resources used by the program and by all processes that it started.
+/// Resources used by the program and its descendants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Usage {
     /// User CPU time in microseconds.
     pub(super) user_us: u64,
     /// System CPU time in microseconds.
     pub(super) system_us: u64,
-    /// The same for the control group of the program. `None` if it has none, or one that does not count.
+    /// CPU time of the program's control group. `None` without a group, or if the group does not count CPU time.
     pub(super) group: Option<GroupTimes>,
     /// Peak resident memory of the largest process, in KiB.
     pub(super) max_rss_kib: u64,
@@ -77,8 +78,8 @@ pub(super) struct Usage {
     pub(super) unstoppable: usize,
 }
 
-/// CPU time of the processes of a control group. Unlike `getrusage`, the kernel counts it to the last instruction of a
-/// thread, and for children that nobody waits for.
+/// CPU time of the processes of a control group. Unlike `getrusage`, it is complete for ended threads and includes
+/// children that their parent did not wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct GroupTimes {
     /// User CPU time in microseconds.
@@ -87,26 +88,26 @@ pub(super) struct GroupTimes {
     pub(super) system_us: u64,
 }
 
-/// From goflame to supervisor and exec gate.
+/// Messages from goflame to the supervisor and the exec gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Order {
-    /// To the exec gate: execute the program with these variables added to the environment. They are sent only now
-    /// because supervisor and launcher may run as root and must not get the program's environment.
+    /// To the exec gate: execute the program with these additional environment variables. Supervisor and launcher can
+    /// run as root and must not get the program's environment.
     Go {
         /// Names and values.
         env: Vec<(String, String)>,
     },
-    /// To the supervisor: pass a signal to the program.
+    /// To the supervisor: send a signal to the program.
     Signal {
         /// Process id of the program. With a launcher in between, the program is not a child of the supervisor.
         pid: i32,
         /// The signal.
         signal: i32,
     },
-    /// To the supervisor: kill everything.
+    /// To the supervisor: kill the program and its descendants.
     KillAll,
-    /// To the supervisor: remove this control group when no process runs any more, even if goflame is gone by then.
+    /// To the supervisor: remove this control group after the last process has ended, even if goflame is gone by then.
     RemoveGroup {
         /// Directory of the group.
         path: PathBuf,
@@ -119,31 +120,31 @@ pub(super) fn microseconds(time: TimeVal) -> u64 {
     u64::try_from(microseconds).unwrap_or(0)
 }
 
-/// Sends one value.
+/// Sends a value as a line of JSON.
 pub(super) fn send(mut to: &UnixStream, value: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(value).map_err(io::Error::other)?;
     line.push(b'\n');
     to.write_all(&line)
 }
 
-/// Creates a rendezvous: goflame's end, and the end for its children's standard input. Each message arrives complete
-/// and with its descriptor, even if two processes send at the same time.
-pub(super) fn rendezvous() -> io::Result<(OwnedFd, OwnedFd)> {
+/// Creates a rendezvous. Returns goflame's end, and the end for the standard input of its children. Each message
+/// arrives complete and with its descriptor, even if two processes send at the same time.
+pub(super) fn create_rendezvous() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
 }
 
 /// Introduces this process on its standard input. Returns its private socket to goflame.
 pub(super) fn introduce(report: &HelperReport) -> io::Result<UnixStream> {
     let (own, goflames) = UnixStream::pair()?;
-    send_with(io::stdin(), &serde_json::to_vec(report)?, goflames)?;
+    send_bytes_and_descriptor(io::stdin(), &serde_json::to_vec(report)?, goflames)?;
     Ok(own)
 }
 
-/// Receives an introduction. `None` when no process is left that could send one.
+/// Receives an introduction. `None` if all processes that could send an introduction are gone.
 pub(super) fn receive_introduction(rendezvous: &OwnedFd) -> io::Result<Option<(UnixStream, HelperReport)>> {
     // An introduction has about 100 bytes.
     let mut bytes = [0; 4096];
-    let (count, socket) = receive_with(rendezvous, &mut bytes)?;
+    let (count, socket) = receive_bytes_and_descriptor(rendezvous, &mut bytes)?;
     if count == 0 {
         return Ok(None);
     }
@@ -151,17 +152,17 @@ pub(super) fn receive_introduction(rendezvous: &OwnedFd) -> io::Result<Option<(U
     Ok(Some((socket.into(), serde_json::from_slice(bytes.get(..count).unwrap_or_default())?)))
 }
 
-/// Sends a descriptor. The receiver must take it before the next value.
+/// Sends a file descriptor. The receiver must receive it before the next value.
 pub(super) fn send_descriptor(to: &UnixStream, descriptor: impl AsFd) -> io::Result<()> {
-    send_with(to, b"\n", descriptor)
+    send_bytes_and_descriptor(to, b"\n", descriptor)
 }
 
-/// Receives a descriptor. `None` when the other end is closed.
+/// Receives a file descriptor. `None` if the other end is closed.
 pub(super) fn receive_descriptor(from: &UnixStream) -> io::Result<Option<OwnedFd>> {
-    Ok(receive_with(from, &mut [0])?.1)
+    Ok(receive_bytes_and_descriptor(from, &mut [0])?.1)
 }
 
-fn send_with(to: impl AsFd, bytes: &[u8], descriptor: impl AsFd) -> io::Result<()> {
+fn send_bytes_and_descriptor(to: impl AsFd, bytes: &[u8], descriptor: impl AsFd) -> io::Result<()> {
     let descriptors = [descriptor.as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut message = SendAncillaryBuffer::new(&mut space);
@@ -172,7 +173,7 @@ fn send_with(to: impl AsFd, bytes: &[u8], descriptor: impl AsFd) -> io::Result<(
     Ok(())
 }
 
-fn receive_with(from: impl AsFd, bytes: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+fn receive_bytes_and_descriptor(from: impl AsFd, bytes: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut message = RecvAncillaryBuffer::new(&mut space);
     let received = recvmsg(from, &mut [IoSliceMut::new(bytes)], &mut message, RecvFlags::CMSG_CLOEXEC)?;
@@ -183,7 +184,6 @@ fn receive_with(from: impl AsFd, bytes: &mut [u8]) -> io::Result<(usize, Option<
     Ok((received.bytes, descriptor))
 }
 
-/// Receives values from one end of a socket.
 pub(super) struct Receiver {
     lines: BufReader<UnixStream>,
 }
@@ -194,7 +194,7 @@ impl Receiver {
         Ok(Self { lines: BufReader::new(stream.try_clone()?) })
     }
 
-    /// Returns the next value. `None` when the other end is closed.
+    /// Waits for the next value. `None` if the other end is closed.
     pub(super) fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         let mut line = String::new();
         if self.lines.read_line(&mut line)? == 0 {

@@ -1,23 +1,23 @@
-//! Launches a program, supervises it and everything that it starts, and stops it.
+//! Launches a program, supervises it and its descendants, and stops them.
 //!
-//! Three processes take part, all of them goflame's own binary:
+//! There are three processes, all running goflame's own binary:
 //!
 //! ```text
 //! goflame ── supervisor ── exec gate ──exec──▶ the program ── its children …
 //!    └──────── socket ─────────┘
 //! ```
 //!
-//! The *exec gate* waits on a socket until everything that observes the program is ready, and then executes the program.
-//! Therefore its process id is known before the program starts. The *supervisor* is the parent and reaper of the program
-//! and of all its orphans. It reports how they ended and their CPU time. When goflame dies, by any signal, the
-//! supervisor leaves nothing running. The program is in goflame's process group, the supervisor is not.
+//! The *exec gate* waits on a socket until the monitor is ready, and then executes the program. Therefore the program's
+//! process id is known before the program starts. The *supervisor* is the parent and reaper of the program and of all
+//! its orphans. It reports how they ended and their CPU time. When any signal kills goflame, the supervisor kills all
+//! these processes. The program is in goflame's process group, the supervisor is not.
 //!
-//! A monitor may move the program into a [`ControlGroup`] before it starts.
+//! A monitor can move the program into a [`ControlGroup`] before the program starts.
 //!
 //! A [`Monitor`] works while the program runs. Must not sample, and must not know what a monitor does.
 //!
-//! The run of a server has phases ([`ServerPlan`]): start, warm-up, window, stop. A program without them has a window from
-//! its start to its end. [`Monitor::begin_window`] and [`Monitor::end_window`] are the one place where both are known.
+//! The run of a server has phases ([`ServerPlan`]): start, warm-up, window, stop. The window of a program without
+//! phases is the whole run. [`Monitor::begin_window`] and [`Monitor::end_window`] mark the window in both cases.
 
 mod control_group;
 mod error;

@@ -1,4 +1,4 @@
-//! Copies the program's output: shows it at once and keeps it in a file.
+//! Copies the program's output: shows it at once, and writes it to a file.
 
 use std::fs::File;
 use std::path::Path;
@@ -9,22 +9,20 @@ use super::runtime_lines::RuntimeLines;
 use crate::gotrace::RuntimeTrace;
 use crate::process::read_output;
 
-/// Bytes of a read. Not less than the longest piece of a pipe in packet mode, a page of at most 64 KiB: the rest of a piece
-/// would be lost.
+/// Maximum bytes of a read. A pipe in packet mode returns up to a page, at most 64 KiB, and would drop bytes that do
+/// not fit.
 const READ_SIZE: usize = 64 * 1024;
 
-/// Result of copying a stream.
 #[derive(Debug, Default)]
 pub(super) struct Copied {
-    /// Copies that lack a part.
+    /// Incomplete copies.
     pub(super) incomplete: Vec<IncompleteLog>,
     /// Events that the Go runtime reported on the stream.
     pub(super) runtime: RuntimeTrace,
 }
 
-/// Copies all output of `reader` to a log until all its writers are gone or, when `over` is set, until no more bytes
-/// arrive. Showing and keeping are independent: if one fails, the other continues, so that the program never blocks on a
-/// stream that nobody reads.
+/// Copies all output of `reader` to a log until all writers are gone. When `over` is set, stops as soon as no bytes
+/// arrive. If writing the log fails, showing continues, so that the program never blocks on a stream that nobody reads.
 pub(super) fn copy_output(
     mut reader: File,
     path: &Path,
@@ -49,14 +47,15 @@ pub(super) fn copy_output(
                 Some(runtime) => runtime.separate(count, &mut buffer, &mut reader),
                 None => show(&mut copy, &buffer[..count]),
             },
-            // Of the program, only a process that could not be stopped can still hold the stream; of a load, any process.
+            // A process still has the stream open: a process of the program that could not be stopped, or any process
+            // of the load.
             Ok(None) if over.load(Ordering::SeqCst) => {
-                copy.note(LogGap::StillWritten);
+                copy.note_gap(LogGap::StillWritten);
                 break;
             }
             Ok(None) => {}
             Err(error) => {
-                copy.note(error.into());
+                copy.note_gap(error.into());
                 break;
             }
         }

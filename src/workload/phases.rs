@@ -1,4 +1,4 @@
-//! The phases of a run: which one it is in, and what ends it.
+//! The phases of a run: decides when the next phase begins.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ use crate::perfevent::monotonic_ns;
 use crate::process::ExitStatus;
 use crate::profile::{Phase, PhaseName};
 
-/// The phases of a run while it goes on.
+/// The phases of a run in progress.
 pub(super) struct Phases<'a> {
     plan: &'a LaunchPlan,
     progress: &'a dyn Progress,
     current: PhaseName,
-    /// Start of the current phase.
+    /// Start of the current phase, in nanoseconds on the clock of the records.
     since_ns: u64,
-    past: Vec<Phase>,
+    finished: Vec<Phase>,
     sign: Option<AwaitedSign>,
     load: Option<Load>,
     finished_load: Option<FinishedLoad>,
@@ -32,18 +32,19 @@ struct FinishedLoad {
     incomplete_log: Option<IncompleteLog>,
 }
 
-/// Time in which the end of a server may be the reason for the failure of its load.
-const SERVER_MAY_HAVE_ENDED: Duration = Duration::from_millis(300);
+/// Time to wait after a failure of the load for the server's end, which can be its cause.
+const SERVER_END_DELAY: Duration = Duration::from_millis(300);
 
 impl<'a> Phases<'a> {
-    /// Begins with the first phase. `sign` is the one of the plan.
+    /// Begins with the first phase. `sign` is the plan's sign that the server is ready.
     pub(super) fn new(plan: &'a LaunchPlan, progress: &'a dyn Progress, sign: Option<AwaitedSign>) -> Self {
         let (load, finished_load, failure) = (None, None, None);
         let (current, since_ns) = (PhaseName::Start, monotonic_ns());
-        Self { plan, progress, current, since_ns, past: Vec::new(), sign, load, finished_load, failure }
+        Self { plan, progress, current, since_ns, finished: Vec::new(), sign, load, finished_load, failure }
     }
 
-    /// Returns the phase that follows now. `None`: the current phase goes on. `ended` is how the program ended.
+    /// Returns the phase that begins now. `None` if the current phase continues. `ended` is how the program ended, if
+    /// it has ended.
     pub(super) fn next(&mut self, ended: Option<ExitStatus>) -> Option<PhaseName> {
         self.finish_load();
         match self.current {
@@ -81,17 +82,17 @@ impl<'a> Phases<'a> {
     fn next_under_load(&mut self, ended: Option<ExitStatus>) -> Option<PhaseName> {
         let (elapsed, plan) = (self.elapsed(), &self.plan.server);
         let is_warming_up = self.current == PhaseName::WarmUp;
-        // A server that dies makes the load fail: the server's end is the reason.
+        // Checked before the load: when a server dies, its load fails too, but the server's end is the reason.
         if let Some(status) = ended {
-            // A program without sign and load that ends by itself has had the window that it could have.
+            // The window of a program without a ready sign and a load can end with the program.
             let is_early = is_warming_up || plan.load.is_some() || plan.ready.is_some() && plan.duration.is_some();
             return Some(if is_early { self.fail(ServerFailure::EndedEarly(status)) } else { PhaseName::Stop });
         }
         if let Some(load) = &self.finished_load {
             let status = load.outcome.status;
             if !status.success() {
-                let may_be_of_server = load.since.elapsed() < SERVER_MAY_HAVE_ENDED;
-                return if may_be_of_server { None } else { Some(self.fail(ServerFailure::LoadFailed(status))) };
+                let server_can_be_cause = load.since.elapsed() < SERVER_END_DELAY;
+                return if server_can_be_cause { None } else { Some(self.fail(ServerFailure::LoadFailed(status))) };
             }
             if is_warming_up {
                 return Some(self.fail(ServerFailure::LoadTooShort));
@@ -116,26 +117,26 @@ impl<'a> Phases<'a> {
         Duration::from_nanos(monotonic_ns().saturating_sub(self.since_ns))
     }
 
-    /// Time until the current phase may end, at most `tick`.
+    /// Time until the current phase can end, at most `tick`.
     pub(super) fn wait_time(&self, tick: Duration) -> Duration {
-        /// Interval of the checks for signs and for the end of a load.
-        const CHECK: Duration = Duration::from_millis(20);
+        /// Interval of the checks for the ready sign and for the end of the load.
+        const CHECK_INTERVAL: Duration = Duration::from_millis(20);
         let plan = &self.plan.server;
-        let longest = if self.sign.is_some() || self.load.is_some() { tick.min(CHECK) } else { tick };
+        let max_wait = if self.sign.is_some() || self.load.is_some() { tick.min(CHECK_INTERVAL) } else { tick };
         let end = match self.current {
             PhaseName::WarmUp => Some(plan.warmup),
             PhaseName::Window => plan.duration,
             PhaseName::Start | PhaseName::Stop => None,
         };
-        end.map_or(longest, |end| end.saturating_sub(self.elapsed()).min(longest))
+        end.map_or(max_wait, |end| end.saturating_sub(self.elapsed()).min(max_wait))
     }
 
-    pub(super) fn current(&self) -> PhaseName {
+    pub(super) fn current_phase(&self) -> PhaseName {
         self.current
     }
 
     /// Ends the current phase now, and begins the next one.
-    pub(super) fn enter(&mut self, next: PhaseName) {
+    pub(super) fn begin_phase(&mut self, next: PhaseName) {
         self.end_current();
         self.current = next;
     }
@@ -154,22 +155,22 @@ impl<'a> Phases<'a> {
 
     fn end_current(&mut self) {
         let now = monotonic_ns();
-        // A phase that nothing was waited for in is none.
-        let is_real = self.current != PhaseName::Start || self.sign.take().is_some();
-        if is_real {
-            self.past.push(Phase { name: self.current, start_ns: self.since_ns, end_ns: now });
+        // A run without a ready sign has no start phase.
+        let is_phase = self.current != PhaseName::Start || self.sign.take().is_some();
+        if is_phase {
+            self.finished.push(Phase { name: self.current, start_ns: self.since_ns, end_ns: now });
         }
         self.since_ns = now;
     }
 
-    /// Asks the load to end. `was_asked`: the terminal has asked it.
-    pub(super) fn stop_load(&mut self, was_asked: bool) {
+    /// Asks the load to end. `by_terminal` means that Ctrl-C in the terminal has already reached the load.
+    pub(super) fn stop_load(&mut self, by_terminal: bool) {
         if let Some(load) = &mut self.load {
-            load.stop(was_asked);
+            load.stop(by_terminal);
         }
     }
 
-    /// Whether no load runs any more.
+    /// Whether no load is running.
     pub(super) fn is_load_over(&mut self) -> bool {
         self.finish_load();
         self.load.is_none()
@@ -182,20 +183,20 @@ impl<'a> Phases<'a> {
         }
     }
 
-    /// Ends the last phase. Returns all phases, the load with the note on its log, and what failed.
+    /// Ends the last phase.
     pub(super) fn finish(mut self) -> FinishedPhases {
         self.end_current();
         let plan = &self.plan.server;
         if !plan.has_phases() {
-            self.past.retain(|phase| phase.name == PhaseName::Window);
+            self.finished.retain(|phase| phase.name == PhaseName::Window);
         }
         let load = self.finished_load.map(|load| (load.outcome, load.incomplete_log));
         let (load, log) = load.unzip();
-        FinishedPhases { phases: self.past, load, incomplete_log: log.flatten(), failure: self.failure }
+        FinishedPhases { phases: self.finished, load, incomplete_log: log.flatten(), failure: self.failure }
     }
 }
 
-/// The phases of a run that is over.
+/// The phases of a finished run.
 pub(super) struct FinishedPhases {
     pub(super) phases: Vec<Phase>,
     pub(super) load: Option<LoadOutcome>,

@@ -13,17 +13,18 @@ use crate::process::Account;
 pub struct LaunchPlan {
     /// The program (an absolute path) and its arguments.
     pub argv: Vec<OsString>,
-    /// Environment variables, added to goflame's own.
+    /// Environment variables, added to goflame's environment.
     pub env: Vec<(String, String)>,
     /// Working directory of the program.
     pub dir: PathBuf,
     /// Standard input of the program.
     pub stdin: Stdin,
-    /// Time limit. The program is stopped when it is reached.
+    /// Maximum run time. The program is then stopped.
     pub timeout: Duration,
     /// The user to run the program as, if goflame was started through sudo.
     pub user: Option<Account>,
-    /// Command that starts the exec gate, for example `perf record`. Empty if the supervisor starts it.
+    /// Command that starts the exec gate, for example `perf record`. Empty if the supervisor starts the exec gate
+    /// itself.
     pub launcher: Vec<OsString>,
     /// File for a copy of the program's standard output.
     pub stdout_log: PathBuf,
@@ -31,7 +32,7 @@ pub struct LaunchPlan {
     pub stderr_log: PathBuf,
     /// File for the lines that the Go runtime writes about itself. `None` leaves them in the program's standard error.
     pub runtime_log: Option<PathBuf>,
-    /// Maximum bytes of each of these files.
+    /// Maximum bytes of each log file.
     pub max_log_bytes: Option<u64>,
     /// The phases of the run.
     pub server: ServerPlan,
@@ -40,35 +41,35 @@ pub struct LaunchPlan {
 /// The phases of a server's run.
 #[derive(Debug, Clone)]
 pub struct ServerPlan {
-    /// The sign that the server is ready, and the longest time until then.
+    /// The sign that the server is ready, and the maximum time to wait for it.
     pub ready: Option<(ReadySign, Duration)>,
-    /// Time between ready and the window.
+    /// Time from the ready sign to the window.
     pub warmup: Duration,
     /// Length of the window. `None`: until the load or the program ends.
     pub duration: Option<Duration>,
-    /// The command that drives load, from ready on.
+    /// The load. It starts after the ready sign.
     pub load: Option<LoadPlan>,
     /// How the server is stopped after the window.
     pub stop: Stop,
 }
 
 impl ServerPlan {
-    /// One window, from the start of the program to its end.
+    /// A run without phases: the window lasts from the start of the program to its end.
     pub fn whole_run(stop: Stop) -> Self {
         Self { ready: None, warmup: Duration::ZERO, duration: None, load: None, stop }
     }
 
-    /// Whether the window begins later than the program.
-    pub fn begins_later(&self) -> bool {
+    /// Whether the window begins after the start of the program.
+    pub fn window_begins_later(&self) -> bool {
         self.ready.is_some() || !self.warmup.is_zero()
     }
 
-    /// Whether a part of the run is not in the window.
+    /// Whether the window is shorter than the run.
     pub(super) fn has_phases(&self) -> bool {
-        self.begins_later() || self.ends_window()
+        self.window_begins_later() || self.ends_window()
     }
 
-    /// Whether goflame ends the window, not the end of the program.
+    /// Whether goflame ends the window before the program ends.
     pub(super) fn ends_window(&self) -> bool {
         self.duration.is_some() || self.load.is_some()
     }
@@ -77,9 +78,9 @@ impl ServerPlan {
 /// Standard input of the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stdin {
-    /// goflame's own.
+    /// goflame's standard input.
     Inherit,
-    /// A file.
+    /// The file at this path.
     File(PathBuf),
 }
 

@@ -1,4 +1,4 @@
-//! Events of a running workload that a user may want to see.
+//! Events of a running workload that are shown to the user.
 
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::process::Command;
 
 /// Receives the events of a running workload, to show them.
 pub trait Progress: Sync {
-    /// The terminal that shows this stream. `None` if it is not shown on a terminal.
+    /// The terminal on which this stream is shown. `None` if there is no such terminal.
     fn terminal(&self, stream: OutputStream) -> Option<BorrowedFd<'_>>;
     /// The program wrote these bytes.
     fn output(&self, stream: OutputStream, bytes: &[u8]);
@@ -20,15 +20,15 @@ pub trait Progress: Sync {
 /// A step of a server's run.
 #[derive(Debug, Clone, Copy)]
 pub enum ServerStep<'a> {
-    /// The sign that it is ready came, this long after the start.
+    /// The server is ready. Time since its start.
     Ready(Duration),
-    /// The load begins.
+    /// The load begins: its command.
     Loading(&'a Command),
-    /// The warm-up begins.
+    /// The warm-up begins: its length.
     WarmingUp(Duration),
-    /// The window begins. Its length, if it is planned.
+    /// The window begins: its planned length, if there is one.
     Window(Option<Duration>),
-    /// The load ended this long before the window would have been over.
+    /// The load ended before the planned end of the window: time that was missing.
     LoadEndedEarly(Duration),
 }
 
@@ -41,10 +41,10 @@ pub enum OutputStream {
     Stderr,
 }
 
-/// The reason for which the program is being stopped, or the means.
+/// Why or how the program is being stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
-    /// The user interrupted goflame. A second interrupt makes goflame leave at once.
+    /// The user interrupted goflame. After a second interrupt, goflame ends at once.
     Interrupted,
     /// This timeout was reached.
     TimedOut(Duration),
@@ -52,15 +52,15 @@ pub enum StopReason {
     MonitorFailed,
     /// The window is over, or cannot be reached.
     Planned,
-    /// The program still runs this long after the stop began.
+    /// The program still runs: time since the stop began, and the next step.
     StillRuns(Duration, Escalation),
 }
 
-/// Stronger means to stop a program.
+/// A stronger way to stop a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escalation {
     /// SIGTERM to the program.
     Terminate,
-    /// SIGKILL to the program and to everything that it started.
+    /// SIGKILL to the program and its descendants.
     KillAll,
 }

@@ -14,15 +14,15 @@ use crate::endpoint::connect;
 use crate::process::process_listening_on;
 
 /// Time between two attempts to connect.
-const INTERVAL: Duration = Duration::from_millis(20);
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Timeout of one attempt. A server that starts may accept a connection long before it answers.
-const ATTEMPT: Duration = Duration::from_secs(2);
+/// Timeout of an attempt. A starting server can accept a connection long before it answers.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Maximum bytes of a line of the log that is compared.
-const MAX_LINE: usize = 64 * 1024;
+/// Maximum bytes of a log line that are matched.
+const MAX_LINE_BYTES: usize = 64 * 1024;
 
-/// A sign that is awaited. Dropping it ends the attempts.
+/// A sign that goflame is waiting for. Dropping it ends the attempts.
 pub(super) struct AwaitedSign {
     state: Arc<SignState>,
 }
@@ -33,15 +33,15 @@ struct SignState {
     over: AtomicBool,
     /// Why the last attempt failed.
     last_failure: Mutex<String>,
-    /// The line that is awaited in the output of the server.
+    /// Pattern of the expected line in the output of the server.
     line: Option<Regex>,
 }
 
 impl AwaitedSign {
-    /// Begins to wait.
+    /// Starts to wait in the background.
     pub(super) fn new(sign: &ReadySign) -> Self {
         let line = match sign {
-            // The settings accept valid expressions only.
+            // The configuration accepts only valid expressions.
             ReadySign::Log(pattern) => Regex::new(pattern).ok(),
             ReadySign::Http(_) | ReadySign::Tcp(_) => None,
         };
@@ -49,9 +49,11 @@ impl AwaitedSign {
         match sign {
             ReadySign::Log(_) => {}
             ReadySign::Tcp(address) => {
-                repeat(&state, address.clone(), |address| connect(address.as_str(), ATTEMPT).map(drop));
+                repeat_in_thread(&state, address.clone(), |address| {
+                    connect(address.as_str(), ATTEMPT_TIMEOUT).map(drop)
+                });
             }
-            ReadySign::Http(address) => repeat(&state, address.clone(), request),
+            ReadySign::Http(address) => repeat_in_thread(&state, address.clone(), try_http),
         }
         Self { state }
     }
@@ -61,12 +63,12 @@ impl AwaitedSign {
         self.state.seen.load(Ordering::SeqCst)
     }
 
-    /// Why the last attempt failed. Empty if there was none.
+    /// Why the last attempt failed. Empty if no attempt failed.
     pub(super) fn last_failure(&self) -> String {
         self.state.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A reader of one stream of the server's output, if the sign is a line there.
+    /// A reader for one stream of the server's output. `None` if the sign is not a line of output.
     pub(super) fn line_reader(&self) -> Option<LineReader> {
         self.state.line.as_ref().map(|_| LineReader { state: Arc::clone(&self.state), line: Vec::new() })
     }
@@ -78,8 +80,8 @@ impl Drop for AwaitedSign {
     }
 }
 
-/// Makes attempts in a thread of its own, because name resolution and a connection may take any time.
-fn repeat<T: Send + 'static>(state: &Arc<SignState>, to: T, attempt: fn(&T) -> io::Result<()>) {
+/// Makes attempts in a separate thread, because name resolution and connecting can take any time.
+fn repeat_in_thread<T: Send + 'static>(state: &Arc<SignState>, to: T, attempt: fn(&T) -> io::Result<()>) {
     let state = Arc::clone(state);
     thread::spawn(move || {
         while !state.over.load(Ordering::SeqCst) {
@@ -89,16 +91,16 @@ fn repeat<T: Send + 'static>(state: &Arc<SignState>, to: T, attempt: fn(&T) -> i
                     *state.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
                 }
             }
-            thread::sleep(INTERVAL);
+            thread::sleep(ATTEMPT_INTERVAL);
         }
     });
 }
 
-/// Sends a request, and reads the status line of the answer.
-fn request(address: &HttpAddress) -> io::Result<()> {
-    let mut stream = connect(address.authority.as_str(), ATTEMPT)?;
-    stream.set_read_timeout(Some(ATTEMPT))?;
-    stream.set_write_timeout(Some(ATTEMPT))?;
+/// Sends a request and checks that the status of the answer is 2xx or 3xx.
+fn try_http(address: &HttpAddress) -> io::Result<()> {
+    let mut stream = connect(address.authority.as_str(), ATTEMPT_TIMEOUT)?;
+    stream.set_read_timeout(Some(ATTEMPT_TIMEOUT))?;
+    stream.set_write_timeout(Some(ATTEMPT_TIMEOUT))?;
     let HttpAddress { authority, path } = address;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: goflame\r\nConnection: close\r\n\r\n")?;
     // `HTTP/1.1 200`
@@ -110,10 +112,10 @@ fn request(address: &HttpAddress) -> io::Result<()> {
     }
 }
 
-/// Looks for the awaited line in one stream.
+/// Searches for the expected line in one stream.
 pub(super) struct LineReader {
     state: Arc<SignState>,
-    /// The beginning of the current line.
+    /// The beginning of the current line, at most [`MAX_LINE_BYTES`].
     line: Vec<u8>,
 }
 
@@ -124,7 +126,7 @@ impl LineReader {
             return;
         };
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let room = MAX_LINE.saturating_sub(self.line.len());
+            let room = MAX_LINE_BYTES.saturating_sub(self.line.len());
             self.line.extend_from_slice(part.get(..room).unwrap_or(part));
             if part.ends_with(b"\n") {
                 if pattern.is_match(self.line.trim_ascii_end()) {
@@ -136,14 +138,14 @@ impl LineReader {
     }
 }
 
-/// Fails if something answers at the address before the server starts: then an answer would not be the server's.
+/// Fails if another process answers at the address. Its answer would be taken for the server's.
 pub(super) fn check_port_is_free(sign: &ReadySign) -> Result<(), Error> {
     let address = match sign {
         ReadySign::Log(_) => return Ok(()),
         ReadySign::Tcp(address) => address,
         ReadySign::Http(address) => &address.authority,
     };
-    if connect(address.as_str(), ATTEMPT).is_err() {
+    if connect(address.as_str(), ATTEMPT_TIMEOUT).is_err() {
         return Ok(());
     }
     let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
@@ -155,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_found_however_it_is_split() {
+    fn a_line_is_found_wherever_reads_split_it() {
         let output = b"starting\nlistening on :8080\r\nend\n";
         for size in 1..output.len() {
             let sign = AwaitedSign::new(&ReadySign::Log("listening on :[0-9]+$".to_owned()));
@@ -167,8 +169,8 @@ mod tests {
         let mut readers = [sign.line_reader(), sign.line_reader()].map(|reader| reader.expect("a reader"));
         readers[0].read(b"listen");
         readers[1].read(b"ing\n");
-        readers[0].read(&vec![b'x'; 3 * MAX_LINE]);
-        assert!(!sign.is_seen(), "the streams are two, and a line is bounded");
+        readers[0].read(&vec![b'x'; 3 * MAX_LINE_BYTES]);
+        assert!(!sign.is_seen(), "a line is not joined from two streams, and only its beginning is matched");
         readers[0].read(b"\nlistening\n");
         assert!(sign.is_seen());
     }

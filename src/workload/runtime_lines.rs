@@ -1,4 +1,4 @@
-//! Takes the Go runtime's lines out of the program's standard error.
+//! Separates the Go runtime's lines from the program's standard error.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,10 +7,10 @@ use super::kept_log::KeptLog;
 use crate::gotrace::{RuntimeTrace, Separated, Separator, TraceCollector};
 use crate::perfevent::monotonic_ns;
 
-/// Pieces that are read before the program's bytes are passed on.
+/// Maximum number of writes that are read before the program's bytes are passed on.
 const MAX_PIECES: usize = 1024;
 
-/// The runtime's lines while the program runs.
+/// Separates and collects the runtime's lines while the program runs.
 pub(super) struct RuntimeLines {
     separator: Separator,
     separated: Separated,
@@ -28,36 +28,36 @@ impl RuntimeLines {
         }
     }
 
-    /// Takes the piece of `count` bytes in the buffer, and the pieces that wait in the pipe.
+    /// Separates the first `count` bytes of the buffer, which are one write, and all writes that wait in the pipe.
     pub(super) fn separate(&mut self, count: usize, buffer: &mut [u8], reader: &mut File) {
         let now_ns = monotonic_ns();
         let mut push = |piece: &[u8]| self.separator.push(piece, now_ns, &mut self.separated);
         push(buffer.get(..count).unwrap_or_default());
         for _ in 0..MAX_PIECES {
-            // An error, such as that nothing waits, comes again where the caller reads.
+            // After an error, such as an empty pipe, the caller's next read returns the error again.
             let Ok(count @ 1..) = reader.read(buffer) else { break };
             push(buffer.get(..count).unwrap_or_default());
         }
     }
 
-    /// Returns the bytes that are certainly the program's, and keeps the lines that are complete.
+    /// Returns the bytes that certainly belong to the program. Stores complete lines of the runtime.
     pub(super) fn take_program_bytes(&mut self) -> Vec<u8> {
         self.separator.expire(monotonic_ns(), &mut self.separated);
-        self.keep_lines();
+        self.store_lines();
         std::mem::take(&mut self.separated.program)
     }
 
-    /// Ends the stream. Returns the program's last bytes, the events, and the log of the lines.
+    /// Ends the stream. Returns the program's last bytes, the runtime's events, and the log of its lines.
     pub(super) fn finish(mut self) -> (Vec<u8>, RuntimeTrace, KeptLog) {
         self.separator.finish(&mut self.separated);
-        self.keep_lines();
+        self.store_lines();
         for line in &self.separated.cut_lines {
             self.log.write(line);
         }
         (self.separated.program, self.collector.finish(), self.log)
     }
 
-    fn keep_lines(&mut self) {
+    fn store_lines(&mut self) {
         for line in self.separated.lines.drain(..) {
             self.log.write(&line.bytes);
             self.collector.add(line);

@@ -11,9 +11,9 @@ use super::error::Error;
 use crate::fsio::{self, FileError};
 use crate::process::{Signals, Woken};
 
-/// Opens standard input. Opening a FIFO blocks until it has a writer, and opening a device may wait for a connection.
-/// Signals and the timeout are handled during the wait. A separate thread does the blocking open, because only a
-/// blocking open reports the writer. If no writer comes, the thread ends with the process.
+/// Opens the file for standard input. Opening a FIFO blocks until it has a writer, and opening a device can block until
+/// a connection. A separate thread opens the file, so that signals and the timeout are handled meanwhile. If no writer
+/// comes, the thread ends with goflame.
 pub(super) fn open_stdin(path: &Path, timeout: Duration, signals: &mut Signals) -> Result<File, Error> {
     let (opened, opened_end) = pipe().map_err(|source| Error::Launch { step: "making a pipe", source })?;
     let opening = thread::spawn({
@@ -29,7 +29,7 @@ pub(super) fn open_stdin(path: &Path, timeout: Duration, signals: &mut Signals) 
         Woken::Signal(signal) => Err(Error::Interrupted { signal }),
         Woken::Readable => match opening.join() {
             Ok(file) => file.map_err(Error::Stdin),
-            Err(_) => Err(unopened(io::Error::other("the thread that opens it panicked"))),
+            Err(_) => Err(unopened(io::Error::other("the thread that opens the file panicked"))),
         },
         Woken::TimedOut => Err(unopened(io::Error::new(
             io::ErrorKind::TimedOut,

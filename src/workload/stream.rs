@@ -1,5 +1,5 @@
-//! The program's standard output and standard error: a pseudo-terminal where goflame shows the stream on a terminal, so
-//! that the program keeps its colours and progress bars, and otherwise a pipe.
+//! The program's standard output and standard error. A stream that goflame shows on a terminal is a pseudo-terminal, so
+//! that the program keeps its colours and progress bars. Otherwise, it is a pipe.
 
 use std::fs::File;
 use std::io;
@@ -10,8 +10,8 @@ use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{OptionalActions, OutputModes, Winsize, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 
-/// Size of a pipe in packet mode: 1 MiB, the most that users may have without rights.
-const PACKET_PIPE_SIZE: usize = 1 << 20;
+/// Bytes of a pipe in packet mode: 1 MiB, the kernel's default maximum for users without rights.
+const PACKET_PIPE_BYTES: usize = 1 << 20;
 
 /// Both ends of a stream.
 pub(super) struct Stream {
@@ -24,9 +24,9 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Opens a stream that is shown on `terminal`, if that is one.
+    /// Opens a stream: a pseudo-terminal if the stream is shown on `terminal`, otherwise a pipe.
     pub(super) fn open(terminal: Option<BorrowedFd<'_>>) -> io::Result<Self> {
-        // A machine may have no pseudo-terminals, or none left.
+        // A machine can be without pseudo-terminals, or can have reached their limit.
         if let Some(Ok(stream)) = terminal.map(Self::pseudo_terminal) {
             return Ok(stream);
         }
@@ -34,18 +34,19 @@ impl Stream {
         Ok(Self { reader: OwnedFd::from(reader).into(), program_end: program_end.into(), window: None })
     }
 
-    /// Opens a pipe in packet mode: each read returns the bytes of one write, or a page of a longer one. A terminal does not
-    /// keep writes apart, so it cannot be one.
-    pub(super) fn packets() -> io::Result<Self> {
+    /// Opens a pipe in packet mode: each read returns the bytes of one write, or a page of a longer write. A
+    /// pseudo-terminal would join writes.
+    pub(super) fn packet_pipe() -> io::Result<Self> {
         let (reader, program_end) = pipe_with(PipeFlags::DIRECT | PipeFlags::CLOEXEC)?;
         fcntl_setfl(&reader, OFlags::NONBLOCK)?;
-        // Each piece takes a page of the pipe, and a line has many. With the usual 16 pages, the program would wait.
-        let _ = fcntl_setpipe_size(&reader, PACKET_PIPE_SIZE);
+        // Each write takes a page of the pipe, and a line consists of many writes. With the usual 16 pages, the program
+        // would wait.
+        let _ = fcntl_setpipe_size(&reader, PACKET_PIPE_BYTES);
         Ok(Self { reader: reader.into(), program_end, window: None })
     }
 
-    /// Opens a pseudo-terminal. It is nobody's controlling terminal: signals and job control stay with the real one, whose
-    /// foreground group the program is in.
+    /// Opens a pseudo-terminal that is not a controlling terminal. Signals and job control still come from the real
+    /// terminal, because the program is in its foreground group.
     fn pseudo_terminal(terminal: BorrowedFd<'_>) -> io::Result<Self> {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let reader = openpt(flags)?;
@@ -69,7 +70,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Takes over the size of `terminal`. Returns whether it has changed.
+    /// Sets the window to the size of `terminal`. Returns whether the size has changed.
     pub(super) fn resize_like(&mut self, terminal: BorrowedFd<'_>) -> bool {
         let Ok(size) = tcgetwinsize(terminal) else { return false };
         let changed = self.size != size;

@@ -1,4 +1,4 @@
-//! The life of a workload: one loop over its monitor, signals, the supervisor and the clock.
+//! Supervises a workload in one loop: its monitor, signals, the supervisor and the clock.
 
 use std::collections::VecDeque;
 use std::iter::once;
@@ -26,31 +26,31 @@ use crate::gotrace::RuntimeTrace;
 use crate::process::{ExitStatus, Signals, descendants_of, listening_address, terminal_signals_reach_program};
 use crate::profile::{Phase, PhaseName};
 
-/// Interval of the clock checks when nothing happens.
+/// Maximum time between two checks of the clock.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Interval of the readings of the program's CPU time: the kernel sums it up over all CPUs.
+/// Time between two readings of the program's CPU time, which the kernel must sum up over all CPUs.
 const CPU_TIME_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Time from the start of a program to the first search for a socket on which it waits for connections.
+/// Time from the start of a program to the first search for a socket on which the program listens.
 const FIRST_SEARCH: Duration = Duration::from_millis(500);
 
-/// Stronger means against a program that does not stop, and the time since the stop began when they are used.
+/// Stronger ways to stop a program, and how long after the beginning of the stop they are used.
 const ESCALATION: [(Duration, Escalation); 2] =
     [(Duration::from_secs(5), Escalation::Terminate), (Duration::from_secs(10), Escalation::KillAll)];
 
-/// Timeout for the supervisor to kill everything after the order.
+/// Timeout for the supervisor to kill all processes after the order.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Catches the signals that ask goflame to end. Done before the user sees that the program is started: a signal then ends
-/// the run in order.
+/// Catches the signals that ask goflame to end. Call this before the user sees that the program starts, so that every
+/// signal ends the run in order.
 pub fn catch_signals() -> Result<Signals, Error> {
     Signals::catch().map_err(|source| Error::Launch { step: "catching signals", source })
 }
 
 /// Launches the program and runs a monitor until the program ends or is stopped. Returns both results.
 ///
-/// `start_monitor` receives the program before its start. After an error no process is left running.
+/// `start_monitor` receives the program before its start. After an error, no process is left running.
 pub fn run<M, E>(
     plan: &LaunchPlan,
     progress: &dyn Progress,
@@ -68,8 +68,8 @@ where
         signal.map_or(error, |signal| Error::Interrupted { signal }.into())
     })?;
     let (mut outcome, output) = supervise::<M, E>(plan, launched, monitor, progress, &mut signals)?;
-    // A signal may have arrived just after the program ended, or while its output was still being shown.
-    if let (Ending::Own, Some(signal)) = (outcome.ending, signals.take()) {
+    // A signal can have arrived just after the program ended, or while its output was still being shown.
+    if let (Ending::ByItself, Some(signal)) = (outcome.ending, signals.take()) {
         outcome.ending = Ending::Interrupted(signal);
     }
     Ok((outcome, output))
@@ -121,7 +121,7 @@ fn supervise<M: Monitor, E: From<Error> + From<M::Error>>(
             from.map(|from| scope.spawn(move || copy_output(from, log, runtime_log, plan.max_log_bytes, over, show)))
         });
         let result = Supervision::new(plan, progress, monitor, sign).run(&mut launched, signals);
-        // Dropping it kills all remaining processes that may be killed. This closes the streams that the copies read.
+        // Dropping it kills all remaining processes, as far as permitted. This closes the streams that the copies read.
         drop(launched);
         over.store(true, Ordering::SeqCst);
         let (mut incomplete_logs, mut runtime) = (Vec::new(), RuntimeTrace::default());
@@ -146,13 +146,13 @@ struct Supervision<'a, M: Monitor> {
     monitor_error: Option<M::Error>,
     started: Instant,
     phases: Phases<'a>,
-    /// CPU time of the program at the start and at the end of the window.
+    /// CPU time of the program at the start and at the end of the window, if known.
     window_cpu: (Option<Duration>, Option<Duration>),
-    /// Whether the window ends before the program, so that it lacks the program's reaction to the stop.
+    /// Whether the window ends before the stop, so that it does not include the program's reaction to the stop.
     window_ends_before_stop: bool,
-    /// CPU time of the program, and when it was read.
+    /// When the program's CPU time was last read, and the CPU time.
     used_cpu: Option<(Instant, Option<Duration>)>,
-    /// Time of the next search for a socket on which the program waits for connections.
+    /// Time since the start at which a socket on which the program listens is searched again.
     next_search: Duration,
     listened: Option<SocketAddr>,
     /// The stop of the program, once it has begun.
@@ -162,11 +162,11 @@ struct Supervision<'a, M: Monitor> {
 }
 
 struct Stopping {
-    /// When the stop was asked for, and from then on when its signal was sent.
+    /// When the stop was requested. Once the signal is sent, the time of the signal.
     since: Instant,
-    /// The signal, until it is sent.
+    /// The signal that is not sent yet. `None` after it was sent.
     unsent: Option<i32>,
-    /// The remaining means, and the time since the signal was sent when they are used.
+    /// The remaining ways to stop the program, and how long after the signal they are used.
     escalation: VecDeque<(Duration, Escalation)>,
     ending: Ending,
 }
@@ -195,7 +195,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         launched: &mut Launched,
         signals: &mut Signals,
     ) -> Result<(Outcome, M::Output), E> {
-        // Without a sign to wait for, the next phase begins with the program.
+        // Without a ready sign to wait for, the next phase begins with the program.
         self.advance(launched, false);
         let mut usage = None;
         loop {
@@ -224,7 +224,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
             }
             while let Some(signal) = signals.take() {
                 if self.is_interrupted() {
-                    launched.order(&Order::KillAll);
+                    launched.send_order(&Order::KillAll);
                     await_end(launched);
                     return Err(self.finish_after(Error::Abandoned { signal }));
                 }
@@ -233,11 +233,11 @@ impl<'a, M: Monitor> Supervision<'a, M> {
             self.advance(launched, usage.is_some());
             if self.ended.is_none() {
                 launched.resize_windows(self.progress);
-                if self.phases.current() != PhaseName::Start {
+                if self.phases.current_phase() != PhaseName::Start {
                     let used = self.used_cpu(launched);
                     self.monitor.show_progress(self.started.elapsed(), used);
                 }
-                self.look_for_socket(launched);
+                self.search_socket_if_due(launched);
             }
             self.check_clock(launched);
         }
@@ -250,31 +250,32 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         Ok((outcome, monitor.finish()?))
     }
 
-    /// Stops the program if its monitor failed. Only the first error is kept.
+    /// Stops the program if its monitor failed. Only the first error is stored.
     fn note_error(&mut self, result: Result<(), M::Error>, launched: &Launched) {
         if let Err(error) = result
             && self.monitor_error.is_none()
         {
             self.monitor_error = Some(error);
             if self.stopping.is_none() {
-                self.stop(launched, SIGTERM, Ending::Own);
+                self.stop(launched, SIGTERM, Ending::ByItself);
                 self.progress.stopping(StopReason::MonitorFailed);
             }
         }
     }
 
-    /// Passes through the phases whose end has come. `is_over`: no process of the program runs any more.
+    /// Enters all phases that begin now. `is_over` says that all processes of the program have ended.
     fn advance(&mut self, launched: &Launched, is_over: bool) {
-        // The window of a program without phases includes the processes that outlive it.
+        // The window of a program without phases includes processes that outlive the program.
         let ended = self.ended.filter(|_| is_over || self.plan.server.has_phases()).map(|(status, _)| status);
         while let Some(next) = self.phases.next(ended) {
-            self.enter(next, launched);
+            self.begin_phase(next, launched);
             if next == PhaseName::Stop {
                 self.phases.stop_load(false);
             }
         }
-        let is_to_stop = self.phases.current() == PhaseName::Stop && self.stopping.is_none() && self.ended.is_none();
-        // The load ends first, so that it sees no errors.
+        let is_to_stop =
+            self.phases.current_phase() == PhaseName::Stop && self.stopping.is_none() && self.ended.is_none();
+        // The load ends before the program is stopped, so that the load sees no errors.
         if is_to_stop && self.phases.is_load_over() {
             let Stop { signal, grace } = self.plan.server.stop;
             let escalation = [(grace, Escalation::KillAll)].into();
@@ -283,17 +284,18 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         }
     }
 
-    /// Ends the current phase and begins the next one. The samples of the window are between its times.
-    fn enter(&mut self, next: PhaseName, launched: &Launched) {
-        if self.phases.current() == PhaseName::Window {
+    /// Ends the current phase and begins the next phase. Sampling begins after the start of the window, and ends before
+    /// its end.
+    fn begin_phase(&mut self, next: PhaseName, launched: &Launched) {
+        if self.phases.current_phase() == PhaseName::Window {
             let ended = self.monitor.end_window();
             self.note_error(ended, launched);
             self.window_cpu.1 = launched.used_cpu();
         }
-        self.phases.enter(next);
+        self.phases.begin_phase(next);
         if next == PhaseName::Window {
-            // A program that has just started has used none.
-            self.window_cpu.0 = self.plan.server.begins_later().then(|| launched.used_cpu()).flatten();
+            // A program that has just started has not used CPU time yet.
+            self.window_cpu.0 = self.plan.server.window_begins_later().then(|| launched.used_cpu()).flatten();
             let begun = self.monitor.begin_window();
             self.note_error(begun, launched);
         }
@@ -318,10 +320,11 @@ impl<'a, M: Monitor> Supervision<'a, M> {
 
     /// Asks the program to stop after the first signal to goflame.
     fn interrupt(&mut self, launched: &Launched, signal: i32) {
-        // The terminal's Ctrl-C has already reached the program. A second one could have another meaning for it.
+        // The terminal's Ctrl-C has already reached the program. A second SIGINT could have another meaning for the
+        // program.
         let pass_on = if signal == SIGINT && terminal_signals_reach_program() { 0 } else { signal };
         self.stop(launched, pass_on, Ending::Interrupted(signal));
-        // Here and below, the message comes after the order: if nobody reads standard error, the message may block.
+        // The message is shown after the signal was sent, because showing it blocks if nobody reads standard error.
         self.progress.stopping(StopReason::Interrupted);
     }
 
@@ -338,17 +341,17 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         ending: Ending,
         escalation: VecDeque<(Duration, Escalation)>,
     ) {
-        // Otherwise the window includes the program's reaction to the signal.
+        // The window then ends before the program reacts to the signal.
         self.window_ends_before_stop |= self.monitor.delays_stop();
-        if self.window_ends_before_stop && self.phases.current() != PhaseName::Stop {
-            self.enter(PhaseName::Stop, launched);
+        if self.window_ends_before_stop && self.phases.current_phase() != PhaseName::Stop {
+            self.begin_phase(PhaseName::Stop, launched);
         }
         self.phases.stop_load(signal == 0);
         self.stopping = Some(Stopping { since: Instant::now(), unsent: Some(signal), escalation, ending });
         self.send_signal(launched);
     }
 
-    /// Sends the signal that stops the program, once the monitor is ready for it. Returns whether it was sent.
+    /// Sends the signal that stops the program, once the monitor permits it. Returns whether the signal was sent.
     fn send_signal(&mut self, launched: &Launched) -> bool {
         let Some(stopping) = &mut self.stopping else { return false };
         let Some(signal) = stopping.unsent else { return true };
@@ -358,14 +361,14 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         }
         (stopping.since, stopping.unsent) = (Instant::now(), None);
         if signal != 0 {
-            launched.order(&Order::Signal { pid: launched.exec_gate.pid, signal });
+            launched.send_order(&Order::Signal { pid: launched.exec_gate.pid, signal });
         }
         true
     }
 
-    /// Looks ever more rarely for a socket on which a program without phases waits for connections. After the terminal's
-    /// Ctrl-C, it would be too late.
-    fn look_for_socket(&mut self, launched: &Launched) {
+    /// Searches for a socket on which a program without phases listens, less often each time. After the terminal's
+    /// Ctrl-C, a search would be too late.
+    fn search_socket_if_due(&mut self, launched: &Launched) {
         if self.started.elapsed() >= self.next_search {
             self.next_search *= 2;
             self.find_socket(launched);
@@ -382,7 +385,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         self.listened = listening_address(&processes);
     }
 
-    /// Checks the timeout and escalates a stop.
+    /// Checks the timeout, and escalates a stop.
     fn check_clock(&mut self, launched: &Launched) {
         if self.ended.is_some() {
             return;
@@ -399,7 +402,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
             && stopping.since.elapsed() >= after
         {
             stopping.escalation.pop_front();
-            launched.order(&match escalation {
+            launched.send_order(&match escalation {
                 Escalation::Terminate => Order::Signal { pid: launched.exec_gate.pid, signal: SIGTERM },
                 Escalation::KillAll => Order::KillAll,
             });
@@ -409,15 +412,15 @@ impl<'a, M: Monitor> Supervision<'a, M> {
 
     fn outcome(self, launched: &Launched, usage: Usage) -> (M, Outcome) {
         let (status, ended) = self.ended.unwrap_or((ExitStatus::Code(0), Instant::now()));
-        // The exec gate worked before it came into the group.
+        // The control group does not count the exec gate, but `getrusage` does.
         let without_gate = usage.user_us.saturating_sub(u64::try_from(launched.exec_gate.cpu.as_micros()).unwrap_or(0));
         let rusage = GroupTimes { user_us: without_gate, system_us: usage.system_us };
         let cpu = usage.group.unwrap_or(rusage);
         let [user_cpu, system_cpu] = [cpu.user_us, cpu.system_us].map(Duration::from_micros);
-        let ending = self.stopping.map_or(Ending::Own, |stopping| stopping.ending);
+        let ending = self.stopping.map_or(Ending::ByItself, |stopping| stopping.ending);
         let is_stopped = matches!(ending, Ending::Interrupted(_) | Ending::TimedOut);
         let (first, last) = self.window_cpu;
-        // The whole run ends with the last process, which the reading at the end of the program lacks.
+        // A window that is the whole run ends with the last process, after the last reading. So the total counts.
         let last = last.filter(|_| self.window_ends_before_stop).unwrap_or(user_cpu + system_cpu);
         let FinishedPhases { phases, load, incomplete_log, failure } = self.phases.finish();
         let has_window = Phase::find(&phases, PhaseName::Window).is_some();
@@ -429,7 +432,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
             user_cpu,
             system_cpu,
             has_cpu_times: true,
-            // A smaller peak cannot be distinguished from the exec gate's own.
+            // A smaller peak cannot be distinguished from the exec gate's peak.
             max_rss_kib: Some(usage.max_rss_kib).filter(|peak| *peak > launched.exec_gate.rss_kib),
             outlived: usage.outlived,
             unstoppable: usage.unstoppable,
@@ -444,8 +447,8 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         (self.monitor, outcome)
     }
 
-    /// Finishes a monitor that has not failed after an error of the supervision, so that its work so far is usable. An
-    /// error of the monitor takes precedence.
+    /// Completes the work of the monitor after an error of the supervision, so that this work is usable. Returns the
+    /// monitor's error if the monitor failed.
     fn finish_after<E: From<Error> + From<M::Error>>(self, error: Error) -> E {
         if self.monitor_error.is_some() {
             return error.into();
@@ -454,7 +457,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
     }
 }
 
-/// Waits, with a timeout, until the supervisor reports that no process runs any more.
+/// Waits at most [`KILL_TIMEOUT`] until the supervisor reports that all processes have ended.
 fn await_end(launched: &mut Launched) {
     let deadline = Instant::now() + KILL_TIMEOUT;
     let _ = launched.supervisor.set_read_timeout(Some(KILL_TIMEOUT));

@@ -1,8 +1,8 @@
-//! The supervisor: parent and reaper of the program and of everything that it starts.
+//! The supervisor: parent and reaper of the program and its descendants.
 //!
-//! It makes itself a child subreaper, so that orphans become its children. Therefore it can wait for all of them, knows
-//! their total CPU time, and can find and kill each of them. It watches its socket and kills them when goflame is gone,
-//! for any reason. It is outside of goflame's process group, so `kill -9` of the whole group does not reach it.
+//! It makes itself a child subreaper, so that orphans become its children. Therefore it can wait for all descendants,
+//! knows their total CPU time, and can find and kill each of them. It watches its socket and kills them when goflame is
+//! gone. It is not in goflame's process group, so `kill -9` of the whole group does not reach it.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -27,7 +27,7 @@ pub const SUPERVISE: &str = "__supervise";
 pub fn run_supervisor(args: &[OsString]) -> ExitCode {
     match supervise(args) {
         Some(()) => ExitCode::SUCCESS,
-        // goflame sees the socket close and reports it. Standard error belongs to the program.
+        // goflame sees that the socket is closed and reports it. Standard error belongs to the program.
         None => ExitCode::FAILURE,
     }
 }
@@ -35,12 +35,12 @@ pub fn run_supervisor(args: &[OsString]) -> ExitCode {
 fn supervise(args: &[OsString]) -> Option<()> {
     let [_dashes, program, program_args @ ..] = args else { return None };
     let stream = introduce(&HelperReport::Supervisor).ok()?;
-    // Only goflame or the program itself ends the program.
+    // Signals to the supervisor must not end the program.
     outlive_signals().ok()?;
     become_reaper().ok()?;
     let mut command = Command::new(program);
     command.args(program_args);
-    // The program stays in goflame's process group, which may be the terminal's foreground group.
+    // The program stays in goflame's process group, which can be the terminal's foreground group.
     if let Some(group) = leave_group() {
         command.process_group(group);
     }
@@ -54,7 +54,7 @@ fn supervise(args: &[OsString]) -> Option<()> {
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == child => {
-                // If goflame is gone, nobody receives this, but the remaining processes must still be stopped.
+                // If goflame is gone, nobody receives this message, but the remaining processes must still be stopped.
                 let _ = send(&stream, &HelperReport::Exited { wait_status: status.as_raw() });
                 break;
             }
@@ -62,7 +62,7 @@ fn supervise(args: &[OsString]) -> Option<()> {
             Err(_) => break,
         }
     }
-    // Orphans become children of this process. So if this process has no child, a search in `/proc` is not needed.
+    // Orphans become children of this process. So without children, no search in `/proc` is needed.
     let (mut outlived, mut unstoppable) = (0, 0);
     if has_children() {
         outlived = descendants(&[]).len();
@@ -86,12 +86,12 @@ fn supervise(args: &[OsString]) -> Option<()> {
     send(&stream, &HelperReport::AllGone(usage)).ok()
 }
 
-/// Executes goflame's orders until goflame is gone. Stores the control group that is to be removed.
+/// Executes goflame's orders until goflame is gone. Stores the control group to remove in `group`.
 fn follow_orders(mut orders: Receiver, group: &OnceLock<PathBuf>) {
     loop {
         match orders.receive::<Order>() {
             Ok(Some(Order::Signal { pid, signal })) => {
-                // After the program is reaped, its process id may belong to another process.
+                // After the program is reaped, its process id can belong to another process.
                 if let (Ok(signal), true) = (Signal::try_from(signal), descendants(&[]).contains(&Pid::from_raw(pid))) {
                     let _ = kill(Pid::from_raw(pid), signal);
                 }

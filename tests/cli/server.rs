@@ -146,7 +146,7 @@ fn a_server_that_is_not_ready_in_time_is_stopped_with_its_last_lines(server: &Se
 error: the server was not ready within 1 s: Connection refused (os error 111)
   cause: the last lines of its output:
          waiting for the database
-   help: `ready` in [workload] is the sign that is awaited, and `within` the longest time
+   help: `ready` in [workload] sets the sign to wait for, and `within` the maximum time
     Archived [..]; `latest` is still the run before
 ",
     );

@@ -1,4 +1,4 @@
-//! The crates of `Cargo.lock`, as cargo resolves them for the machines that goflame supports.
+//! The crates of `Cargo.lock`, as cargo resolves them for the supported machines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ pub(crate) struct Package {
     /// An SPDX expression.
     pub(crate) license: Option<String>,
     pub(crate) authors: Vec<String>,
-    /// The registry or repository; `None` for a directory.
+    /// The registry or repository. `None` for a local directory.
     pub(crate) source: Option<String>,
     pub(crate) manifest_path: PathBuf,
     id: String,
@@ -48,17 +48,17 @@ struct Dependency {
 
 #[derive(Deserialize)]
 struct DependencyKind {
-    /// `dev` or `build`; `None` for a normal dependency.
+    /// `dev` or `build`. `None` for a normal dependency.
     kind: Option<String>,
 }
 
-/// Every crate that is needed to build or test goflame, goflame aside; sorted by name and version.
-pub(crate) fn all() -> Vec<Package> {
+/// All crates that are needed to build or test goflame, except goflame. Sorted by name and version.
+pub(crate) fn needed_crates() -> Vec<Package> {
     reachable(|_| true)
 }
 
-/// The crates that are part of a goflame binary, or that wrote code into it as macros; sorted by name and version.
-pub(crate) fn shipped() -> Vec<Package> {
+/// The crates that are part of a goflame binary, or whose macros generated code in it. Sorted by name and version.
+pub(crate) fn shipped_crates() -> Vec<Package> {
     reachable(|kind| kind.kind.is_none())
 }
 

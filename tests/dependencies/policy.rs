@@ -1,14 +1,14 @@
-//! Which crates goflame may depend on. Every exception is listed here with its reason.
+//! Checks that goflame depends only on allowed crates. Every exception is listed here with its reason.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 
-use crate::metadata::{Package, all};
+use crate::metadata::{Package, needed_crates};
 
-/// Licences that require only a notice, which THIRD-PARTY contains. A crate needs one choice among these.
+/// Licences that require only a notice, which THIRD-PARTY contains. A crate must be available under one of them.
 const LICENCES: [&str; 4] = ["MIT", "Apache-2.0", "Unicode-3.0", "Zlib"];
 
-/// Crates under another licence.
+/// Crates with other licences: name, licence, reason.
 const LICENCE_EXCEPTIONS: [(&str, &str, &str); 1] = [(
     "inferno",
     "CDDL-1.0",
@@ -16,10 +16,10 @@ const LICENCE_EXCEPTIONS: [(&str, &str, &str); 1] = [(
      every flame graph",
 )];
 
-/// Crates that are there in two versions.
+/// Crates that occur in two versions: name, reason.
 const DUPLICATES: [(&str, &str); 1] = [("getrandom", "inferno takes 0.3 by ahash, tempfile 0.4")];
 
-/// Crates that must not come in, not even as a dependency of a dependency.
+/// Crates that are forbidden, even as a dependency of a dependency.
 const BANNED: [(&str, &str); 9] = [
     ("cc", "building goflame needs no C compiler"),
     ("cmake", "building goflame needs no C compiler"),
@@ -37,7 +37,7 @@ fn licences_are_allowed() {
     let excepted = |package: &Package, licence: &str| {
         LICENCE_EXCEPTIONS.iter().any(|(name, exception, _)| *name == package.name && *exception == licence)
     };
-    let refused: Vec<_> = all()
+    let refused: Vec<_> = needed_crates()
         .into_iter()
         .filter(|package| {
             let licence = package.license.as_deref().unwrap_or("none");
@@ -51,7 +51,7 @@ fn licences_are_allowed() {
 #[test]
 fn a_crate_has_two_versions_only_with_a_reason() {
     let mut versions: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for package in all() {
+    for package in needed_crates() {
         versions.entry(package.name).or_default().push(package.version);
     }
     versions.retain(|_, versions| versions.len() > 1);
@@ -61,7 +61,7 @@ fn a_crate_has_two_versions_only_with_a_reason() {
 
 #[test]
 fn banned_crates_are_not_used() {
-    for package in all() {
+    for package in needed_crates() {
         if let Some((name, reason)) = BANNED.iter().find(|(name, _)| *name == package.name) {
             panic!("{name} is banned: {reason}. `cargo tree -i {name}` tells who brings it");
         }
@@ -70,7 +70,7 @@ fn banned_crates_are_not_used() {
 
 #[test]
 fn every_crate_comes_from_the_registry() {
-    let elsewhere: Vec<_> = all()
+    let elsewhere: Vec<_> = needed_crates()
         .into_iter()
         .filter(|package| !package.source.as_deref().is_some_and(|source| source.starts_with("registry+")))
         .map(|package| package.name)
@@ -80,7 +80,7 @@ fn every_crate_comes_from_the_registry() {
 
 #[test]
 fn unneeded_exceptions_are_reported() {
-    let packages = all();
+    let packages = needed_crates();
     for (name, licence, _) in LICENCE_EXCEPTIONS {
         let needed = |package: &Package| package.name == name && package.license.as_deref() == Some(licence);
         assert!(packages.iter().any(needed), "{name} is no longer here under {licence}");
@@ -106,22 +106,22 @@ fn licence_expressions_follow_spdx() {
     }
 }
 
-/// Whether an SPDX expression can be met by allowed licences alone. `AND` binds closer than `OR`.
+/// Whether an SPDX expression can be met with allowed licences only. `AND` binds closer than `OR`.
 fn allows(expression: &str) -> bool {
     let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let mut tokens = spaced.split_whitespace().peekable();
-    any(&mut tokens) && tokens.next().is_none()
+    parse_or(&mut tokens) && tokens.next().is_none()
 }
 
-fn any<'a>(tokens: &mut Peekable<impl Iterator<Item = &'a str>>) -> bool {
-    let mut allowed = every(tokens);
+fn parse_or<'a>(tokens: &mut Peekable<impl Iterator<Item = &'a str>>) -> bool {
+    let mut allowed = parse_and(tokens);
     while tokens.next_if_eq(&"OR").is_some() {
-        allowed |= every(tokens);
+        allowed |= parse_and(tokens);
     }
     allowed
 }
 
-fn every<'a>(tokens: &mut Peekable<impl Iterator<Item = &'a str>>) -> bool {
+fn parse_and<'a>(tokens: &mut Peekable<impl Iterator<Item = &'a str>>) -> bool {
     let mut allowed = licence(tokens);
     while tokens.next_if_eq(&"AND").is_some() {
         allowed &= licence(tokens);
@@ -131,8 +131,8 @@ fn every<'a>(tokens: &mut Peekable<impl Iterator<Item = &'a str>>) -> bool {
 
 fn licence<'a>(tokens: &mut Peekable<impl Iterator<Item = &'a str>>) -> bool {
     match tokens.next() {
-        Some("(") => any(tokens) & (tokens.next() == Some(")")),
-        // A licence with an exception is one of its own, and none of those is in the list.
+        Some("(") => parse_or(tokens) & (tokens.next() == Some(")")),
+        // A licence with an exception counts as another licence, and the list contains no such licence.
         Some(_) if tokens.next_if_eq(&"WITH").is_some() => {
             tokens.next();
             false

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::generated::assert_current;
-use crate::metadata::{Package, shipped};
+use crate::metadata::{Package, shipped_crates};
 
 const HEAD: &str = "\
 A goflame binary contains goflame, under MIT or Apache-2.0 (LICENSE-MIT, LICENSE-APACHE), and what is listed here.
@@ -24,14 +24,14 @@ This file is made from Cargo.lock by `GOFLAME_BLESS=1 make lint`.
 ";
 
 /// Prefixes of the names of licence files, in lower case.
-const FILES: [&str; 6] = ["license", "licence", "copying", "copyright", "notice", "unlicense"];
+const LICENCE_FILE_PREFIXES: [&str; 6] = ["license", "licence", "copying", "copyright", "notice", "unlicense"];
 
-/// Parts of file names that indicate another licence than MIT, in lower case.
-const OTHERS: [&str; 6] = ["apache", "zlib", "boost", "bsd", "unlicense", "copying"];
+/// Parts of file names that indicate a licence other than MIT, in lower case.
+const OTHER_LICENCES: [&str; 6] = ["apache", "zlib", "boost", "bsd", "unlicense", "copying"];
 
 #[test]
 fn the_file_of_licences_lists_the_crates_of_the_lock_file() {
-    let packages = shipped();
+    let packages = shipped_crates();
     let mut text = format!("{HEAD}\n\nCRATES\n\n");
     for package in &packages {
         let licence = package.license.as_deref().unwrap_or("none");
@@ -48,7 +48,7 @@ fn the_file_of_licences_lists_the_crates_of_the_lock_file() {
     assert_current("THIRD-PARTY", &text);
 }
 
-/// Each different text with the crates that contain it, in the order of their names.
+/// Each different text, and the names of the crates that contain it, sorted.
 fn texts(packages: &[Package]) -> Vec<(String, Vec<String>)> {
     let mut positions = BTreeMap::new();
     let mut texts: Vec<(String, Vec<String>)> = Vec::new();
@@ -64,15 +64,15 @@ fn texts(packages: &[Package]) -> Vec<(String, Vec<String>)> {
     texts
 }
 
-/// Name and text of a crate's licence files, with normalised line ends.
+/// Name and text of each licence file of a crate, with normalised line ends.
 fn licence_files(package: &Package) -> Vec<(String, String)> {
     let dir = package.manifest_path.parent().unwrap_or(Path::new("/"));
     let mut names: Vec<String> =
         fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.retain(|name| FILES.iter().any(|start| name.to_lowercase().starts_with(start)));
+    names.retain(|name| LICENCE_FILE_PREFIXES.iter().any(|start| name.to_lowercase().starts_with(start)));
     names.sort();
     if names.iter().any(|name| name.to_lowercase().contains("mit")) {
-        names.retain(|name| !OTHERS.iter().any(|part| name.to_lowercase().contains(part)));
+        names.retain(|name| !OTHER_LICENCES.iter().any(|part| name.to_lowercase().contains(part)));
     }
     let read = |name: String| {
         let bytes = fs::read(dir.join(&name)).unwrap();

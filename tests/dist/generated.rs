@@ -5,23 +5,23 @@ use std::fs;
 
 use crate::goflame;
 
-/// The names of the commands in a help text.
+/// Names of the commands in a help text.
 fn commands(help: &str) -> Vec<String> {
     let Some((_, list)) = help.split_once("Commands:\n") else { return Vec::new() };
     let lines = list.lines().take_while(|line| !line.is_empty());
-    // A longer description continues far to the right.
+    // Names are indented by two spaces. Continued descriptions are indented further.
     let names = lines.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
-/// The long flags in a help text.
+/// Long flags in a help text.
 fn flags(help: &str) -> BTreeSet<String> {
     let words = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
     let words = words.flat_map(|line| line.split([' ', ',', '[', '=']).take(3)).filter(|word| word.starts_with("--"));
     words.map(str::to_owned).collect()
 }
 
-/// Every command as the words behind `goflame`, with its help.
+/// Every command: its words after `goflame`, and its help text.
 fn commands_with_help() -> Vec<(Vec<String>, String)> {
     let mut found = vec![(Vec::new(), goflame(&["--help"]))];
     let mut next = 0;
@@ -38,7 +38,6 @@ fn commands_with_help() -> Vec<(Vec<String>, String)> {
     found
 }
 
-/// Before, there were neither man pages nor completions.
 #[test]
 fn man_pages_and_completions_know_every_command_and_flag_of_the_help() {
     let dir = tempfile::tempdir().unwrap();

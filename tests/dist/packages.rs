@@ -1,4 +1,4 @@
-//! The packages: what is in them, that they install and go, and that they have the same bytes each time.
+//! The packages: their contents, installing and removing them, and that each build has the same bytes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use crate::{GOFLAME, source, stdout};
 
 const EPOCH: &str = "1764460800"; // 2025-11-30T00:00:00Z
 
-/// A directory with packages of a script that runs goflame.
+/// A directory with packages. They contain a script that runs goflame.
 struct Packages {
     dir: TempDir,
 }
@@ -29,7 +29,7 @@ impl Packages {
         Self { dir }
     }
 
-    /// The package with this ending.
+    /// Path of the package whose name ends with `ending`.
     fn file(&self, ending: &str) -> PathBuf {
         let files = fs::read_dir(self.dir.path().join("dist")).unwrap().map(|entry| entry.unwrap().path());
         let found: Vec<_> = files.filter(|path| path.to_str().unwrap().ends_with(ending)).collect();
@@ -106,7 +106,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_image_is_a_docker_archive_whose_digest_is_right() {
+fn the_image_is_a_docker_archive_with_the_correct_digest() {
     let packages = Packages::new();
     let image = packages.file(".tar.gz".replace(".tar", &format!("-{}.tar", std::env::consts::ARCH)).as_str());
     let unpacked = packages.dir.path().join("image");

@@ -1,4 +1,4 @@
-//! The templates for CI: valid YAML, and commands that goflame has.
+//! The templates for CI are valid YAML and use commands that exist.
 
 use std::fs;
 use std::process::Command;
@@ -7,7 +7,7 @@ use serde_yaml_ng::Value;
 
 use crate::{GOFLAME, source};
 
-/// All strings in a YAML value.
+/// Collects all strings in a YAML value.
 fn strings(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::String(text) => found.push(text.clone()),
@@ -17,7 +17,6 @@ fn strings(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// Before, a project had to write its own job.
 #[test]
 fn the_templates_for_ci_use_commands_and_flags_that_exist() {
     for (template, steps) in [("github-actions.yml", "/jobs/profile/steps"), ("gitlab-ci.yml", "/profile/script")] {

@@ -2,10 +2,10 @@
 
 use crate::harness::{Doctor, Machine, Project, ROOT, Ran, USER, Who, figure};
 
-/// Runs doctor and the project, and compares them. `goflame` starts goflame in the project, which a container mounts at
-/// another path.
+/// Runs doctor and a run of the project, and compares their results. `goflame` runs goflame in the project's directory,
+/// which has another path in a container.
 #[track_caller]
-pub(crate) fn agree(what: &str, project: &Project, goflame: &dyn Fn(&[&str]) -> Ran) -> Doctor {
+pub(crate) fn compare_doctor_and_run(what: &str, project: &Project, goflame: &dyn Fn(&[&str]) -> Ran) -> Doctor {
     let doctor = Doctor::parse(&goflame(&["doctor", "--json"]));
     let ran = goflame(&["run", "--json"]);
     let failures = doctor.with_status("failure");
@@ -44,10 +44,10 @@ pub(crate) fn agree(what: &str, project: &Project, goflame: &dyn Fn(&[&str]) -> 
     doctor
 }
 
-/// The same as [`agree`] on this machine, as this user.
+/// Calls [`compare_doctor_and_run`] on this machine as the user `who`.
 #[track_caller]
-fn agree_here(what: &str, project: &Project, who: Who) -> Doctor {
-    agree(what, project, &|args| project.goflame(who, args))
+fn compare_on_this_machine(what: &str, project: &Project, who: Who) -> Doctor {
+    compare_doctor_and_run(what, project, &|args| project.goflame(who, args))
 }
 
 #[test]
@@ -55,12 +55,12 @@ fn doctor_and_run_agree_for_root_at_every_level() {
     let mut machine = Machine::lock();
     let project = Project::busy("");
     machine.set("kptr_restrict", "0").set("perf_event_paranoid", "2");
-    let doctor = agree_here("root", &project, ROOT);
+    let doctor = compare_on_this_machine("root", &project, ROOT);
     for id in ["user-stacks", "kernel-stacks", "user-registers", "stack-copy", "context-switches"] {
         assert_eq!(doctor.status(id), "ok", "{:#}", doctor.json);
     }
     machine.set("kptr_restrict", "2");
-    assert_eq!(agree_here("root, kptr_restrict 2", &project, ROOT).status("kptr-restrict"), "warning");
+    assert_eq!(compare_on_this_machine("root, kptr_restrict 2", &project, ROOT).status("kptr-restrict"), "warning");
 }
 
 #[test]
@@ -70,10 +70,11 @@ fn doctor_and_run_agree_for_a_user_at_every_level() {
     machine.set("kptr_restrict", "0");
     let mut at = |level: &str| {
         machine.set("perf_event_paranoid", level);
-        agree_here(&format!("user, level {level}"), &project, USER)
+        compare_on_this_machine(&format!("user, level {level}"), &project, USER)
     };
     assert_eq!(at("1").status("kernel-stacks"), "ok");
-    // A mainline kernel treats 3 as 2; the kernels of Debian and Ubuntu refuse everything. The run shows which kernel this is.
+    // At level 3, a mainline kernel permits the same as at 2, and the kernels of Debian and Ubuntu refuse everything.
+    // The run shows which kernel this is.
     at("3");
     assert_eq!(at("2").status("kernel-stacks"), "info");
 }
@@ -83,12 +84,13 @@ fn doctor_and_run_agree_on_memory_for_ring_buffers() {
     let mut machine = Machine::lock();
     let project = Project::busy("");
     machine.set("perf_event_paranoid", "2").set("perf_event_mlock_kb", "516");
-    let small = agree_here("user, RLIMIT_MEMLOCK 16 KiB", &project, Who { memlock: Some(16 << 10), ..USER });
+    let small =
+        compare_on_this_machine("user, RLIMIT_MEMLOCK 16 KiB", &project, Who { memlock: Some(16 << 10), ..USER });
     assert_eq!(small.status("perf-mlock-budget"), "warning");
     let enough = Who { memlock: Some(8 << 20), ..USER };
     let other = Project::endless();
     let sampling = other.sampling(enough);
-    let shared = agree_here("user, at the same time as another sampler", &project, enough);
+    let shared = compare_on_this_machine("user, at the same time as another sampler", &project, enough);
     assert!(
         shared.finding("perf-mlock-budget")["why"].as_str().unwrap().contains("another sampler"),
         "{:#}",
@@ -96,7 +98,7 @@ fn doctor_and_run_agree_on_memory_for_ring_buffers() {
     );
     drop(sampling);
     machine.set("perf_event_mlock_kb", "64");
-    let none = agree_here("user, no budget", &project, Who { memlock: Some(0), ..USER });
+    let none = compare_on_this_machine("user, no budget", &project, Who { memlock: Some(0), ..USER });
     assert_eq!(none.with_status("failure"), ["perf-mlock-budget"]);
     assert_eq!(none.finding("live-probe")["found"], "no event opens: see perf-mlock-budget");
 }
@@ -106,7 +108,7 @@ fn a_frequency_above_the_limit_is_refused_to_root_too() {
     let mut machine = Machine::lock();
     let project = Project::busy("record.frequency = 9000\n");
     machine.set("perf_event_max_sample_rate", "8000");
-    let doctor = agree_here("root, 9000 Hz of 8000", &project, ROOT);
+    let doctor = compare_on_this_machine("root, 9000 Hz of 8000", &project, ROOT);
     assert_eq!(doctor.with_status("failure"), ["sample-rate"]);
     assert_eq!(doctor.finding("live-probe")["found"], "no event opens: see sample-rate");
 }
@@ -118,7 +120,7 @@ fn doctor_and_run_agree_on_the_limit_of_open_files() {
     let cpus = std::thread::available_parallelism().unwrap().get() as u64;
     let limited = |open_files| {
         let who = Who { open_files: Some(open_files), ..USER };
-        agree_here(&format!("user, {open_files} open files on {cpus} CPUs"), &project, who)
+        compare_on_this_machine(&format!("user, {open_files} open files on {cpus} CPUs"), &project, who)
     };
     assert_eq!(limited(cpus + 24).with_status("failure"), ["open-files"]);
     assert_eq!(limited(cpus + 28).status("open-files"), "ok");
@@ -129,8 +131,8 @@ fn doctor_and_run_agree_on_demanded_kernel_stacks() {
     let mut machine = Machine::lock();
     let project = Project::busy("record.kernel = 'yes'\n");
     machine.set("perf_event_paranoid", "2");
-    let refused = agree_here("user, kernel = \"yes\" at level 2", &project, USER);
+    let refused = compare_on_this_machine("user, kernel = \"yes\" at level 2", &project, USER);
     assert_eq!(refused.with_status("failure"), ["perf-event-paranoid"], "{:#}", refused.json);
     machine.set("perf_event_paranoid", "1");
-    agree_here("user, kernel = \"yes\" at level 1", &project, USER);
+    compare_on_this_machine("user, kernel = \"yes\" at level 1", &project, USER);
 }

@@ -1,17 +1,17 @@
 //! Doctor in a Docker container, with the default seccomp profile and with more permissions.
 //!
-//! The tests have their own Docker engine (`tests/setup/engine`), which `make test` starts.
+//! `make test` starts a separate Docker engine for the tests (`tests/setup/engine`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::agreement::agree;
+use crate::agreement::compare_doctor_and_run;
 use crate::harness::{Doctor, Machine, Project, Ran, build_cache, which};
 
-/// The engine's image with the Go on PATH.
+/// Image that the engine builds, with the Go toolchain on PATH.
 const GO_IMAGE: &str = "goflame-test/golang:local";
-/// The same with goflame and its shared libraries.
+/// The image `GO_IMAGE` with goflame and its shared libraries.
 const IMAGE: &str = "goflame-test/doctor:local";
 
 /// The Docker engine of the tests.
@@ -66,13 +66,14 @@ impl Docker {
         self.succeeds(&["rm", &container]);
     }
 
-    /// Whether this Docker has the capability PERFMON and permits it in its seccomp profile: since 23.0.
+    /// Whether this Docker is version 23.0 or newer, which knows the capability PERFMON and permits it in its seccomp
+    /// profile.
     fn has_perfmon(&self) -> bool {
         let version = self.succeeds(&["version", "--format", "{{.Server.Version}}"]);
         version.split('.').next().unwrap().parse::<u32>().unwrap() >= 23
     }
 
-    /// Runs `goflame ARGS` in a container with these flags, with the project mounted.
+    /// Runs `goflame ARGS` in a container with the Docker flags `flags` and the project mounted.
     fn goflame(&self, flags: &[&str], project: &Project, args: &[&str]) -> Ran {
         let project = format!("{}:/project", project.path("").display());
         let cache = format!("{}:/cache", build_cache(true).display());
@@ -91,7 +92,7 @@ impl Drop for Docker {
     }
 }
 
-/// The shared libraries of the program, and the loader.
+/// Paths of the program's shared libraries and of the loader.
 fn libraries(program: &Path) -> Vec<PathBuf> {
     let output = Command::new(which("ldd")).arg(program).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -105,7 +106,9 @@ fn doctor_and_run_agree_in_containers() {
     let docker = Docker::new();
     let project = Project::busy("variant.release.cgo = false\n");
     let judged = |what: &str, flags: &[&str]| -> Doctor {
-        let doctor = agree(&format!("container, {what}"), &project, &|args| docker.goflame(flags, &project, args));
+        let doctor = compare_doctor_and_run(&format!("container, {what}"), &project, &|args| {
+            docker.goflame(flags, &project, args)
+        });
         assert_eq!(doctor.finding("container")["found"], "docker; kernel settings belong to the host");
         doctor
     };
@@ -115,7 +118,7 @@ fn doctor_and_run_agree_in_containers() {
     let probe = default.finding("live-probe");
     assert!(probe["why"].as_str().unwrap().contains("seccomp"), "{probe:#}");
     assert_eq!(probe["fix"]["on_host"], true);
-    // The setting permits user stacks; only the probe shows that nothing can be sampled.
+    // The setting permits user stacks. Only the probe shows that nothing can be sampled.
     let level = default.finding("perf-event-paranoid");
     assert_eq!((level["status"].as_str(), level["fix"]["on_host"].as_bool()), (Some("warning"), Some(true)));
 

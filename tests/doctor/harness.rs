@@ -15,16 +15,16 @@ use crate::schema;
 
 /// A user id without an account, so that no other process shares its budget of ring buffers.
 const USER_ID: u32 = 264_321;
-/// Go's build cache of that user.
-const USERS_CACHE: &str = "/tmp/goflame-test-cache-264321";
+/// Go's build cache of the user [`USER_ID`].
+const USER_BUILD_CACHE: &str = "/tmp/goflame-test-cache-264321";
 
-/// The path of a tool that a test needs.
+/// Finds the path of a tool that a test needs.
 pub(crate) fn which(name: &str) -> PathBuf {
     which::which(name).unwrap_or_else(|_| panic!("this test needs {name}: `make test` installs it"))
 }
 
-/// A lock for the kernel settings of this machine: only one test has it. Restores all changed settings, also after a
-/// failure.
+/// A lock for the kernel settings of this machine, so that only one test changes them. Dropping it restores all changed
+/// settings, also after a failure.
 pub(crate) struct Machine {
     before: BTreeMap<String, String>,
     _lock: File,
@@ -46,7 +46,7 @@ impl Machine {
         fs::read_to_string(file_of(name)).unwrap().trim().to_owned()
     }
 
-    /// Changes a kernel setting until the test is over.
+    /// Changes a kernel setting until the end of the test.
     pub(crate) fn set(&mut self, name: &str, value: &str) -> &mut Self {
         self.before.entry(name.to_owned()).or_insert_with(|| Self::get(name));
         write(name, value);
@@ -69,8 +69,8 @@ fn file_of(name: &str) -> PathBuf {
     Path::new("/proc/sys/kernel").join(name)
 }
 
-/// Retries, because the kernel refuses some settings (EBUSY) while events that depend on them are open, also events of other
-/// tests.
+/// Retries, because the kernel refuses some settings (EBUSY) while events that depend on them are open, in this test or
+/// in others.
 fn write(name: &str, value: &str) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while let Err(error) = fs::write(file_of(name), format!("{value}\n")) {
@@ -79,16 +79,16 @@ fn write(name: &str, value: &str) {
     }
 }
 
-/// Prints a figure.
+/// Prints a measured figure, for readers of the test's log.
 #[expect(clippy::print_stderr, reason = "figures are for people; the test harness keeps them unless asked")]
 pub(crate) fn figure(text: &str) {
     eprintln!("figure: {text}");
 }
 
-/// Go's build cache of root or of the user. It is kept, so that the runtime is compiled once. The user has another directory
-/// than root, because it may have no access to the target directory.
+/// Go's build cache of root or of the unprivileged user. It is not deleted, so that Go's runtime is compiled only once.
+/// The user has another directory than root, because the user can lack access to the target directory.
 pub(crate) fn build_cache(root: bool) -> PathBuf {
-    let dir = if root { Path::new(env!("CARGO_TARGET_TMPDIR")).join("go-cache") } else { USERS_CACHE.into() };
+    let dir = if root { Path::new(env!("CARGO_TARGET_TMPDIR")).join("go-cache") } else { USER_BUILD_CACHE.into() };
     fs::create_dir_all(&dir).unwrap();
     if !root {
         chown(&dir, Some(USER_ID), Some(USER_ID)).unwrap();
@@ -96,10 +96,10 @@ pub(crate) fn build_cache(root: bool) -> PathBuf {
     dir
 }
 
-/// The user that runs goflame, and its limits.
+/// The user that runs goflame, and the user's limits.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Who {
-    /// Root, or the user without privileges.
+    /// Whether goflame runs as root. Otherwise, it runs as the user without privileges.
     pub(crate) root: bool,
     /// `RLIMIT_MEMLOCK` in bytes.
     pub(crate) memlock: Option<u64>,
@@ -110,13 +110,13 @@ pub(crate) struct Who {
 pub(crate) const ROOT: Who = Who { root: true, memlock: None, open_files: None };
 pub(crate) const USER: Who = Who { root: false, memlock: None, open_files: None };
 
-/// A directory that belongs to the user without privileges, with a copy of goflame that this user may execute.
+/// A directory that belongs to the user without privileges, with a copy of goflame that this user can execute.
 pub(crate) struct Project {
     dir: TempDir,
 }
 
 impl Project {
-    /// An empty directory.
+    /// A project without files, except goflame.
     pub(crate) fn empty() -> Self {
         let project = Self { dir: tempfile::tempdir().unwrap() };
         fs::set_permissions(project.path(""), fs::Permissions::from_mode(0o755)).unwrap();
@@ -128,7 +128,7 @@ impl Project {
         project
     }
 
-    /// A program that computes and calls the kernel for half a second of CPU time; `settings` are added to its
+    /// A program that computes and calls the kernel for half a second of CPU time. `settings` are added to its
     /// goflame.toml.
     pub(crate) fn busy(settings: &str) -> Self {
         Self::program(BUSY, settings)
@@ -156,10 +156,10 @@ impl Project {
         chown(self.path(name), Some(USER_ID), Some(USER_ID)).unwrap();
     }
 
-    /// `goflame ARGS` in this directory, as this user.
+    /// The command `goflame ARGS` in this directory, as the user `who`.
     pub(crate) fn command(&self, who: Who, args: &[&str]) -> Command {
         let mut command = Command::new(which("prlimit"));
-        // Without an option, prlimit would print the limits.
+        // Called without a limit, prlimit would print all limits.
         command.arg("--core=0");
         command.args(who.memlock.map(|bytes| format!("--memlock={bytes}")));
         command.args(who.open_files.map(|count| format!("--nofile={count}")));
@@ -195,7 +195,7 @@ impl Project {
         sampling
     }
 
-    /// The manifest of the run that printed this summary.
+    /// Reads the manifest of the run whose output is `ran`.
     pub(crate) fn manifest(&self, ran: &Ran) -> Value {
         let summary: Value = serde_json::from_str(&ran.stdout).unwrap();
         let file = format!(".goflame/runs/{}/manifest.json", summary["id"].as_str().unwrap());
@@ -291,7 +291,7 @@ impl Doctor {
         self.finding(id)["status"].as_str().unwrap()
     }
 
-    /// The ids of the findings with this status.
+    /// Ids of the findings with this status.
     pub(crate) fn with_status(&self, status: &str) -> Vec<&str> {
         let findings = self.json["findings"].as_array().unwrap();
         findings.iter().filter(|it| it["status"] == status).map(|it| it["id"].as_str().unwrap()).collect()

@@ -1,4 +1,4 @@
-//! Output of doctor, and selection of checks.
+//! The output of `goflame doctor`, and the selection of checks.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ fn doctor_is_fast_without_project_go_and_privileges() {
         let started = Instant::now();
         (command.output().unwrap(), started.elapsed())
     };
-    // The best of five, because other programs use the machine too.
+    // The fastest of five runs counts, because other programs use the machine too.
     let (output, fastest) = (0..5).map(|_| ask()).min_by_key(|(_, time)| *time).unwrap();
     figure(&format!("doctor without the live trial: {:.0} ms", fastest.as_secs_f64() * 1000.0));
     assert!(fastest < Duration::from_millis(200), "{fastest:?}");
@@ -24,7 +24,7 @@ fn doctor_is_fast_without_project_go_and_privileges() {
     assert_eq!(doctor.code, 0, "a binary can still be profiled: {:#}", doctor.json);
 }
 
-/// The ids of the checks that sample goflame itself.
+/// Ids of the checks that sample goflame itself.
 const SAMPLED: &str = "user-stacks,kernel-stacks,user-registers,stack-copy,context-switches,short-lives";
 
 #[test]
@@ -55,9 +55,9 @@ fn the_table_fits_80_columns_and_lists_repairs() {
     assert!(strict.starts_with("Not ready: "), "{strict}");
 }
 
-// Before, 60 rows stood before the verdict.
+// An earlier version printed 60 rows before the verdict.
 #[test]
-fn a_check_in_order_is_a_line_only_on_request() {
+fn a_check_without_problems_has_a_line_only_on_request() {
     let _machine = Machine::lock();
     let project = Project::busy("");
     let groups = project.goflame(ROOT, &["doctor"]).stdout;
@@ -71,9 +71,9 @@ fn a_check_in_order_is_a_line_only_on_request() {
     assert!(!selected.contains("sample-rate") && !selected.contains("doctor -v"), "{selected}");
 }
 
-// Before, this was "Ready".
+// An earlier version said "Ready".
 #[test]
-fn skipped_checks_alone_make_nothing_ready() {
+fn skipped_checks_alone_do_not_say_ready() {
     let _machine = Machine::lock();
     let nothing = Project::empty().goflame(ROOT, &["doctor", "--only", "binary"]).ends_with(0).stdout;
     assert!(nothing.starts_with("Nothing checked: "), "{nothing}");
@@ -145,8 +145,8 @@ fn a_strict_run_stops_at_a_warning_and_shows_the_repair() {
     assert!(!run.stderr.contains("Building"), "{}", run.stderr);
 }
 
-/// Before, an unprivileged run with `--kernel yes` blamed a security module too, and a run without kernel stacks said three
-/// times that they are missing.
+/// In an earlier version, an unprivileged run with `--kernel yes` also blamed a security module, and a run without
+/// kernel stacks reported them as missing three times.
 #[test]
 fn missing_kernel_stacks_are_reported_once_with_their_command() {
     let mut machine = Machine::lock();
@@ -166,7 +166,7 @@ fn missing_kernel_stacks_are_reported_once_with_their_command() {
     let doctor = project.doctor(USER, &[]);
     assert_eq!(doctor.with_status("failure"), ["perf-event-paranoid"]);
     assert_eq!(doctor.finding("live-probe")["found"], "no event opens: see perf-event-paranoid");
-    // Whoever ignores the cause still hears of the refusal.
+    // If the user ignores the check of the cause, the refusal is still reported.
     let ignored = project.doctor(USER, &["--skip", "perf-event-paranoid"]);
     assert_eq!(ignored.with_status("failure"), ["live-probe"]);
 }
@@ -180,7 +180,7 @@ fn a_run_on_a_machine_without_problems_prints_one_line_about_checks() {
     let lines: Vec<_> = run.stderr.lines().filter(|line| line.contains("readiness checks")).collect();
     assert_eq!(lines.len(), 1, "{}", run.stderr);
     assert!(!run.stderr.contains("Warning"), "{}", run.stderr);
-    // Doctor judges the binary that the run has built.
+    // Doctor judges the binary that the run built.
     let doctor = project.doctor(ROOT, &[]);
     assert_eq!(doctor.finding("binary-as-asked")["found"], "as asked");
 }

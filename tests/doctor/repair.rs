@@ -11,7 +11,7 @@ const STATE: &str = "/var/lib/goflame/doctor.json";
 const SCRIPT: &str = "/var/lib/goflame/script";
 const PERSIST: &str = "/etc/sysctl.d/99-goflame.conf";
 
-/// A machine with two wrong settings and without state of earlier repairs. Removes the state at the end, also after a
+/// A machine with two wrong settings and without state of earlier repairs. Dropping it removes the state, also after a
 /// failure.
 struct WrongSettings {
     machine: Machine,
@@ -83,7 +83,7 @@ fn persist_writes_one_file_and_undo_removes_it() {
     let text = fs::read_to_string(PERSIST).unwrap();
     let settings: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(settings, ["kernel.kptr_restrict = 0", "kernel.perf_cpu_time_max_percent = 25"]);
-    // The same command as at boot.
+    // The command that applies the file at boot.
     let applied = Command::new(which("sysctl")).args(["-p", PERSIST]).output().unwrap();
     assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
     project.goflame(ROOT, &["doctor", "--undo", "--yes"]).ends_with(0);
@@ -91,9 +91,10 @@ fn persist_writes_one_file_and_undo_removes_it() {
     assert_eq!(WrongSettings::values(), ["2", "20"]);
 }
 
-/// Before, the umask decided: 0600, which other users cannot read, or 0666, with which they could choose the kernel settings of root.
+/// In an earlier version, the umask decided the mode: 0600, which other users cannot read, or 0666, so that they could
+/// change root's kernel settings.
 #[test]
-fn what_is_written_for_the_machine_has_one_mode_at_any_umask() {
+fn files_of_the_machine_have_the_same_mode_with_any_umask() {
     let _settings = WrongSettings::new();
     let project = Project::empty();
     for umask in ["077", "000"] {
@@ -205,11 +206,11 @@ fn the_script_does_what_fix_does() {
     assert!(fs::read_to_string(PERSIST).unwrap().contains("kernel.kptr_restrict = 0\n"));
     let second = run();
     assert!(second.lines().all(|expected| expected.ends_with(" already")), "{second}");
-    // A value that is better than the needed one is kept.
+    // A value that is better than the needed value is kept.
     settings.machine.set("perf_cpu_time_max_percent", "30");
     run();
     assert_eq!(WrongSettings::values(), ["0", "30"]);
-    // Before, `--undo` knew only of the changes of `--fix`.
+    // In an earlier version, `--undo` reverted only the changes of `--fix`.
     settings.machine.set("perf_cpu_time_max_percent", "25");
     let undone = project.goflame(ROOT, &["doctor", "--undo", "--yes"]).ends_with(0);
     assert_eq!(WrongSettings::values(), ["2", "20"], "{}", undone.stderr);
@@ -223,7 +224,7 @@ fn the_script_does_what_fix_does() {
     let expected =
         format!("only root can change kernel settings: sudo sh '{}'\n", project.path("onboard.sh").display());
     assert!(String::from_utf8_lossy(&user.stderr).ends_with(&expected), "{user:?}");
-    // Before, this was `sudo sh sh`.
+    // An earlier version printed `sudo sh sh`.
     let piped = "setpriv --reuid=65534 --regid=65534 --clear-groups sh";
     let piped =
         Command::new("sh").args(["-c", &format!("{piped} < onboard.sh")]).current_dir(project.path("")).output();

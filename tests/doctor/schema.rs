@@ -1,5 +1,5 @@
-//! Validates JSON against `templates/doctor.schema.json`. Supports only the keywords of JSON Schema that this file uses; any
-//! other keyword is an error.
+//! Validates JSON against `templates/doctor.schema.json`. Supports only the keywords of JSON Schema that this schema
+//! uses. Any other keyword is an error.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ fn problems(schema: &Value, value: &Value, at: &str) -> Vec<String> {
             "$schema" | "title" | "description" => {}
             "const" if value == wanted => {}
             "enum" if wanted.as_array().unwrap().contains(value) => {}
-            "type" if types(wanted).iter().any(|name| is_a(value, name)) => {}
+            "type" if types(wanted).iter().any(|name| has_type(value, name)) => {}
             "minimum" if value.as_i64() >= wanted.as_i64() => {}
             "pattern" if matches(wanted.as_str().unwrap(), value.as_str().unwrap_or_default()) => {}
             "required" => {
@@ -59,7 +59,7 @@ fn types(wanted: &Value) -> Vec<&str> {
     }
 }
 
-fn is_a(value: &Value, name: &str) -> bool {
+fn has_type(value: &Value, name: &str) -> bool {
     match name {
         "object" => value.is_object(),
         "array" => value.is_array(),

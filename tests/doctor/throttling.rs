@@ -1,4 +1,4 @@
-//! A program in a control group with a CPU quota: its run has the finding.
+//! A run of a program in a control group with a CPU quota reports that the quota was used up.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,12 @@ use std::process::Command;
 
 use crate::harness::{Machine, figure};
 
-/// A control group with half a CPU, which it gets on a busy machine too: it has the highest weight. Removed at the end.
+/// A control group with a quota of half a CPU, and the highest weight, so that it uses up the quota on a busy machine too.
+/// Dropping it removes the group.
 struct Quota(PathBuf);
 
 impl Quota {
-    /// `None` if this machine's hierarchies do not permit one.
+    /// `None` if this machine does not permit such a group.
     fn new() -> Option<Self> {
         let name = format!("goflame-test-{}", std::process::id());
         let version_1 = ["cpu", "cpu,cpuacct"].map(|dir| Path::new("/sys/fs/cgroup").join(dir));
@@ -22,7 +23,7 @@ impl Quota {
             return fs::write(group.0.join("cpu.cfs_quota_us"), "50000").is_ok().then_some(group);
         }
         let root = Path::new("/sys/fs/cgroup");
-        // Another one may have done it.
+        // Another process can have done this already.
         let _ = fs::write(root.join("cgroup.subtree_control"), "+cpu");
         let group = Self(root.join(name));
         fs::create_dir(&group.0).ok()?;
@@ -49,7 +50,7 @@ fn a_cpu_quota_that_is_used_up_is_found() {
     fs::copy(workloads.join("quiet/main.go"), project.path().join("main.go")).unwrap();
     fs::write(project.path().join("goflame.toml"), "build.variant = \"release\"\nruntime.gctrace = true\n").unwrap();
     let goflame = env!("CARGO_BIN_EXE_goflame");
-    // The build is not in the group.
+    // The build does not run in the group, only the program.
     let script = format!("set -e; {goflame} build; echo $$ > {}/cgroup.procs; {goflame} run", quota.0.display());
     let output = Command::new("sh").args(["-c", &script]).current_dir(project.path()).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);

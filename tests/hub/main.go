@@ -1,8 +1,8 @@
-// Hub serves what builds in containers fetch: a module proxy, from a directory that it can write itself, and a
-// registry of images, to which `docker push` pushes.
+// Hub serves the modules and images that builds in containers fetch: a module proxy, and a registry of images for
+// `docker push` and `docker pull`.
 //
-//	hub -write DIR        writes a module proxy with the one module example.com/dep
-//	hub -serve DIR ADDR   serves that proxy and an empty registry; prints "ready" once it listens
+//	hub -write DIR        writes a module proxy with a single module, example.com/dep
+//	hub -serve DIR ADDR   serves this proxy and an empty registry; prints "ready" when it listens
 package main
 
 import (
@@ -48,7 +48,7 @@ func main() {
 	}
 }
 
-// write makes the files of a module proxy (go.dev/ref/mod#goproxy-protocol).
+// write creates the files of a module proxy (go.dev/ref/mod#goproxy-protocol).
 func write(dir string) error {
 	var archive bytes.Buffer
 	files := zip.NewWriter(&archive)
@@ -85,7 +85,7 @@ type manifest struct {
 	body []byte
 }
 
-// registry is as much of the distribution API as an engine uses to push and pull.
+// registry implements the part of the distribution API that an engine uses to push and pull.
 type registry struct {
 	mutex     sync.Mutex
 	blobs     map[string][]byte
@@ -147,7 +147,7 @@ func (r *registry) blob(w http.ResponseWriter, req *http.Request, name, digest s
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		// A blob that arrives in pieces waits under the path of the upload for its digest.
+		// Chunks of a blob are stored under the path of the upload until its digest is known.
 		whole := append(r.blobs[req.URL.Path], body...)
 		delete(r.blobs, req.URL.Path)
 		if req.Method == http.MethodPatch {

@@ -65,7 +65,7 @@ pub(in crate::cli) fn record(
         _ if samples == 0 => exit::RECORD,
         _ if outcome.workload.failed => exit::WORKLOAD,
         Ending::Interrupted(signal) => exit::ended_by(signal),
-        Ending::Own | Ending::TimedOut | Ending::RunsOn | Ending::Stopped => 0,
+        Ending::ByItself | Ending::TimedOut | Ending::StillRuns | Ending::Stopped => 0,
     }
     .into())
 }

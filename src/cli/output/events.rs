@@ -400,7 +400,7 @@ fn describe_early_end(status: ExitStatus, ending: Ending) -> String {
         ExitStatus::Signal(_) => format!("was {status}"),
     };
     let text = match ending {
-        Ending::Own | Ending::RunsOn | Ending::Stopped => format!("the workload {end}"),
+        Ending::ByItself | Ending::StillRuns | Ending::Stopped => format!("the workload {end}"),
         Ending::Interrupted(_) => format!("the workload was interrupted and {end}"),
         Ending::TimedOut => format!("the workload reached its timeout (timeout in [workload]) and {end}"),
     };

@@ -5,15 +5,15 @@ use crate::doctor::check::Check;
 use crate::doctor::finding::{Finding, Status};
 use crate::doctor::inputs::Inputs;
 
-/// Prefix of the ids of these checks; the rest is the id of the [`Mismatch`].
+/// Prefix of the ids of these checks. The id of the [`Mismatch`] follows.
 const PREFIX: &str = "binary-";
 
-/// A difference after which the binary is not the requested program: its profile would be misleading.
+/// Reports a difference that makes the profile misleading, because the binary is not the requested program.
 pub(super) fn judge_misleading_difference(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     difference(check, inputs, Status::Failure)
 }
 
-/// A difference that does not affect the profile: only additional information is missing.
+/// Reports a difference that does not affect the profile: only additional information is missing.
 pub(super) fn judge_harmless_difference(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     difference(check, inputs, Status::Warning)
 }
@@ -25,12 +25,12 @@ fn difference(check: &'static Check, inputs: &Inputs, status: Status) -> Option<
 }
 
 fn finding(check: &'static Check, status: Status, mismatch: &Mismatch) -> Finding {
-    // `mismatch.fix` is advice in words, so it becomes a part of the reason, not a `Fix`.
+    // `mismatch.fix` is advice in words, not a command. So it becomes a part of the reason.
     let why = format!("{}. {}.", sentence(mismatch.why), sentence(mismatch.fix));
     check.finding(status, &mismatch.found, &mismatch.requested).because(why)
 }
 
-/// `binary-as-asked`: whether there are differences. A difference without its own check in `checks` is reported here.
+/// `binary-as-asked`: whether there are differences. Also reports a difference for which `checks` has no check.
 pub(super) fn as_asked(check: &'static Check, inputs: &Inputs, checks: &[Check]) -> Option<Finding> {
     let mismatches = inputs.binary.as_ref()?.mismatches?;
     let has_check = |mismatch: &&Mismatch| checks.iter().any(|one| one.id.strip_prefix(PREFIX) == Some(mismatch.id));

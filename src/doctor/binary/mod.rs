@@ -1,7 +1,7 @@
 //! Checks of a binary: its properties, and their differences from the requested build.
 //!
-//! Each property has one check. If the binary differs from the requested build, the finding reports the difference;
-//! otherwise the finding judges the property as for any binary.
+//! Each property has one check. If the binary differs from the requested build, the finding reports the difference.
+//! Otherwise it judges the property as for any binary.
 
 mod difference;
 mod state;
@@ -24,7 +24,7 @@ macro_rules! check {
     };
 }
 
-/// A check that a run makes too, because it can find a difference from the requested build.
+/// A check that `goflame run` makes too, because it can find a difference from the requested build.
 macro_rules! run_check {
     ($($part:tt)*) => { Check { in_run: true, ..check!($($part)*) } };
 }

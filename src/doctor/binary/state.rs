@@ -1,4 +1,4 @@
-//! Findings about the properties of any binary.
+//! Findings about properties of a binary, without comparing it to a requested build.
 
 use crate::doctor::check::Check;
 use crate::doctor::finding::{Finding, Status};
@@ -6,18 +6,18 @@ use crate::doctor::inputs::Inputs;
 use crate::doctor::toolchain::version_numbers;
 use crate::gobin::{BinaryFacts, Optimisation};
 
-/// The facts, if the binary is a Go program. For any other file only `binary-file` has a finding.
+/// The facts, if the binary is a Go program. For other files, only `binary-file` has a finding.
 fn facts<'a>(inputs: &Inputs<'a>) -> Option<&'a BinaryFacts> {
     let facts = inputs.binary.as_ref()?.facts.as_ref().ok()?;
     is_go(facts).then_some(*facts)
 }
 
-/// Whether the binary is a Go program. `strip` keeps build info and function table.
+/// Whether the binary is a Go program. Even a stripped Go program has build info and a function table.
 fn is_go(facts: &BinaryFacts) -> bool {
     facts.go.is_ok() || facts.pclntab.is_ok()
 }
 
-/// Whether goflame built the binary. Its differences then have findings of their own.
+/// Whether goflame built the binary. Differences from the requested build then have separate findings.
 fn is_own_build(inputs: &Inputs) -> bool {
     inputs.binary.as_ref().is_some_and(|binary| binary.mismatches.is_some())
 }

@@ -2,7 +2,8 @@
 //! them.
 //!
 //! The previous values are written to disk ([`state`]) before any change, so that an interrupted repair can be undone.
-//! A setting is written only if it still has the value that the plan was made for. It is read back afterwards.
+//! A setting is written only if it still has the value for which the plan was made. The setting is read back
+//! afterwards.
 
 mod plan;
 mod state;
@@ -16,26 +17,26 @@ use crate::host::Sysctl;
 use crate::process::with_own_rights;
 use state::{Persisted, ScriptRecord, State};
 
-pub use plan::{ByHand, Change, RepairPlan, repair};
+pub use plan::{Change, ManualRepair, RepairPlan, repair};
 pub use state::StateDamage;
 
 /// File in which goflame records its changes.
 const STATE_FILE: &str = "var/lib/goflame/doctor.json";
 /// Directory in which the script of `--print-script` records its changes. See templates/doctor-head.sh.
 const SCRIPT_DIR: &str = "var/lib/goflame/script";
-/// File with the kernel settings to apply at boot. Files are read in the order of their names; the prefix 99 makes this
-/// one late, so that it wins.
+/// File with kernel settings that are applied at boot. Files are read in the order of their names. The prefix 99 makes
+/// this file late, so that its values win.
 const PERSIST_FILE: &str = "etc/sysctl.d/99-goflame.conf";
 
 /// Error of a repair or of an undo.
 #[derive(Debug, thiserror::Error)]
 pub enum RepairError {
-    /// The state file does not have the content that goflame wrote.
+    /// The state file is not as goflame wrote it.
     #[error("{path} is damaged: {why}", path = path.display())]
     Damaged {
         /// Path of the file.
         path: PathBuf,
-        /// Reason why the file counts as damaged.
+        /// Why the file counts as damaged.
         why: StateDamage,
     },
     /// A file cannot be read, written or removed.
@@ -56,12 +57,12 @@ impl RepairError {
     }
 }
 
-/// Result of one step.
+/// Result of a step of a repair or undo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepairStep {
     /// Description of the change that was made or tried.
     pub what: String,
-    /// Reason for the failure; `None` if the step succeeded.
+    /// Reason for the failure. `None` if the step succeeded.
     pub problem: Option<String>,
 }
 
@@ -81,17 +82,17 @@ pub fn carry_out(plan: &RepairPlan, persist: bool) -> Result<Vec<RepairStep>, Re
     with_own_rights(|| Machine::this().repair(plan, persist))
 }
 
-/// Returns the changes that an undo would make. `None` if goflame has changed nothing on this machine.
+/// Returns the changes that an undo would make. `None` if there is nothing to undo on this machine.
 pub fn undoable() -> Result<Option<Undoable>, RepairError> {
     with_own_rights(|| Machine::this().undoable())
 }
 
-/// Restores the settings that goflame changed, except settings that were changed by others since then.
+/// Restores the settings that goflame changed, except settings that others have changed since then.
 pub fn undo() -> Result<Vec<RepairStep>, RepairError> {
     with_own_rights(|| Machine::this().undo())
 }
 
-/// Root of the file system that is repaired. Tests use a temporary directory.
+/// The machine to repair: the root of its file system. Tests use a temporary directory.
 struct Machine {
     root: PathBuf,
 }
@@ -106,54 +107,54 @@ impl Machine {
     }
 
     fn repair(&self, plan: &RepairPlan, persist: bool) -> Result<Vec<RepairStep>, RepairError> {
-        let before = self.remembered()?.unwrap_or_default();
+        let before = self.read_state()?.unwrap_or_default();
         let mut intended = before.clone();
         for change in &plan.changes {
-            intended.remember(*change);
+            intended.add(*change);
         }
         let persisted = if persist { self.persist_text(plan, &intended)? } else { None };
         if let Some(text) = &persisted {
             let there = self.read_optional(PERSIST_FILE)?;
             intended.persisted = Some(match before.persisted.clone() {
-                // The file still has the text that goflame wrote: the text from before goflame's first change is the
-                // one to restore.
+                // The file still has the text that goflame wrote. So an undo must restore the text from before
+                // goflame's first change.
                 Some(ours) if Some(&ours.after) == there.as_ref() => Persisted { after: text.clone(), ..ours },
                 _ => Persisted { before: there, after: text.clone() },
             });
         }
-        self.remember(&intended)?;
+        self.write_state(&intended)?;
 
         let mut steps = Vec::new();
         for change in &plan.changes {
             let (step, now) = self.write_setting(change.setting, change.before, change.after);
             match now {
-                // The kernel may have stored a value other than the requested one.
-                Some(now) => intended.amend(change.setting, now),
-                None => intended.forget(change.setting, &before),
+                // The kernel can have stored another value than the requested value.
+                Some(now) => intended.set_result(change.setting, now),
+                None => intended.remove(change.setting, &before),
             }
             steps.push(step);
         }
         if let Some(text) = &persisted {
             let path = self.path(PERSIST_FILE);
             install(&path, text)?;
-            steps.push(RepairStep::done(format!("{} written", shown(PERSIST_FILE))));
+            steps.push(RepairStep::done(format!("{} written", absolute_path(PERSIST_FILE))));
         }
-        self.remember(&intended)?;
+        self.write_state(&intended)?;
         Ok(steps)
     }
 
     fn undoable(&self) -> Result<Option<Undoable>, RepairError> {
-        let state = self.remembered()?;
+        let state = self.read_state()?;
         Ok(state.map(|state| Undoable {
-            file: shown(STATE_FILE),
+            file: absolute_path(STATE_FILE),
             changes: state.changes,
             persisted: state.persisted.is_some(),
         }))
     }
 
     fn undo(&self) -> Result<Vec<RepairStep>, RepairError> {
-        let Some(state) = self.remembered()? else { return Ok(Vec::new()) };
-        let mut left = State::default();
+        let Some(state) = self.read_state()? else { return Ok(Vec::new()) };
+        let mut not_restored = State::default();
         let mut steps = Vec::new();
         for change in state.changes.iter().rev() {
             let name = change.setting.name();
@@ -162,7 +163,7 @@ impl Machine {
                 Ok(now) if now == change.after => {
                     let (step, written) = self.write_setting(change.setting, change.after, change.before);
                     if written.is_none() {
-                        left.remember(*change);
+                        not_restored.add(*change);
                     }
                     steps.push(step);
                 }
@@ -174,7 +175,7 @@ impl Machine {
                     ));
                 }
                 Err(problem) => {
-                    left.remember(*change);
+                    not_restored.add(*change);
                     steps.push(RepairStep::failed(format!("{name} stays as it is"), problem));
                 }
             }
@@ -182,13 +183,13 @@ impl Machine {
         if let Some(persisted) = &state.persisted {
             steps.push(self.restore_file(persisted)?);
         }
-        self.remember(&left)?;
+        self.write_state(&not_restored)?;
         Ok(steps)
     }
 
     fn restore_file(&self, persisted: &Persisted) -> Result<RepairStep, RepairError> {
         let path = self.path(PERSIST_FILE);
-        let name = shown(PERSIST_FILE);
+        let name = absolute_path(PERSIST_FILE);
         Ok(match (self.read_optional(PERSIST_FILE)?, &persisted.before) {
             (None, None) => RepairStep::done(format!("{name} is gone already")),
             (Some(now), Some(before)) if now == *before => RepairStep::done(format!("{name} is as it was already")),
@@ -206,8 +207,8 @@ impl Machine {
         })
     }
 
-    /// Writes one setting if its current value is `from`. Returns the step and the value that the kernel reports
-    /// afterwards, or `None` if nothing was written. If the setting cannot be read back, the value is `to`.
+    /// Writes a setting if its current value is `from`. Returns the step, and the value afterwards or `None` if nothing
+    /// was written. If the setting cannot be read back, this value is `to`.
     fn write_setting(&self, setting: Sysctl, from: i64, to: i64) -> (RepairStep, Option<i64>) {
         let what = format!("{}: {from} -> {to}", setting.name());
         match self.read_setting(setting) {
@@ -216,7 +217,7 @@ impl Machine {
             Err(problem) => return (RepairStep::failed(what, problem), None),
         }
         let file = setting.file(&self.root);
-        // One write call: the kernel parses each write as a complete value.
+        // A single write call, because the kernel parses each write as a complete value.
         if let Err(error) = fs::write(&file, format!("{to}\n")) {
             return (RepairStep::failed(what, format!("the kernel refuses it: {error}")), None);
         }
@@ -235,7 +236,7 @@ impl Machine {
     }
 
     /// Text of the file that is read at boot: the settings of the plan, the settings that goflame has changed, and the
-    /// settings that the file already holds. `None` if there are no settings or the file already has this text.
+    /// settings that the file already contains. `None` if there are no settings or the file already has this text.
     fn persist_text(&self, plan: &RepairPlan, state: &State) -> Result<Option<String>, RepairError> {
         let there = self.read_optional(PERSIST_FILE)?;
         let mut lines = state::read_conf(there.as_deref().unwrap_or_default());
@@ -244,7 +245,7 @@ impl Machine {
             plan.settings
                 .iter()
                 .filter(|setting| {
-                    // A current value that is better than the plan's value stays: the file must not make it worse at
+                    // A current value that is better than the plan's value is kept. The file must not make it worse at
                     // the next boot.
                     self.read_setting(setting.sysctl).is_ok_and(|now| now == setting.value || !setting.is_met_by(now))
                 })
@@ -262,8 +263,8 @@ impl Machine {
         }
     }
 
-    /// The changes of goflame and of the script.
-    fn remembered(&self) -> Result<Option<State>, RepairError> {
+    /// Reads the recorded changes of goflame and of the script.
+    fn read_state(&self) -> Result<Option<State>, RepairError> {
         let state = self.read_record(STATE_FILE, state::open)?;
         let Some(script) = self.script_record()? else { return Ok(state) };
         let mut state = state.unwrap_or_default();
@@ -292,8 +293,8 @@ impl Machine {
         parse(&text).map(Some).map_err(|why| RepairError::Damaged { path: self.path(file), why })
     }
 
-    /// Replaces the record of goflame and of the script.
-    fn remember(&self, state: &State) -> Result<(), RepairError> {
+    /// Writes the state file, which also replaces the record of the script.
+    fn write_state(&self, state: &State) -> Result<(), RepairError> {
         let (file, script) = (self.path(STATE_FILE), self.path(SCRIPT_DIR));
         if state.is_empty() {
             remove(&file, |file| fs::remove_file(file))?;
@@ -331,12 +332,12 @@ pub struct Undoable {
     pub file: String,
     /// Settings that would be restored.
     pub changes: Vec<Change>,
-    /// Whether the file that is read at boot would be restored or removed too.
+    /// Whether the file that is read at boot would also be restored or removed.
     pub persisted: bool,
 }
 
 /// Absolute path of the file, for messages.
-fn shown(file: &str) -> String {
+fn absolute_path(file: &str) -> String {
     Path::new("/").join(file).display().to_string()
 }
 

@@ -20,16 +20,16 @@ pub struct Change {
     pub after: i64,
 }
 
-/// A repair that the user has to make.
+/// A repair that goflame cannot make, so that the user has to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ByHand {
-    /// The checks that it repairs.
+pub struct ManualRepair {
+    /// Ids of the checks that the repair concerns.
     pub ids: Vec<&'static str>,
-    /// The command.
+    /// The command that makes the repair.
     pub command: String,
     /// Whether the command must run on the host of this container.
     pub on_host: bool,
-    /// Why goflame cannot make the repair; `None` if that is obvious.
+    /// Why goflame cannot make the repair. `None` if that is obvious.
     pub why: Option<String>,
 }
 
@@ -38,14 +38,14 @@ pub struct ByHand {
 pub struct RepairPlan {
     /// Changes of kernel settings that goflame can make, in the necessary order, without duplicates.
     pub changes: Vec<Change>,
-    /// The needed values of the same settings, also of those that already have an acceptable value.
+    /// The needed value of each setting, even of settings that already have an acceptable value.
     pub settings: Vec<Setting>,
-    /// The ids of the checks that need a setting.
+    /// Ids of the checks that need each setting.
     pub asked_by: Vec<(Sysctl, &'static str)>,
     /// Whether the changes need root, and this process is not root.
     pub sudo: bool,
     /// Repairs that the user has to make.
-    pub by_hand: Vec<ByHand>,
+    pub by_hand: Vec<ManualRepair>,
 }
 
 impl RepairPlan {
@@ -54,16 +54,16 @@ impl RepairPlan {
         self.changes.is_empty()
     }
 
-    /// The ids of the checks that need a setting.
-    pub fn ids_of(&self, sysctl: Sysctl) -> Vec<&'static str> {
+    /// Ids of the checks that need a setting.
+    pub fn check_ids(&self, sysctl: Sysctl) -> Vec<&'static str> {
         self.asked_by.iter().filter(|(asked, _)| *asked == sysctl).map(|(_, id)| *id).collect()
     }
 }
 
 /// Plans the repairs of all failures and warnings in `findings`, the result of [`check()`] for `inputs`.
 ///
-/// One problem can hide another: if the kernel must not be sampled, no check needs its symbols. So the repaired machine is
-/// checked again, until there are no new findings.
+/// One problem can hide another: while kernel samples are forbidden, no check needs kernel symbols. So the planned
+/// machine is checked again, until there are no new findings.
 pub fn repair(inputs: &Inputs<'_>, findings: &[Finding]) -> RepairPlan {
     let mut bad: Vec<Finding> = findings.iter().filter(|finding| finding.is_bad()).cloned().collect();
     loop {
@@ -72,7 +72,7 @@ pub fn repair(inputs: &Inputs<'_>, findings: &[Finding]) -> RepairPlan {
             .changes
             .iter()
             .fold(inputs.facts.clone(), |facts, change| facts.with_sysctl(change.setting, change.after));
-        // Probe and trial are results of the unrepaired machine.
+        // Probe and trial were made on the unrepaired machine.
         let mut hidden =
             check(&Inputs { facts: &repaired, probe: None, trial: None, confined: None, ..inputs.clone() });
         hidden.retain(|finding| finding.is_bad() && !bad.iter().any(|known| known.id == finding.id));
@@ -83,8 +83,8 @@ pub fn repair(inputs: &Inputs<'_>, findings: &[Finding]) -> RepairPlan {
     }
 }
 
-/// Plans the repairs of these findings. A setting with an unknown value is never changed: the user has to repair it. If two
-/// checks need the same setting, the plan has the value that is acceptable for both.
+/// Plans the repairs of these findings. The user has to repair a setting with an unknown value. If two checks need the
+/// same setting, the plan has the value that is acceptable for both.
 fn plan(findings: &[Finding], facts: &HostFacts) -> RepairPlan {
     let mut plan = RepairPlan::default();
     for finding in findings {
@@ -94,7 +94,7 @@ fn plan(findings: &[Finding], facts: &HostFacts) -> RepairPlan {
             missing => Some(format!("the value of {} is unknown ({missing})", setting.sysctl.name())),
         });
         if fix.settings().is_empty() || fix.on_host || unknown.is_some() {
-            add_by_hand(&mut plan, finding.id, &fix.now(), fix.on_host, unknown);
+            add_manual(&mut plan, finding.id, &fix.now(), fix.on_host, unknown);
             continue;
         }
         plan.sudo |= fix.sudo;
@@ -121,10 +121,10 @@ fn plan(findings: &[Finding], facts: &HostFacts) -> RepairPlan {
     plan
 }
 
-/// Adds a repair that the user has to make. A command that repairs several findings is listed once.
-fn add_by_hand(plan: &mut RepairPlan, id: &'static str, command: &str, on_host: bool, why: Option<String>) {
+/// Adds a repair for the user. A command that repairs several findings is listed once.
+fn add_manual(plan: &mut RepairPlan, id: &'static str, command: &str, on_host: bool, why: Option<String>) {
     match plan.by_hand.iter_mut().find(|known| known.command == command) {
         Some(known) => known.ids.push(id),
-        None => plan.by_hand.push(ByHand { ids: vec![id], command: command.to_owned(), on_host, why }),
+        None => plan.by_hand.push(ManualRepair { ids: vec![id], command: command.to_owned(), on_host, why }),
     }
 }

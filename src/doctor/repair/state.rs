@@ -1,4 +1,4 @@
-//! State file: the changes that goflame made. A digest protects it, so that a damaged file is never applied.
+//! State file with the changes that goflame made. It contains a digest, so that a damaged file is never applied.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,11 +13,11 @@ use crate::host::Sysctl;
 /// Version of the file format.
 const SCHEMA: u32 = 1;
 
-/// Changes that an undo takes back.
+/// Changes that an undo reverts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
-    /// Changed settings, each at most once.
+    /// Changed settings. Each setting occurs at most once.
     pub(super) changes: Vec<Change>,
     /// File with the settings that are applied at boot, if goflame wrote it.
     pub(super) persisted: Option<Persisted>,
@@ -27,7 +27,7 @@ pub(super) struct State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Persisted {
-    /// Text before goflame wrote the file; `None` if the file did not exist.
+    /// Text before goflame wrote the file. `None` if the file did not exist.
     pub(super) before: Option<String>,
     /// Text that goflame wrote.
     pub(super) after: String,
@@ -53,7 +53,7 @@ struct Sealed {
 /// Why the state file does not have the content that goflame wrote.
 #[derive(Debug, thiserror::Error)]
 pub enum StateDamage {
-    /// Not JSON, or not with these fields.
+    /// The file is not JSON, or fields are missing or unknown.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
     /// Another version of the file format.
@@ -71,10 +71,10 @@ pub enum StateDamage {
 }
 
 impl State {
-    /// Adds the changes of the script that `--print-script` prints. They were made after those of this state.
+    /// Adds the changes of the script that `--print-script` prints. They were made after the changes of this state.
     pub(super) fn add_script(&mut self, script: ScriptRecord) {
         for change in script.changes {
-            self.remember(change);
+            self.add(change);
         }
         if let Some(written) = script.persisted {
             self.persisted = Some(match self.persisted.take() {
@@ -90,9 +90,9 @@ impl State {
         self.changes.is_empty() && self.persisted.is_none()
     }
 
-    /// Adds a change. If goflame has already changed the setting, and the value was not changed by others since then,
-    /// the oldest previous value is kept.
-    pub(super) fn remember(&mut self, change: Change) {
+    /// Adds a change. If goflame has already changed the setting and others have not, the oldest previous value is
+    /// kept.
+    pub(super) fn add(&mut self, change: Change) {
         match self.changes.iter_mut().find(|known| known.setting == change.setting) {
             Some(known) if known.after == change.before => known.after = change.after,
             Some(known) => *known = change,
@@ -100,15 +100,15 @@ impl State {
         }
     }
 
-    /// Sets the value that a change actually led to.
-    pub(super) fn amend(&mut self, setting: Sysctl, now: i64) {
+    /// Sets the value that the setting has after a change.
+    pub(super) fn set_result(&mut self, setting: Sysctl, now: i64) {
         for change in self.changes.iter_mut().filter(|change| change.setting == setting) {
             change.after = now;
         }
     }
 
     /// Removes a change that was not made. The setting's entry from `before` is restored.
-    pub(super) fn forget(&mut self, setting: Sysctl, before: &Self) {
+    pub(super) fn remove(&mut self, setting: Sysctl, before: &Self) {
         self.changes.retain(|change| change.setting != setting);
         self.changes.extend(before.changes.iter().filter(|change| change.setting == setting));
     }
@@ -127,8 +127,8 @@ pub(super) fn seal(state: &State) -> String {
     text
 }
 
-/// Parses the text of the state file. Refuses everything that goflame would not have written, because these values go
-/// into the kernel.
+/// Parses the text of the state file. Refuses text that goflame would not have written, because the values are written
+/// to the kernel.
 pub(super) fn open(text: &str) -> Result<State, StateDamage> {
     let sealed: Sealed = serde_json::from_str(text)?;
     if sealed.schema != SCHEMA {
@@ -141,10 +141,10 @@ pub(super) fn open(text: &str) -> Result<State, StateDamage> {
     Ok(sealed.state)
 }
 
-/// Parses the changes that the script of `--print-script` recorded: a line `SETTING BEFORE AFTER` for each.
+/// Parses the changes that the script of `--print-script` recorded, one line `SETTING BEFORE AFTER` for each.
 pub(super) fn read_script_changes(text: &str) -> Result<Vec<Change>, StateDamage> {
     let parse = |line: &str| {
-        // The line end is missing from a line that was cut off.
+        // A line without a line end was cut off.
         let [name, before, after] = line.strip_suffix('\n')?.split(' ').collect::<Vec<_>>().try_into().ok()?;
         let setting = Sysctl::ALL.into_iter().find(|setting| setting.name() == name)?;
         Some(Change { setting, before: before.parse().ok()?, after: after.parse().ok()? })
@@ -171,7 +171,7 @@ pub(super) fn read_conf(text: &str) -> BTreeMap<Sysctl, i64> {
     text.lines().filter_map(line).collect()
 }
 
-/// Returns the text of a file for `/etc/sysctl.d`; `None` without settings.
+/// Returns the text of a file for `/etc/sysctl.d`. `None` without settings.
 pub(super) fn write_conf(settings: &BTreeMap<Sysctl, i64>) -> Option<String> {
     if settings.is_empty() {
         return None;

@@ -1,4 +1,4 @@
-//! Tests of repairs, with a directory in place of the machine's root.
+//! Tests of repairs, with a temporary directory instead of the machine's root.
 
 #![allow(clippy::unwrap_used)]
 
@@ -60,7 +60,7 @@ fn problems(steps: &[RepairStep]) -> Vec<&str> {
 }
 
 #[test]
-fn what_was_changed_is_taken_back() {
+fn undo_restores_all_changes() {
     let fake = Fake::new();
     let steps = fake.machine().repair(&plan(&[(PARANOID, 2, 1), (MLOCK, 2, 4100)]), false).unwrap();
     assert_eq!(steps[0], RepairStep::done("kernel.perf_event_paranoid: 2 -> 1"));
@@ -75,7 +75,7 @@ fn what_was_changed_is_taken_back() {
 }
 
 #[test]
-fn two_repairs_are_undone_to_the_first_beginning() {
+fn undo_restores_the_state_before_the_first_of_two_repairs() {
     let fake = Fake::new();
     fake.machine().repair(&plan(&[(PARANOID, 2, 1)]), false).unwrap();
     fake.machine().repair(&plan(&[(PARANOID, 1, 0)]), false).unwrap();
@@ -84,7 +84,7 @@ fn two_repairs_are_undone_to_the_first_beginning() {
 }
 
 #[test]
-fn what_somebody_else_changed_since_is_left_alone() {
+fn undo_keeps_values_that_others_have_changed_since() {
     let fake = Fake::new();
     fake.machine().repair(&plan(&[(PARANOID, 2, 1), (MLOCK, 2, 4100)]), false).unwrap();
     fake.set(PARANOID, "-1");
@@ -104,7 +104,7 @@ fn a_setting_that_changed_after_the_plan_is_not_written() {
     let steps = fake.machine().repair(&plan(&[(PARANOID, 2, 1)]), false).unwrap();
     assert_eq!(problems(&steps), ["it was not understood: \"/usr/lib/debug\""]);
     assert_eq!(fake.get(PARANOID), "/usr/lib/debug");
-    assert_eq!(fake.text(STATE_FILE), None, "nothing was changed, so nothing is remembered");
+    assert_eq!(fake.text(STATE_FILE), None, "nothing was changed, so nothing is stored");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_refused_setting_does_not_stop_the_others() {
 }
 
 #[test]
-fn the_file_for_the_next_boot_comes_and_goes() {
+fn the_file_for_the_next_boot_is_written_and_removed() {
     let fake = Fake::new();
     fake.machine().repair(&plan(&[(PARANOID, 2, 1)]), true).unwrap();
     assert!(fake.text(PERSIST_FILE).unwrap().ends_with("\nkernel.perf_event_paranoid = 1\n"));
@@ -133,7 +133,7 @@ fn the_file_for_the_next_boot_comes_and_goes() {
 }
 
 #[test]
-fn what_was_fixed_before_can_be_persisted_later() {
+fn settings_that_were_fixed_before_can_be_persisted_later() {
     let fake = Fake::new();
     fake.machine().repair(&plan(&[(PARANOID, 2, 1)]), false).unwrap();
     fake.machine().repair(&RepairPlan::default(), true).unwrap();
@@ -141,7 +141,7 @@ fn what_was_fixed_before_can_be_persisted_later() {
 }
 
 #[test]
-fn a_file_that_was_there_comes_back_and_a_changed_one_stays() {
+fn undo_restores_an_earlier_file_and_keeps_a_changed_file() {
     let fake = Fake::new();
     let file = fake.root.path().join(PERSIST_FILE);
     fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -158,7 +158,7 @@ fn a_file_that_was_there_comes_back_and_a_changed_one_stays() {
 }
 
 #[test]
-fn a_damaged_memory_is_refused_and_nothing_is_changed() {
+fn a_damaged_state_file_is_refused_and_nothing_is_changed() {
     let fake = Fake::new();
     fake.machine().repair(&plan(&[(PARANOID, 2, 1)]), false).unwrap();
     let file = fake.root.path().join(STATE_FILE);
@@ -179,14 +179,14 @@ fn a_damaged_memory_is_refused_and_nothing_is_changed() {
 }
 
 #[test]
-fn an_impossible_value_is_refused_even_under_a_right_seal() {
+fn an_impossible_value_is_refused_even_with_a_correct_digest() {
     let change = Change { setting: PARANOID, before: 1_000_000, after: 1 };
     let text = state::seal(&State { changes: vec![change], persisted: None });
     assert!(state::open(&text).unwrap_err().to_string().contains("cannot have the value"));
 }
 
 #[test]
-fn the_record_of_the_script_is_joined_with_the_own_one() {
+fn undo_includes_the_record_of_the_script() {
     let fake = Fake::new();
     fake.machine().repair(&plan(&[(PARANOID, 2, 1)]), true).unwrap();
     let ours = fake.text(PERSIST_FILE).unwrap();
@@ -198,7 +198,7 @@ fn the_record_of_the_script_is_joined_with_the_own_one() {
     install(&fake.root.path().join(PERSIST_FILE), "new\n").unwrap();
     fake.set(MLOCK, "516");
     fake.set(PARANOID, "0");
-    // Another repair takes the record over.
+    // Another repair moves the script's record into the state file.
     fake.set(Sysctl::KptrRestrict, "1");
     fake.machine().repair(&plan(&[(Sysctl::KptrRestrict, 1, 0)]), false).unwrap();
     assert_eq!(fake.text(&format!("{SCRIPT_DIR}/changes")), None);

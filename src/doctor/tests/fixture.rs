@@ -1,4 +1,4 @@
-//! A machine as a directory tree, and the findings about it.
+//! Test machines: directory trees in place of `/`, and the findings about them.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,15 +10,16 @@ use crate::doctor::{Finding, GoFacts, Inputs, ProbeResult, Purpose, RingSize, St
 use crate::host::{HostFacts, probe};
 use crate::perfevent::TrialCounts;
 
-/// `/proc/self/status` of root, and of a user without capabilities.
+/// `/proc/self/status` of root.
 pub(super) const ROOT: &str = "Uid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\nSeccomp:\t0\nCpus_allowed_list:\t0-3\n";
+/// `/proc/self/status` of a user without capabilities.
 pub(super) const USER: &str =
     "Uid:\t1000\t1000\t1000\t1000\nCapEff:\t0000000000000000\nSeccomp:\t0\nCpus_allowed_list:\t0-3\n";
 /// `/proc/self/status` of a user with `CAP_PERFMON`.
 pub(super) const PERFMON: &str =
     "Uid:\t1000\t1000\t1000\t1000\nCapEff:\t0000004000000000\nSeccomp:\t0\nCpus_allowed_list:\t0-3\n";
 
-/// A directory tree in place of `/`. A new machine has no problems.
+/// A directory tree in place of `/`. A new machine has no readiness problems.
 pub(super) struct Machine {
     pub(super) root: tempfile::TempDir,
 }
@@ -106,14 +107,14 @@ impl Machine {
         self
     }
 
-    /// Replaces a file by a directory, which cannot be read as a file even by root.
+    /// Replaces a file with a directory, so that even root cannot read it as a file.
     pub(super) fn unreadable(&self, file: &str) -> &Self {
         fs::create_dir(self.remove(file).root.path().join(file)).unwrap();
         self
     }
 
     pub(super) fn findings<'a>(&self, with: impl FnOnce(&mut Inputs<'a>)) -> Vec<Finding> {
-        // Leaked, so that the lifetime of the other inputs can be shorter than the one of the facts.
+        // The facts are leaked, so that other inputs can have a shorter lifetime.
         judge(Box::leak(Box::new(probe(self.root.path()))), with)
     }
 
@@ -184,7 +185,7 @@ pub(super) fn opened(event: &str, kernel: bool) -> ProbeResult {
         kernel,
         ring_bytes: 4 << 20,
         errno: None,
-        memory: false,
+        ring_refused: false,
         message: String::new(),
     }
 }
@@ -195,7 +196,7 @@ pub(super) fn refused(errno: i32, message: &str) -> ProbeResult {
         kernel: false,
         ring_bytes: 0,
         errno: Some(errno),
-        memory: false,
+        ring_refused: false,
         message: message.into(),
     }
 }
@@ -204,7 +205,7 @@ pub(super) fn complete_trial() -> TrialCounts {
     TrialCounts { samples: 9, user_stacks: 9, kernel_stacks: 4, registers: 9, stack_copies: 9, switches: Some(3) }
 }
 
-/// Docker without problems.
+/// Facts of a Docker without problems.
 pub(in crate::doctor) fn docker() -> DockerFacts {
     DockerFacts {
         endpoint: "unix:///run/docker.sock".into(),
@@ -216,7 +217,7 @@ pub(in crate::doctor) fn docker() -> DockerFacts {
     }
 }
 
-/// A toolchain without problems: its version is the pinned one.
+/// A toolchain without problems, in the pinned version.
 pub(super) fn tools() -> Tools {
     Tools {
         go: Ok(GoFacts {
@@ -229,7 +230,7 @@ pub(super) fn tools() -> Tools {
             go_mod: Some(GoMod { go: "1.25".into(), ..GoMod::default() }),
             flags_refused: None,
             missing: None,
-            variant_path: false,
+            variant_sets_path: false,
             flag_warnings: Vec::new(),
         }),
         in_project: true,

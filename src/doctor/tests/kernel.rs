@@ -37,7 +37,7 @@ fn perfmon_helps_at_level_2_but_not_at_level_4_of_a_distribution() {
 }
 
 #[test]
-fn roots_capabilities_in_a_user_namespace_do_not_count() {
+fn capabilities_of_root_in_a_user_namespace_do_not_count() {
     let machine = Machine::new(ROOT);
     machine.sysctl("perf_event_paranoid", "2").namespace("user", "4026532001");
     assert_eq!(machine.status("perf-event-paranoid"), Status::Warning);
@@ -140,7 +140,7 @@ fn hidden_kernel_addresses_are_a_warning_if_the_kernel_is_sampled() {
     assert_eq!(now(&user).as_deref(), Some("sudo sysctl -w kernel.kptr_restrict=0"));
     user.sysctl("perf_event_paranoid", "2");
     assert_eq!(user.status("kptr-restrict"), Status::Info, "without kernel samples, no names are needed");
-    // With CAP_PERFMON alone, a process samples the kernel at level 2, but reads zeros.
+    // With only CAP_PERFMON, a process samples the kernel at level 2, but reads zeros as addresses.
     let perfmon = Machine::new(PERFMON);
     perfmon.put("proc/kallsyms", HIDDEN).sysctl("perf_event_paranoid", "2");
     assert_eq!(perfmon.status("kptr-restrict"), Status::Warning);

@@ -1,4 +1,4 @@
-//! Every check in each of its states, with temporary directories in place of `/`. One file for each group.
+//! Every check in each of its states, with temporary directories in place of `/`. One file for each group of checks.
 
 #![allow(clippy::unwrap_used)]
 
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::host::probe;
 
-/// Checks that have a finding only if a binary differs from what the build was asked for.
+/// Checks that have a finding only if a binary differs from the requested build.
 const ONLY_DIFFERENCES: [&str; 5] =
     ["binary-debug-flags", "binary-cgo-enabled", "binary-tags", "binary-pgo", "binary-trimpath"];
 

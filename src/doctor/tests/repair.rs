@@ -74,7 +74,7 @@ fn a_problem_hidden_by_another_is_repaired_too() {
     let plan = plan(&machine);
     let expected = [change(Sysctl::PerfEventParanoid, 2, 1), change(Sysctl::KptrRestrict, 1, 0)];
     assert_eq!(plan.changes, expected);
-    assert_eq!(plan.ids_of(Sysctl::KptrRestrict), ["kptr-restrict"]);
+    assert_eq!(plan.check_ids(Sysctl::KptrRestrict), ["kptr-restrict"]);
     assert!(plan.sudo);
 }
 

@@ -51,15 +51,15 @@ fn a_refused_event_is_reported_with_its_cause() {
     assert!(unheard.why.contains("perf-event-paranoid"), "{unheard:?}");
     machine.put("proc/self/status", &USER.replace("Seccomp:\t0", "Seccomp:\t2"));
     assert!(finds(refused(1, "Operation not permitted"), &AUTO).why.contains("seccomp"));
-    // At level 2 kernel samples are missing because of the setting; its check reports that.
+    // At level 2, kernel samples are missing because of the setting, which has its own check.
     machine.sysctl("perf_event_paranoid", "2");
     assert_eq!(finds(opened("cpu-clock", false), &AUTO).status, Status::Ok);
 }
 
 #[test]
-fn a_refused_ring_buffer_is_reported_as_a_matter_of_memory() {
+fn a_refused_ring_buffer_is_reported_with_the_memory_budget() {
     let machine = Machine::new(USER);
-    let probe = ProbeResult { memory: true, ..refused(1, "Operation not permitted") };
+    let probe = ProbeResult { ring_refused: true, ..refused(1, "Operation not permitted") };
     let finding = machine.finding("live-probe", |inputs| inputs.probe = Some(probe));
     assert!(finding.found.starts_with("no ring buffer can be mapped"), "{finding:?}");
     assert!(finding.why.contains("perf-mlock-budget"), "{finding:?}");

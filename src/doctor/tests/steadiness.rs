@@ -1,4 +1,4 @@
-//! Checks for causes of unequal running times.
+//! Checks for causes of different run times of the same program.
 
 use super::fixture::{Machine, ROOT, USER, tools};
 use crate::build::GoMod;

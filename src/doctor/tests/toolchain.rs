@@ -41,7 +41,7 @@ fn the_oldest_go_is_1_16() {
 }
 
 #[test]
-fn another_version_than_the_pinned_one_is_a_failure() {
+fn a_version_other_than_the_pinned_version_is_a_failure() {
     let pinned = |pin: &str, version: &str| {
         let tools = Tools { pin: pin.into(), ..with_go(|go| go.version = version.into()) };
         finds("go-pin", &tools)

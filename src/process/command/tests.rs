@@ -23,16 +23,16 @@ fn captures_more_than_a_pipe_holds() {
 }
 
 #[test]
-fn a_failure_carries_command_directory_status_and_last_words() {
+fn an_error_contains_command_directory_status_and_last_lines() {
     let dir = tempfile::tempdir().unwrap();
     let error = sh("seq 100 >&2; exit 3").dir(dir.path()).capture().unwrap_err();
     assert_eq!(
         error.to_string(),
         format!("`sh -c 'seq 100 >&2; exit 3'` in {} failed: exit status 3", dir.path().display())
     );
-    let said = error.source().unwrap().to_string();
-    assert_eq!(said.lines().count(), 20);
-    assert!(said.starts_with("81\n") && said.ends_with("\n100"), "{said}");
+    let stderr_tail = error.source().unwrap().to_string();
+    assert_eq!(stderr_tail.lines().count(), 20);
+    assert!(stderr_tail.starts_with("81\n") && stderr_tail.ends_with("\n100"), "{stderr_tail}");
     let Error::Failed { status, .. } = error else { panic!("{error:?}") };
     assert_eq!(status, ExitStatus::Code(3));
 }
@@ -62,7 +62,7 @@ fn a_missing_program_is_named_with_path() {
     let error = Command::new("sh").env("PATH", "").capture().unwrap_err();
     assert_eq!(error.to_string(), "`sh` was not found on PATH");
     assert_eq!(error.hints(), ["PATH is empty"]);
-    let error = find("sh".as_ref(), None, Path::new("/")).unwrap_err();
+    let error = find_program("sh".as_ref(), None, Path::new("/")).unwrap_err();
     assert_eq!(error.hints(), ["PATH is not set"]);
 }
 
@@ -70,14 +70,14 @@ fn a_missing_program_is_named_with_path() {
 fn programs_of_the_current_directory_are_not_found_by_name() {
     let (bin, sh) = (Path::new("/bin"), OsStr::new("sh"));
     for path in ["", ".", ":", "bin:."] {
-        find(sh, Some(path.as_ref()), bin).unwrap_err();
+        find_program(sh, Some(path.as_ref()), bin).unwrap_err();
     }
-    assert_eq!(find(sh, Some(".:/bin".as_ref()), bin).unwrap(), Path::new("/bin/sh"));
-    assert_eq!(find("./sh".as_ref(), None, bin).unwrap(), Path::new("/bin/./sh"));
+    assert_eq!(find_program(sh, Some(".:/bin".as_ref()), bin).unwrap(), Path::new("/bin/sh"));
+    assert_eq!(find_program("./sh".as_ref(), None, bin).unwrap(), Path::new("/bin/./sh"));
 }
 
 #[test]
-fn a_path_that_cannot_be_executed() {
+fn a_path_that_is_not_executable_is_an_error() {
     let error = Command::new("/etc/passwd").capture().unwrap_err();
     assert_eq!(error.to_string(), "`/etc/passwd` is not an executable file");
 }
@@ -89,7 +89,7 @@ fn a_missing_directory_is_not_taken_for_a_missing_program() {
 }
 
 #[test]
-fn a_file_that_the_kernel_cannot_execute() {
+fn a_script_with_a_missing_interpreter_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("script");
     // A child creates the file: a descriptor open for writing here could leak into another test's fork (ETXTBSY).

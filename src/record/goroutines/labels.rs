@@ -7,55 +7,56 @@ use super::memory::ProgramMemory;
 use crate::gobin::LabelForm;
 use crate::sources::{GoroutineReading, LabelReading, LabelReadings, LabelSet};
 
-/// Number of times that a set is read until its goroutine has it before and after.
-const ATTEMPTS: usize = 3;
+/// How often a label set is read until its goroutine has the same set before and after.
+const MAX_ATTEMPTS: usize = 3;
 
 /// Maximum number of labels of a goroutine.
 const MAX_LABELS: usize = 64;
 
-/// Maximum length of a name or a value in bytes. The rest of a longer one is left out.
-const MAX_TEXT: usize = 256;
+/// Maximum bytes of a label's name or value. Longer texts are cut.
+const MAX_TEXT_BYTES: usize = 256;
 
-/// Maximum number of readings that are kept, 32 bytes each.
+/// Maximum number of readings that are stored, 32 bytes each.
 const MAX_READINGS: usize = 1 << 20;
 
-/// Maximum number of different sets that are kept, and of bytes in them.
+/// Maximum number of different label sets that are stored.
 const MAX_SETS: usize = 1 << 16;
+/// Maximum bytes of all label sets.
 const MAX_SET_BYTES: usize = 1 << 24;
 
-/// Shortest and longest time between two readings of the goroutines that run, once one of them has labels.
+/// Shortest and longest time between two readings of running goroutines, once a goroutine has labels.
 const INTERVALS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(10)];
 
-/// Longest time in nanoseconds between two equal readings that are one: labels may change and change back in a longer one.
-/// It does not count as long as no goroutine had labels, so that programs without them need little memory.
-const MAX_GAP: u64 = 20_000_000;
+/// Two equal readings are merged if at most this many nanoseconds are between them: in a longer gap, labels can change
+/// and change back. There is no limit until a goroutine has labels, so that programs without labels need little memory.
+const MAX_GAP_NS: u64 = 20_000_000;
 
-/// Part by which this time grows with each reading without a change: from the shortest to the longest in 0.3 seconds.
-const GROWTH: u32 = 32;
+/// Without a change, the interval grows by 1/32 with each reading: from the shortest to the longest in 0.3 seconds.
+const GROWTH_FRACTION: u32 = 32;
 
-/// Bytes of a bucket of a `map[string]string`: 8 bytes that tell which of the 8 places are used, the names, the values,
-/// and the address of the next bucket (`bmap` in src/runtime/map.go of Go 1.23).
+/// Words of a bucket of a `map[string]string`: one byte for each of 8 slots, 8 names, 8 values, and the address of the
+/// next bucket (`bmap` in src/runtime/map.go of Go 1.23).
 const BUCKET_WORDS: usize = 1 + 8 * 2 + 8 * 2 + 1;
-/// Smallest of these bytes that stands for a used place (`minTopHash`).
-const USED_PLACE: u8 = 5;
-/// Flag of a map that is copied to as many buckets as before (`sameSizeGrow`). Otherwise the new ones are twice as many.
-const SAME_SIZE: u64 = 8;
-/// Maximum logarithm of the number of buckets.
-const MAX_BUCKETS_LOG: u64 = 4;
+/// A slot of a bucket is used if its byte in the first word is at least this (`minTopHash`).
+const MIN_TOP_HASH: u8 = 5;
+/// Flag of a map that is copied to the same number of buckets (`sameSizeGrow`). Without the flag, the number doubles.
+const SAME_SIZE_GROW: u64 = 8;
+/// Maximum base-2 logarithm of the number of buckets.
+const MAX_BUCKETS_LOG2: u64 = 4;
 
-/// The labels of the goroutines of a program.
+/// Reads and collects the labels of a program's goroutines.
 #[derive(Debug)]
 pub(super) struct LabelWatch {
     /// Offset of `g.labels`.
     offset: usize,
     form: LabelForm,
-    /// The different sets, in the order of these numbers from 0 on. The first is empty.
+    /// Each different set and its number. Numbers start at 0, the empty set.
     sets: HashMap<LabelSet, u32>,
     set_bytes: usize,
     readings: Vec<LabelReading>,
-    /// The newest reading of each descriptor, as an index into `readings`.
+    /// The newest reading of each descriptor (process and address), as an index into `readings`.
     newest: HashMap<(u32, u64), usize>,
-    /// Whether a goroutine has other labels than at the reading before.
+    /// Whether the labels of a goroutine have changed since the interval was adapted.
     changed: bool,
     interval: Duration,
 }
@@ -76,29 +77,30 @@ impl LabelWatch {
     }
 
     /// Whether a goroutine had labels.
-    fn in_use(&self) -> bool {
+    fn has_labels(&self) -> bool {
         self.sets.len() > 1
     }
 
-    /// Time after which the goroutines that run are read again. `None` if none of them had labels.
+    /// Time until running goroutines are read again. `None` if no goroutine had labels.
     pub(super) fn interval(&self) -> Option<Duration> {
-        self.in_use().then_some(self.interval)
+        self.has_labels().then_some(self.interval)
     }
 
-    /// Readings follow each other closely while labels change.
+    /// Shortens the interval while labels change.
     pub(super) fn adapt_interval(&mut self) {
         let [shortest, longest] = INTERVALS;
-        self.interval = if self.changed { shortest } else { longest.min(self.interval + self.interval / GROWTH) };
+        self.interval =
+            if self.changed { shortest } else { longest.min(self.interval + self.interval / GROWTH_FRACTION) };
         self.changed = false;
     }
 
-    /// Reads the labels of a goroutine whose descriptor has just been read, and keeps them with the time of that reading.
-    pub(super) fn look(&mut self, memory: &ProgramMemory, goroutine: &GoroutineReading) {
+    /// Reads the labels of a goroutine whose descriptor has just been read. Stores them with the time of that reading.
+    pub(super) fn read_labels(&mut self, memory: &ProgramMemory, goroutine: &GoroutineReading) {
         let GoroutineReading { pid, address, last_ns: now, .. } = *goroutine;
-        let Some(set) = self.read(memory, address).and_then(|set| self.intern(set)) else { return };
+        let Some(set) = self.read_set(memory, address).and_then(|set| self.intern(set)) else { return };
         let newest = self.newest.get(&(pid, address)).copied();
         if let Some(known) = newest.and_then(|at| self.readings.get_mut(at)) {
-            let is_close = self.sets.len() == 1 || now.saturating_sub(known.last_ns) <= MAX_GAP;
+            let is_close = self.sets.len() == 1 || now.saturating_sub(known.last_ns) <= MAX_GAP_NS;
             if known.set == set && is_close {
                 known.last_ns = now;
                 return;
@@ -111,11 +113,11 @@ impl LabelWatch {
         }
     }
 
-    /// Reads the set of a descriptor. A goroutine may get another one meanwhile, and the garbage collector may free the
-    /// first: a set counts if the descriptor still names it afterwards.
-    fn read(&self, memory: &ProgramMemory, descriptor: u64) -> Option<LabelSet> {
-        for _ in 0..ATTEMPTS {
-            let [pointer] = memory.words(descriptor, [self.offset])?;
+    /// Reads the label set of a descriptor. The goroutine can get another set meanwhile, and the garbage collector can
+    /// free the first. So a set counts only if the descriptor still points to it afterwards.
+    fn read_set(&self, memory: &ProgramMemory, descriptor: u64) -> Option<LabelSet> {
+        for _ in 0..MAX_ATTEMPTS {
+            let [pointer] = memory.read_fields(descriptor, [self.offset])?;
             if pointer == 0 {
                 return Some(LabelSet::new());
             }
@@ -123,14 +125,14 @@ impl LabelWatch {
                 LabelForm::Map => read_map(memory, pointer),
                 LabelForm::List => read_list(memory, pointer),
             };
-            if memory.words(descriptor, [self.offset])? == [pointer] {
+            if memory.read_fields(descriptor, [self.offset])? == [pointer] {
                 return set;
             }
         }
         None
     }
 
-    /// The number of a set. `None` if it is new and there are too many.
+    /// Returns the number of a set. `None` if the set is new and a limit is reached.
     fn intern(&mut self, set: LabelSet) -> Option<u32> {
         if let Some(known) = self.sets.get(&set) {
             return Some(*known);
@@ -145,9 +147,9 @@ impl LabelWatch {
         Some(number)
     }
 
-    /// All readings. None if no goroutine had labels.
+    /// Returns all readings. They are empty if no goroutine had labels.
     pub(super) fn finish(self) -> LabelReadings {
-        if !self.in_use() {
+        if !self.has_labels() {
             return LabelReadings::default();
         }
         let mut sets: Vec<(LabelSet, u32)> = self.sets.into_iter().collect();
@@ -156,53 +158,53 @@ impl LabelWatch {
     }
 }
 
-/// Reads a slice of pairs of strings.
+/// Reads a Go slice of pairs of strings.
 fn read_list(memory: &ProgramMemory, slice: u64) -> Option<LabelSet> {
-    let [array, length, capacity] = memory.words(slice, [0, 8, 16])?;
+    let [array, length, capacity] = memory.read_fields(slice, [0, 8, 16])?;
     let length = usize::try_from(length).ok().filter(|_| length <= capacity)?;
-    let words = memory.array(array, length.min(MAX_LABELS) * 4)?;
+    let words = memory.read_words(array, length.min(MAX_LABELS) * 4)?;
     let pairs = words.as_chunks().0.iter().map(|[name, name_length, value, value_length]| {
-        Some((read_text(memory, *name, *name_length)?, read_text(memory, *value, *value_length)?))
+        Some((read_string(memory, *name, *name_length)?, read_string(memory, *value, *value_length)?))
     });
-    Some(sorted(pairs.collect::<Option<_>>()?))
+    Some(sort_and_limit(pairs.collect::<Option<_>>()?))
 }
 
-/// Reads a map of strings, which is at the address that this pointer leads to. While a map grows, some of its labels are in
-/// the old buckets.
+/// Reads a `map[string]string`. `pointer` is the address of the map variable. While a map grows, some of its labels are
+/// in the old buckets.
 fn read_map(memory: &ProgramMemory, pointer: u64) -> Option<LabelSet> {
-    let [map] = memory.words(pointer, [0])?;
+    let [map] = memory.read_fields(pointer, [0])?;
     if map == 0 {
         return Some(LabelSet::new());
     }
     // `hmap`: count, flags and the logarithm of the number of buckets, buckets, old buckets.
-    let [_count, bits, buckets, old_buckets] = memory.words(map, [0, 8, 16, 24])?;
+    let [_count, bits, buckets, old_buckets] = memory.read_fields(map, [0, 8, 16, 24])?;
     let (flags, log) = (bits & 0xff, bits >> 8 & 0xff);
-    let old_log = if flags & SAME_SIZE == 0 { log.saturating_sub(1) } else { log };
+    let old_log = if flags & SAME_SIZE_GROW == 0 { log.saturating_sub(1) } else { log };
     let mut pairs = Vec::new();
     for (array, log) in [(buckets, log), (old_buckets, old_log)].into_iter().filter(|(array, _)| *array != 0) {
-        if log > MAX_BUCKETS_LOG {
+        if log > MAX_BUCKETS_LOG2 {
             return None;
         }
         for at in 0..1_u64 << log {
             read_buckets(memory, array.checked_add(at * BUCKET_WORDS as u64 * 8)?, &mut pairs)?;
         }
     }
-    Some(sorted(pairs))
+    Some(sort_and_limit(pairs))
 }
 
-/// Reads the labels of a bucket and of those that it leads to.
+/// Reads the labels of a bucket and of the buckets that follow it.
 fn read_buckets(memory: &ProgramMemory, mut bucket: u64, pairs: &mut LabelSet) -> Option<()> {
     // A bucket holds 8 labels.
     for _ in 0..MAX_LABELS / 8 {
         if bucket == 0 {
             break;
         }
-        let words = memory.array(bucket, BUCKET_WORDS)?;
+        let words = memory.read_words(bucket, BUCKET_WORDS)?;
         let (used, texts) = words.split_first()?;
-        for (place, used) in used.to_le_bytes().into_iter().enumerate() {
-            if used >= USED_PLACE {
-                let text = |at: usize| read_text(memory, *texts.get(at)?, *texts.get(at + 1)?);
-                pairs.push((text(place * 2)?, text(16 + place * 2)?));
+        for (slot, used) in used.to_le_bytes().into_iter().enumerate() {
+            if used >= MIN_TOP_HASH {
+                let text = |at: usize| read_string(memory, *texts.get(at)?, *texts.get(at + 1)?);
+                pairs.push((text(slot * 2)?, text(16 + slot * 2)?));
             }
         }
         bucket = *texts.last()?;
@@ -210,21 +212,21 @@ fn read_buckets(memory: &ProgramMemory, mut bucket: u64, pairs: &mut LabelSet) -
     Some(())
 }
 
-fn sorted(mut pairs: LabelSet) -> LabelSet {
+fn sort_and_limit(mut pairs: LabelSet) -> LabelSet {
     pairs.truncate(MAX_LABELS);
     pairs.retain(|(name, _)| !name.is_empty());
     pairs.sort_unstable();
     pairs
 }
 
-fn read_text(memory: &ProgramMemory, address: u64, length: u64) -> Option<String> {
+fn read_string(memory: &ProgramMemory, address: u64, length: u64) -> Option<String> {
     let length = usize::try_from(length).ok()?;
     if length == 0 {
         return Some(String::new());
     }
-    let bytes = memory.bytes(address, length.min(MAX_TEXT))?;
+    let bytes = memory.read_bytes(address, length.min(MAX_TEXT_BYTES))?;
     let mut text = String::from_utf8_lossy(&bytes).into_owned();
-    if length > MAX_TEXT {
+    if length > MAX_TEXT_BYTES {
         text.push('…');
     }
     Some(text)
@@ -237,7 +239,7 @@ mod tests {
 
     use super::*;
 
-    /// The address and the length of a text.
+    /// The words of a Go string: address and length.
     fn text(text: &str) -> [u64; 2] {
         [text.as_ptr().addr() as u64, text.len() as u64]
     }
@@ -250,14 +252,14 @@ mod tests {
         labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
-    /// A bucket with these labels in its last places, and a freed one in its first.
+    /// A bucket with these labels in its last slots, and a freed label in its first slot.
     fn bucket(labels: &[(&str, &str)], next: u64) -> Vec<u64> {
         let mut words = vec![0; BUCKET_WORDS];
         let mut used = [1, 0, 0, 0, 0, 0, 0, 0];
-        for (place, (name, value)) in (8 - labels.len()..).zip(labels) {
-            used[place] = USED_PLACE;
-            words[1 + place * 2..][..2].copy_from_slice(&text(name));
-            words[17 + place * 2..][..2].copy_from_slice(&text(value));
+        for (slot, (name, value)) in (8 - labels.len()..).zip(labels) {
+            used[slot] = MIN_TOP_HASH;
+            words[1 + slot * 2..][..2].copy_from_slice(&text(name));
+            words[17 + slot * 2..][..2].copy_from_slice(&text(value));
         }
         words[0] = u64::from_le_bytes(used);
         words[BUCKET_WORDS - 1] = next;
@@ -265,8 +267,8 @@ mod tests {
     }
 
     #[test]
-    fn a_list_gives_its_labels_in_the_order_of_names() {
-        let long = "x".repeat(MAX_TEXT + 1);
+    fn labels_of_a_list_are_sorted_by_name() {
+        let long = "x".repeat(MAX_TEXT_BYTES + 1);
         let array = [text("tenant"), text("a"), text(""), text("no name"), text("long"), text(&long)].concat();
         let slice = [address(&array), 3, 4];
         let shortened = format!("{}…", &long[1..]);
@@ -283,11 +285,11 @@ mod tests {
     }
 
     #[test]
-    fn a_map_gives_the_labels_of_all_its_buckets() {
+    fn labels_of_a_map_are_read_from_all_buckets() {
         let beyond = bucket(&[("c", "3")], 0);
         let buckets = [bucket(&[("b", "2")], address(&beyond)), bucket(&[("a", "1"), ("e", "5")], 0)].concat();
         let old = bucket(&[("d", "4")], 0);
-        // Two buckets now, and one before.
+        // The map has two buckets now, and had one before.
         let map = [5, 1 << 8, address(&buckets), address(&old)];
         let all = [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"), ("e", "5")];
         assert_eq!(read_map(&ProgramMemory::of_this_process(), address(&[address(&map)])), Some(set(&all)));
@@ -297,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_that_lead_to_themselves_end() {
+    fn reading_ends_if_buckets_form_a_circle() {
         let mut circle = bucket(&[("a", "1")], 0);
         circle[BUCKET_WORDS - 1] = address(&circle);
         let map = [1, 0, address(&circle), 0];
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_readings_with_little_time_between_them_are_one() {
+    fn equal_readings_with_a_short_gap_are_merged() {
         let (tenant, other) = (text("tenant"), text("other"));
         let lists = [[tenant, text("a")].concat(), [other, text("b")].concat()];
         let slices = lists.each_ref().map(|list| [address(list), 1, 1]);
@@ -316,7 +318,7 @@ mod tests {
         let mut watch = LabelWatch::new((0, LabelForm::List));
         let (pid, at) = (std::process::id(), address(&descriptor));
         let mut look = |watch: &mut LabelWatch, labels: Option<usize>, now| {
-            // The reader goes through the kernel, so the write must not be left out.
+            // The memory is read through the kernel, so the compiler must not remove the write.
             std::hint::black_box(&mut descriptor)[0] = labels.map_or(0, |set| address(&slices[set]));
             let goroutine = GoroutineReading {
                 pid,
@@ -330,11 +332,11 @@ mod tests {
                 stack: (0, 0),
                 runs: 0,
             };
-            watch.look(&ProgramMemory::of_this_process(), &goroutine);
+            watch.read_labels(&ProgramMemory::of_this_process(), &goroutine);
         };
         look(&mut watch, None, 1);
         assert_eq!(watch.interval(), None, "no goroutine has labels");
-        for (set, now) in [(0, 2), (0, MAX_GAP), (1, MAX_GAP + 1), (1, 3 * MAX_GAP)] {
+        for (set, now) in [(0, 2), (0, MAX_GAP_NS), (1, MAX_GAP_NS + 1), (1, 3 * MAX_GAP_NS)] {
             look(&mut watch, Some(set), now);
         }
         assert_eq!(watch.interval(), Some(INTERVALS[0]));
@@ -344,7 +346,7 @@ mod tests {
         let readings = watch.finish();
         assert_eq!(readings.sets, [set(&[]), set(&[("tenant", "a")]), set(&[("other", "b")])]);
         let times: Vec<_> = readings.readings.iter().map(|seen| (seen.set, seen.first_ns, seen.last_ns)).collect();
-        let late = 3 * MAX_GAP;
-        assert_eq!(times, [(0, 1, 1), (1, 2, MAX_GAP), (2, MAX_GAP + 1, MAX_GAP + 1), (2, late, late)]);
+        let late = 3 * MAX_GAP_NS;
+        assert_eq!(times, [(0, 1, 1), (1, 2, MAX_GAP_NS), (2, MAX_GAP_NS + 1, MAX_GAP_NS + 1), (2, late, late)]);
     }
 }

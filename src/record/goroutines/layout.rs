@@ -1,4 +1,4 @@
-//! Where the goroutine descriptors of a program have their fields.
+//! Offsets of the fields in a program's goroutine descriptors.
 
 use std::fs;
 use std::io;
@@ -8,29 +8,28 @@ use std::path::{Path, PathBuf};
 use crate::fsio::MappedFile;
 use crate::gobin::{Binary, LabelForm};
 
-/// The file of a program, whatever its path is. Programs in different containers may have the same path.
+/// Identity of a program's file. The path is not enough: programs in different containers can have the same path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::record) struct ProgramFile {
     device: u64,
     inode: u64,
-    /// The kernel uses the inode of a deleted file again.
+    /// Seconds and nanoseconds. Needed because the kernel reuses the inode of a deleted file.
     modified: (i64, i64),
 }
 
 impl ProgramFile {
-    /// The file at a path.
-    pub(in crate::record) fn at(path: &Path) -> io::Result<Self> {
+    pub(in crate::record) fn from_path(path: &Path) -> io::Result<Self> {
         let about = fs::metadata(path)?;
         Ok(Self { device: about.dev(), inode: about.ino(), modified: (about.mtime(), about.mtime_nsec()) })
     }
 }
 
-/// Offsets of the fields of a `runtime.g` and a `runtime.m`, in bytes from its start.
+/// Offsets of the fields of a `runtime.g` and a `runtime.m`, in bytes from the start of each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GoroutineLayout {
     /// The path by which the kernel names the program.
     pub(super) program: PathBuf,
-    /// The program. Processes that run another one are ignored.
+    /// The program's file. Processes that run another program are ignored.
     pub(super) file: ProgramFile,
     /// `g.stack.lo` and `g.stack.hi`.
     pub(super) stack: (usize, usize),
@@ -47,10 +46,10 @@ pub struct GoroutineLayout {
     /// `m.procid`: the number of the thread.
     pub(super) thread_id: Option<usize>,
     /// `m.g0` and `m.gsignal`: the descriptors of the thread itself.
-    pub(super) own: [usize; 2],
+    pub(super) thread_descriptors: [usize; 2],
     /// `m.curg`: the goroutine that the thread runs.
     pub(super) current: usize,
-    /// `g.labels`, and how profiler labels lie in memory.
+    /// `g.labels`, and the form of profiler labels in memory.
     pub(super) labels: Option<(usize, LabelForm)>,
     /// Link-time address of `runtime.allgs`, the list of all goroutines. `None` in a stripped program.
     pub(super) list: Option<u64>,
@@ -65,19 +64,19 @@ pub struct GoroutineLayout {
 pub(super) struct ModuleList {
     /// Link-time address of `runtime.firstmoduledata`.
     pub(super) first: u64,
-    /// Size of a `runtime.moduledata`, in bytes. Its last field is the address of the next one.
+    /// Bytes of a `runtime.moduledata`. Its last field is the address of the next module.
     pub(super) size: u64,
 }
 
 impl GoroutineLayout {
-    /// Reads the layout of a program. `program` is the path by which the kernel names it, `path` one that leads to its
-    /// file. An error is the reason why the layout is unknown.
+    /// Reads the layout of a program. `program` is the kernel's path of the program. `path` is a path by which goflame
+    /// can open it. The error is the reason why the layout is unknown.
     pub fn read(program: &Path, path: &Path) -> Result<Self, String> {
         if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
             return Err("goflame does not know the goroutine register of this machine's architecture".into());
         }
         let unreadable = |error: &dyn std::error::Error| format!("the program cannot be read: {error}");
-        let file = ProgramFile::at(path).map_err(|error| unreadable(&error))?;
+        let file = ProgramFile::from_path(path).map_err(|error| unreadable(&error))?;
         let bytes = MappedFile::open(path).map_err(|error| unreadable(&error))?;
         let binary = Binary::parse(bytes.as_ref()).map_err(|error| unreadable(&error))?;
         let (g, _) = binary.g_layout().map_err(|error| error.to_string())?;
@@ -93,7 +92,7 @@ impl GoroutineLayout {
             start: g.startpc,
             // m.procid is before m.gsignal in every version (src/runtime/runtime2.go).
             thread_id: g.m_gsignal.checked_sub(8),
-            own: [g.m_g0, g.m_gsignal],
+            thread_descriptors: [g.m_g0, g.m_gsignal],
             current: g.m_curg,
             labels: g.labels,
             list: binary.allgs_address(),

@@ -1,7 +1,7 @@
 //! Names of the functions that a Go program registers with its runtime while it runs, as loaders of generated code do.
 //!
 //! The runtime keeps a list of modules (`runtime.moduledata` in Go's src/runtime/symtab.go). Each has the tables of its
-//! functions, in the program's memory. The names are written down as a perf map.
+//! functions, in the program's memory. The names become a perf map.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -10,35 +10,36 @@ use super::layout::ModuleList;
 use super::memory::ProgramMemory;
 use crate::sources::{CodeFile, CodeFileKind};
 
-/// Time between two looks at a process's list, in nanoseconds.
-const PAUSE: u64 = 100_000_000;
+/// Time between two readings of a process's module list, in nanoseconds.
+const READ_INTERVAL_NS: u64 = 100_000_000;
 
-/// Maximum number of modules of a process: a loader may make one for each function.
+/// Maximum number of modules of a process. A loader can make a module for each function.
 const MAX_MODULES: usize = 1 << 14;
 /// Maximum number of functions of a module.
 const MAX_FUNCTIONS: usize = 1 << 16;
-/// Maximum bytes of the names of a module, and of the lines of a process.
-const MAX_NAMES: usize = 1 << 22;
-const MAX_LINES: usize = 1 << 26;
-/// Maximum bytes of a name.
-const MAX_NAME: usize = 1 << 10;
+/// Maximum bytes of the names of a module.
+const MAX_NAMES_BYTES: usize = 1 << 22;
+/// Maximum bytes of the perf map of a process.
+const MAX_MAP_BYTES: usize = 1 << 26;
+/// Maximum bytes of a function's name.
+const MAX_NAME_BYTES: usize = 1 << 10;
 
-/// The first 6 bytes of a `runtime.pcHeader`, as a number: the magic number of Go 1.20 and later, and of 1.18, and two zeros.
+/// The first 6 bytes of a `runtime.pcHeader` as a number: a magic number and two zero bytes. For Go 1.20 and later, and
+/// for Go 1.18.
 const HEADERS: [u64; 2] = [0xffff_fff1, 0xffff_fff0];
 const HEADER_MASK: u64 = (1 << 48) - 1;
 
-/// The low half of a word.
-const LOW_HALF: u64 = (1 << 32) - 1;
+const LOW_HALF_MASK: u64 = (1 << 32) - 1;
 
-/// Where a field of a `runtime.moduledata` is, in bytes from its start (Go 1.18 to 1.27).
-const HEADER: usize = 0;
-const NAMES: usize = 8;
-const FUNCTIONS: usize = 104;
-const ENTRIES: usize = 128;
-const TEXT: usize = 176;
-const TEXT_END: usize = 184;
+/// Offsets of fields of a `runtime.moduledata`, in bytes (Go 1.18 to 1.27).
+const HEADER_OFFSET: usize = 0;
+const NAMES_OFFSET: usize = 8;
+const FUNCTIONS_OFFSET: usize = 104;
+const ENTRIES_OFFSET: usize = 128;
+const TEXT_OFFSET: usize = 176;
+const TEXT_END_OFFSET: usize = 184;
 
-/// The modules of all processes.
+/// Reads the modules of all processes.
 #[derive(Debug, Default)]
 pub(super) struct ModuleWatch {
     processes: HashMap<u32, Process>,
@@ -46,74 +47,88 @@ pub(super) struct ModuleWatch {
 
 #[derive(Debug, Default)]
 struct Process {
-    next_look: u64,
+    next_reading_ns: u64,
     /// Run-time address of the last known module.
     newest: Option<u64>,
     count: usize,
-    /// A perf map.
-    lines: String,
+    /// The names in the form of a perf map.
+    perf_map: String,
 }
 
 impl ModuleWatch {
-    /// Reads the modules that a process has registered since the last look. `now` is in nanoseconds.
-    pub(super) fn look(&mut self, pid: u32, list: ModuleList, memory: &mut ProgramMemory, now: u64) {
+    /// Reads the modules that a process has registered since the last reading. `now` is in nanoseconds.
+    pub(super) fn read_new_modules(&mut self, pid: u32, list: ModuleList, memory: &mut ProgramMemory, now: u64) {
         let process = self.processes.entry(pid).or_default();
-        if now < process.next_look {
+        if now < process.next_reading_ns {
             return;
         }
-        process.next_look = now.saturating_add(PAUSE);
+        process.next_reading_ns = now.saturating_add(READ_INTERVAL_NS);
         let mut newest = process.newest.unwrap_or_else(|| memory.run_time_address(list.first));
-        while process.count < MAX_MODULES && process.lines.len() < MAX_LINES {
-            let Some([next]) = memory.words(newest.wrapping_add(list.size.saturating_sub(8)), [0]) else { break };
+        while process.count < MAX_MODULES && process.perf_map.len() < MAX_MAP_BYTES {
+            let Some([next]) = memory.read_fields(newest.wrapping_add(list.size.saturating_sub(8)), [0]) else { break };
             if next == 0 {
                 break;
             }
             (newest, process.count) = (next, process.count + 1);
-            // A module that cannot be read has no names.
-            let _ = add_module(next, memory, now, &mut process.lines);
+            // A module that cannot be read adds no names.
+            let _ = add_module(next, memory, now, &mut process.perf_map);
         }
         process.newest = Some(newest);
     }
 
-    /// The names, as a file for each process that registered functions.
+    /// Returns a perf map for each process that registered functions.
     pub(super) fn finish(self) -> Vec<CodeFile> {
-        let processes = self.processes.into_iter().filter(|(_, process)| !process.lines.is_empty());
+        let processes = self.processes.into_iter().filter(|(_, process)| !process.perf_map.is_empty());
         let file = |(pid, process): (u32, Process)| CodeFile {
             pid,
             kind: CodeFileKind::PerfMap,
             path: format!("the memory of process {pid}"),
-            bytes: process.lines.into_bytes(),
+            bytes: process.perf_map.into_bytes(),
         };
         processes.map(file).collect()
     }
 }
 
-/// Appends the functions of a module, unless a file has its code.
-fn add_module(module: u64, memory: &mut ProgramMemory, now: u64, lines: &mut String) -> Option<()> {
+/// Appends the functions of a module. Skips modules whose code is in a file, because the file has the names.
+fn add_module(module: u64, memory: &mut ProgramMemory, now: u64, perf_map: &mut String) -> Option<()> {
     let [header, names, names_length, functions, functions_length, entries, entry_count, text, text_end] = memory
-        .words(module, [HEADER, NAMES, NAMES + 8, FUNCTIONS, FUNCTIONS + 8, ENTRIES, ENTRIES + 8, TEXT, TEXT_END])?;
-    let [magic] = memory.words(header, [0])?;
+        .read_fields(
+            module,
+            [
+                HEADER_OFFSET,
+                NAMES_OFFSET,
+                NAMES_OFFSET + 8,
+                FUNCTIONS_OFFSET,
+                FUNCTIONS_OFFSET + 8,
+                ENTRIES_OFFSET,
+                ENTRIES_OFFSET + 8,
+                TEXT_OFFSET,
+                TEXT_END_OFFSET,
+            ],
+        )?;
+    let [magic] = memory.read_fields(header, [0])?;
     if !HEADERS.contains(&(magic & HEADER_MASK)) || memory.is_in_file(text, now) {
         return None;
     }
-    let names = memory.bytes(names, usize::try_from(names_length).ok()?.min(MAX_NAMES))?;
+    let names = memory.read_bytes(names, usize::try_from(names_length).ok()?.min(MAX_NAMES_BYTES))?;
     let count = usize::try_from(entry_count).ok()?.min(MAX_FUNCTIONS);
-    let entries = memory.array(entries, count)?;
-    // An entry has the offset of the code in its low half, and that of the `runtime._func` in its high half. Each function ends at the next entry. The last entry is only the end of the code.
+    let entries = memory.read_words(entries, count)?;
+    // Low half of an entry: offset of the code. High half: offset of the `runtime._func`. Each function ends at the
+    // next entry. The last entry only marks the end of the code.
     for (entry, next) in entries.iter().zip(entries.iter().skip(1)) {
-        let start = text.checked_add(entry & LOW_HALF)?;
-        let end = text.checked_add(next & LOW_HALF)?.min(text_end);
+        let start = text.checked_add(entry & LOW_HALF_MASK)?;
+        let end = text.checked_add(next & LOW_HALF_MASK)?.min(text_end);
         let function = entry >> 32;
         if function >= functions_length || end <= start {
             continue;
         }
         // `runtime._func` begins with the offset of its entry and the offset of its name.
-        let [offsets] = memory.words(functions.checked_add(function)?, [0])?;
+        let [offsets] = memory.read_fields(functions.checked_add(function)?, [0])?;
         let name = usize::try_from(offsets >> 32).ok().and_then(|name| names.get(name..)).unwrap_or_default();
         let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-        let name = String::from_utf8_lossy(name.get(..MAX_NAME).unwrap_or(name)).replace(char::is_control, " ");
+        let name = String::from_utf8_lossy(name.get(..MAX_NAME_BYTES).unwrap_or(name)).replace(char::is_control, " ");
         // Writing to a string cannot fail.
-        let _ = writeln!(lines, "{start:x} {:x} {name}", end - start);
+        let _ = writeln!(perf_map, "{start:x} {:x} {name}", end - start);
     }
     Some(())
 }
@@ -125,7 +140,7 @@ mod tests {
 
     const SIZE: usize = 512;
 
-    /// A list of modules in this process's memory: the program's own, and one that was registered.
+    /// A list of two modules in this process's memory: the program's main module, and a registered one.
     struct Fake {
         modules: [Box<[u64; SIZE / 8]>; 2],
         header: Box<[u8; 8]>,
@@ -146,15 +161,15 @@ mod tests {
             };
             let address = |bytes: &[u8]| bytes.as_ptr() as u64;
             let values = [
-                (HEADER, address(&*fake.header)),
-                (NAMES, address(&fake.names)),
-                (NAMES + 8, fake.names.len() as u64),
-                (FUNCTIONS, address(&fake.functions)),
-                (FUNCTIONS + 8, fake.functions.len() as u64),
-                (ENTRIES, address(&fake.entries)),
-                (ENTRIES + 8, 3),
-                (TEXT, 0x1000),
-                (TEXT_END, 0x1030),
+                (HEADER_OFFSET, address(&*fake.header)),
+                (NAMES_OFFSET, address(&fake.names)),
+                (NAMES_OFFSET + 8, fake.names.len() as u64),
+                (FUNCTIONS_OFFSET, address(&fake.functions)),
+                (FUNCTIONS_OFFSET + 8, fake.functions.len() as u64),
+                (ENTRIES_OFFSET, address(&fake.entries)),
+                (ENTRIES_OFFSET + 8, 3),
+                (TEXT_OFFSET, 0x1000),
+                (TEXT_END_OFFSET, 0x1030),
             ];
             for (at, value) in values {
                 fake.modules[1][at / 8] = value;
@@ -172,12 +187,12 @@ mod tests {
     }
 
     #[test]
-    fn functions_have_names_once_their_module_is_registered() {
+    fn functions_are_named_after_their_module_is_registered() {
         let (mut fake, mut memory, mut watch) = (Fake::new(), ProgramMemory::of_this_process(), ModuleWatch::default());
-        watch.look(7, fake.list(), &mut memory, 0);
+        watch.read_new_modules(7, fake.list(), &mut memory, 0);
         fake.register();
-        for time in [1, PAUSE, 2 * PAUSE] {
-            watch.look(7, fake.list(), &mut memory, time);
+        for time in [1, READ_INTERVAL_NS, 2 * READ_INTERVAL_NS] {
+            watch.read_new_modules(7, fake.list(), &mut memory, time);
         }
         let [file] = <[CodeFile; 1]>::try_from(watch.finish()).unwrap();
         assert_eq!((file.pid, file.kind), (7, CodeFileKind::PerfMap));
@@ -185,8 +200,8 @@ mod tests {
     }
 
     #[test]
-    fn modules_with_absurd_values_have_no_names_and_lists_that_never_end_are_left() {
-        for at in 0..=TEXT_END / 8 {
+    fn reading_ends_for_modules_with_wrong_values_and_endless_lists() {
+        for at in 0..=TEXT_END_OFFSET / 8 {
             for value in [0, 1, u64::MAX, 1 << 47, u64::from(u32::MAX)] {
                 let mut fake = Fake::new();
                 fake.register();
@@ -195,7 +210,7 @@ mod tests {
                 fake.modules[1][SIZE / 8 - 1] = fake.modules[1].as_ptr() as u64;
                 let mut watch = ModuleWatch::default();
                 watch.processes.insert(7, Process { count: MAX_MODULES - 2, ..Process::default() });
-                watch.look(7, fake.list(), &mut ProgramMemory::of_this_process(), 0);
+                watch.read_new_modules(7, fake.list(), &mut ProgramMemory::of_this_process(), 0);
                 assert_eq!(watch.processes[&7].count, MAX_MODULES);
             }
         }

@@ -1,5 +1,5 @@
-// Probe stands between go and its tools (go build -toolexec=probe) and so runs where the build runs. Into the directory
-// PROBE_OUT it writes what it finds there; with PROBE_WAIT it then keeps the build waiting.
+// Probe runs inside a build, because go calls its tools through it (go build -toolexec=probe). It writes facts about its
+// environment to the directory PROBE_OUT. With PROBE_WAIT, it then delays the build.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 )
 
 type facts struct {
-	Status     map[string]string // of /proc/self/status
+	Status     map[string]string // fields of /proc/self/status
 	Interfaces []string
 	Dial       string // why the network cannot be reached
 	Source     string // why the source cannot be written

@@ -95,7 +95,7 @@ fn repairs(plan: &RepairPlan, bold: Style, dim: Style) -> String {
     };
     let sudo = if plan.sudo { "sudo " } else { "" };
     for change in &plan.changes {
-        let ids = plan.ids_of(change.setting).join(", ");
+        let ids = plan.check_ids(change.setting).join(", ");
         command(&ids, &format!("{sudo}sysctl -w {}={}", change.setting.name(), change.after), "");
     }
     for by_hand in &plan.by_hand {
