@@ -126,7 +126,7 @@ impl TargetError {
         match self {
             Self::NoProcess { pid, elsewhere } if elsewhere.is_empty() => vec![format!(
                 "a process of another container has another number here, if goflame sees it at all: {pid} may be the number \
-                 inside the container"
+                 inside of the container"
             )],
             Self::NoProcess { pid, elsewhere } | Self::KernelThread { pid, elsewhere, .. } => elsewhere
                 .iter()
