@@ -83,7 +83,7 @@ fn category(origin: Origin) -> (&'static str, &'static str) {
         Origin::Main => ("Main module", "orange"),
         Origin::Module => ("Other modules", "yellow"),
         Origin::Std => ("Standard library", "lightblue"),
-        Origin::Runtime => ("Go runtime", "purple"),
+        Origin::Runtime => ("Runtime and GC", "purple"),
         Origin::Native => ("C and native", "green"),
         Origin::Vdso => ("vdso", "brown"),
         Origin::Kernel => ("Kernel", "red"),

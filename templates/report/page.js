@@ -10,7 +10,7 @@ const ORIGIN_NAMES = {
   main: "main module",
   module: "other modules",
   std: "standard library",
-  runtime: "Go runtime",
+  runtime: "runtime and GC",
   native: "C and native",
   vdso: "vdso",
   kernel: "kernel",

@@ -83,3 +83,30 @@ pub(super) fn shade(colour: Color, text: &str) -> Color {
     let (target, percent) = if step < MAX_SHADE { (0, MAX_SHADE - step) } else { (255, step - MAX_SHADE) };
     mix(colour, Color::new(target, target, target), percent)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{GROUP_COLOUR, origin_colour};
+    use crate::profile::Origin;
+    use crate::render::page::STYLE;
+
+    #[test]
+    fn report_html_has_the_same_colours() {
+        let origins = [
+            ("main", Origin::Main),
+            ("module", Origin::Module),
+            ("std", Origin::Std),
+            ("runtime", Origin::Runtime),
+            ("native", Origin::Native),
+            ("vdso", Origin::Vdso),
+            ("kernel", Origin::Kernel),
+            ("unknown", Origin::Unknown),
+        ];
+        let colours = origins.map(|(name, origin)| (name, origin_colour(origin)));
+        for (name, colour) in colours.into_iter().chain([("group", GROUP_COLOUR)]) {
+            let variable = format!("--{name}: #{:02x}{:02x}{:02x};", colour.r, colour.g, colour.b);
+            assert_eq!(STYLE.matches(&variable).count(), 1, "{variable}");
+            assert_eq!(STYLE.matches(&format!("--{name}: ")).count(), 1, "{name}");
+        }
+    }
+}
