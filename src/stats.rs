@@ -1,5 +1,5 @@
-//! How far chance alone can move a number of samples: confidence intervals, corrected for many comparisons. Also finds where
-//! a series of figures changes beyond chance.
+//! How far chance alone can move a number of samples: the formulas of confidence intervals, corrected for many comparisons.
+//! Callers choose the confidence. Also finds where a series of figures changes beyond chance.
 //!
 //! Must not know what was counted.
 

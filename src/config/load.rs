@@ -1,6 +1,6 @@
 //! Builds a [`Config`] from a directory, a file and flags.
 //!
-//! Must not know single keys, except those that flags set.
+//! Must not know single keys, except those that flags set, and the blank value of each.
 
 use std::collections::BTreeMap;
 use std::fs;

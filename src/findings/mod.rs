@@ -1,5 +1,7 @@
 //! Findings: conclusions from a profile and the reports of runtime and kernel, each with the figures of its sources.
 //!
+//! [`find`] calls one function for each finding. The functions and their thresholds are in the files of their subjects.
+//!
 //! Must not read files, and must not format output.
 
 mod collector;

@@ -1,4 +1,4 @@
-//! The kernel settings of perf events.
+//! The kernel settings that goflame can change. `facts` reads these and all others.
 
 use std::path::{Path, PathBuf};
 

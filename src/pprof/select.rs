@@ -1,4 +1,4 @@
-//! Makes an event of each sample type of a file, and selects the event to show.
+//! Makes an event of each sample type of a file, with its unit, and selects the event to show.
 
 use super::error::Error;
 use super::messages::ValueType;

@@ -1,4 +1,4 @@
-//! The change of a figure from an old profile to a new one, and how far chance can have moved it.
+//! The change of a figure from an old profile to a new one, and its confidence interval: how far chance can have moved it.
 
 use clap::ValueEnum;
 

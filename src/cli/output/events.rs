@@ -1,4 +1,4 @@
-//! Texts of the pipeline's messages.
+//! Texts of the messages of pipeline, build, sampling and workload, such as why a workload is stopped.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};

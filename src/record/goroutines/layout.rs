@@ -1,4 +1,4 @@
-//! Offsets of the fields in a program's goroutine descriptors.
+//! Offsets of the fields in a program's goroutine descriptors, as [`GLayout`](crate::gobin::GLayout) has them for its Go version.
 
 use std::fs;
 use std::io;
