@@ -360,12 +360,12 @@ fn the_whole_machine_is_sampled_with_the_goroutines_of_its_go_programs() {
     let mut shown = String::new();
     let is_complete = ["1", "4", "16"].into_iter().any(|seconds| {
         let record = project.goflame(["record", "--all-cpus", "-d", seconds]).run();
-        has_samples_of(&record, "main.burn");
-        record.stderr_has(&format!("    Sampling the whole machine for {seconds} s"));
+        record.code(0).stderr_has(&format!("    Sampling the whole machine for {seconds} s"));
+        // Not the tables of `record`: other programs can fill them on a busy machine.
         shown = project.goflame(["report", "--by", "goroutine", "-f", "folded"]).run().stdout.clone();
         expected.iter().all(|goroutine| shown.contains(goroutine))
     });
-    assert!(is_complete, "{expected:?} in\n{shown}");
+    assert!(is_complete && shown.contains("main.burn"), "{expected:?} in\n{shown}");
     assert!(!shown.contains("sh_goroutine"), "{shown}");
     let sampler = &project.newest_manifest()["sampler"];
     assert_eq!(sampler["tasks"], "machine");

@@ -110,12 +110,11 @@ fn ranges_of_time_add_up_to_the_whole_recording() {
         counts
     };
     let mut sum = BTreeMap::new();
-    for range in ["--to 0.03", "--from 0.03 --to 0.06", "--from 0.06"] {
-        let slice = counts(range);
-        assert!(!slice.is_empty(), "no sample in {range}");
-        for (stack, count) in slice {
-            *sum.entry(stack).or_default() += count;
-        }
+    let slices = ["--to 0.03", "--from 0.03 --to 0.06", "--from 0.06"].map(counts);
+    // The time of the first sample is 0. On a busy machine, the program can wait for a CPU in all of the second range.
+    assert!(!slices[0].is_empty() && !slices[2].is_empty(), "{slices:?}");
+    for (stack, count) in slices.into_iter().flatten() {
+        *sum.entry(stack).or_default() += count;
     }
     assert_eq!(sum, counts(""));
     assert!(counts("--from 3600").is_empty());
