@@ -60,7 +60,7 @@ impl Estimate {
 
     /// Subtracts an independent estimate. The interval is that of Newcombe 1998, method 10.
     #[must_use]
-    pub fn minus(self, other: Self) -> Self {
+    pub fn subtract(self, other: Self) -> Self {
         let value = self.value - other.value;
         let below = (self.value - self.low).hypot(other.high - other.value);
         let above = (self.high - self.value).hypot(other.value - other.low);
@@ -105,7 +105,7 @@ mod tests {
             ((0.0, 29.0), (5.0, 56.0), -0.0381, 0.1926),
             ((0.0, 10.0), (10.0, 10.0), 0.6075, 1.0),
         ] {
-            let difference = share(new.0, new.1).minus(share(old.0, old.1));
+            let difference = share(new.0, new.1).subtract(share(old.0, old.1));
             assert_near(difference.low, low);
             assert_near(difference.high, high);
         }

@@ -11,11 +11,12 @@ use inferno::collapse::perf::{Folder, Options};
 use crate::measure::Result;
 
 /// Leaf functions without a stack frame, each with its only caller.
-const CALLERS: [(&str, &str); 2] = [("main.leaf", "main.leafCaller"), ("main.otherLeaf", "main.otherCaller")];
+const LEAVES_AND_CALLERS: [(&str, &str); 2] =
+    [("main.leaf", "main.leafCaller"), ("main.otherLeaf", "main.otherCaller")];
 /// A function with inlined calls.
-const OUTER: &str = "main.outer";
-/// The functions that are inlined into [`OUTER`].
-const INLINED: [&str; 3] = ["main.middle", "main.inner", "main.rotate"];
+const OUTER_FUNCTION: &str = "main.outer";
+/// The functions that are inlined into [`OUTER_FUNCTION`].
+const INLINED_FUNCTIONS: [&str; 3] = ["main.middle", "main.inner", "main.rotate"];
 
 /// Measures and prints the shares of correct samples of both tools.
 pub(crate) fn compare(perf: &Path, go: &Path, scratch: &Path) -> Result<()> {
@@ -91,11 +92,12 @@ fn parse_folded(folded: &str) -> impl Iterator<Item = (Vec<&str>, u64)> {
     })
 }
 
-/// Counts the samples in the leaf functions of [`CALLERS`]. A sample is correct if its stack contains the leaf's caller.
+/// Counts the samples in the leaf functions of [`LEAVES_AND_CALLERS`]. A sample is correct if its stack contains the
+/// leaf's caller.
 fn count_callers(folded: &str) -> CorrectSamples {
     let mut samples = CorrectSamples::default();
     for (frames, count) in parse_folded(folded) {
-        for (leaf, caller) in CALLERS {
+        for (leaf, caller) in LEAVES_AND_CALLERS {
             if let Some(at) = frames.iter().position(|frame| *frame == leaf) {
                 samples.total += count;
                 samples.correct += if at > 0 && frames[at - 1] == caller { count } else { 0 };
@@ -105,15 +107,15 @@ fn count_callers(folded: &str) -> CorrectSamples {
     samples
 }
 
-/// Counts the samples in [`OUTER`]. A sample is correct if its stack contains an inlined call. The other samples can be
-/// correct too, in the loop of the function itself. `tests/truth` compares the inlined calls of each address with those of
-/// Go's runtime.
+/// Counts the samples in [`OUTER_FUNCTION`]. A sample is correct if its stack contains an inlined call. The other
+/// samples can be correct too, in the loop of the function itself. `tests/truth` compares the inlined calls of each
+/// address with those of Go's runtime.
 fn count_inlined(folded: &str) -> CorrectSamples {
     let mut samples = CorrectSamples::default();
     for (frames, count) in parse_folded(folded) {
-        if frames.contains(&OUTER) {
+        if frames.contains(&OUTER_FUNCTION) {
             samples.total += count;
-            samples.correct += if frames.iter().any(|frame| INLINED.contains(frame)) { count } else { 0 };
+            samples.correct += if frames.iter().any(|frame| INLINED_FUNCTIONS.contains(frame)) { count } else { 0 };
         }
     }
     samples

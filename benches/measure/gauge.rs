@@ -72,12 +72,12 @@ fn measure(report: &Path, command: &[OsString]) -> Result<ExitCode> {
     let status = Command::new(program).args(arguments).status()?;
     let wall_seconds = started.elapsed().as_secs_f64();
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let cpu_seconds = seconds(usage.user_time()) + seconds(usage.system_time());
+    let cpu_seconds = to_seconds(usage.user_time()) + to_seconds(usage.system_time());
     let used = ResourceUsage { wall_seconds, cpu_seconds, peak_kib: usage.max_rss() as f64 };
     std::fs::write(report, serde_json::to_vec(&used)?)?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn seconds(time: TimeVal) -> f64 {
+fn to_seconds(time: TimeVal) -> f64 {
     time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6
 }

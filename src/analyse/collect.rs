@@ -351,7 +351,7 @@ impl<'d> Collector<'d, '_, '_> {
                 stack = stacks.intern_segment(stack, &segment);
                 interned.push(stack);
             }
-            samples.add_at(time, profile::Sample { stack, task, count: 1, weight });
+            samples.add_timed(time, profile::Sample { stack, task, count: 1, weight });
         }
     }
 
@@ -424,7 +424,7 @@ impl<'d> Collector<'d, '_, '_> {
         last.hashes.truncate(same / Stacks::SEGMENT_LEN);
         let (shared, before) = (last.hashes.len(), self.pending_segments.len());
         for segment in last.locations.chunks(Stacks::SEGMENT_LEN).skip(shared) {
-            let segment = self.out.stacks.key(last.hashes.last().copied().unwrap_or(0), segment);
+            let segment = self.out.stacks.segment_key(last.hashes.last().copied().unwrap_or(0), segment);
             last.hashes.push(segment.hash());
             self.pending_segments.push(segment);
         }

@@ -229,7 +229,7 @@ mod tests {
         let canonical = stacks.canonical_ids(|location| u64::try_from(location.index()).ok());
         let timed = samples.timed().expect("times are kept").iter();
         let single_samples: Vec<_> = timed.map(|timed| (timed.time, timed.weight)).collect();
-        let DistinctSamples { rows, columns, .. } = DistinctSamples::of_one_event(samples.list(), true, &canonical);
+        let DistinctSamples { rows, columns, .. } = DistinctSamples::from_one_event(samples.list(), true, &canonical);
         // Compares stacks by content, because their ids depend on the shards.
         let row = |(at, (stack, task)): (usize, &(StackId, TaskId))| {
             (stacks.root_first(*stack), *task, columns[0][at], columns[1][at])

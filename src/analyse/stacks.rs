@@ -24,7 +24,7 @@ pub(super) fn add_samples(
     for stack in altered.into_iter().rev() {
         let (caller, shown) = flags.shown_part(&stacks, stack);
         let shown: Vec<LocationId> = shown.collect();
-        stacks.rewrite(stack, caller, &shown);
+        stacks.rewrite_segment(stack, caller, &shown);
     }
     let tasks = add_tasks(collected, (wrappers, labels), profile);
     let unchanged = tasks.iter().enumerate().all(|(at, task)| task.index() == at);

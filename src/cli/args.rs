@@ -15,8 +15,8 @@ use super::svg_args::SvgArgs;
 use super::window_args::WindowArgs;
 use crate::pipeline::{BuildOptions, RunProfile, Verify};
 use crate::render::Format;
-use crate::render::diff::{DiffFormat, DrawnWidth};
-use crate::views::{By, Normalize};
+use crate::render::diff::{DiffFormat, WidthSource};
+use crate::views::{GroupBy, Normalize};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -350,7 +350,7 @@ pub(super) struct ReportArgs {
     /// List the parts of the profile, and group its stacks, by process, thread, goroutine, entry (the function that a
     /// goroutine was started with), benchmark, or label:KEY; in pprof's format, all of them except benchmark are labels
     #[arg(long, value_name = "PROPERTY", value_parser = parse_by)]
-    pub(super) by: Option<By>,
+    pub(super) by: Option<GroupBy>,
     /// Write to this file instead of standard output; without --format, the name tells the format: .svg, .html,
     /// .pb.gz, .folded, .speedscope.json, .firefox.json, .trace.json, .md, .json; with another ending, the tables
     #[arg(short, long, value_name = "FILE")]
@@ -398,7 +398,7 @@ pub(super) struct DiffArgs {
     pub(super) units: Option<[f64; 2]>,
     /// The profile whose weights are the widths of the flame graph
     #[arg(long, value_enum, default_value_t)]
-    pub(super) width: DrawnWidth,
+    pub(super) width: WidthSource,
     /// Print this format instead of the tables
     #[arg(short, long, value_enum)]
     pub(super) format: Option<DiffFormat>,
@@ -451,10 +451,10 @@ pub(super) enum ToolchainCommand {
 }
 
 /// Parses the value of `--by`.
-fn parse_by(text: &str) -> Result<By, String> {
+fn parse_by(text: &str) -> Result<GroupBy, String> {
     match text.strip_prefix("label:") {
-        Some(key) if !key.is_empty() => Ok(By::Label(key.to_owned())),
-        _ => By::from_str(text, false)
+        Some(key) if !key.is_empty() => Ok(GroupBy::Label(key.to_owned())),
+        _ => GroupBy::from_str(text, false)
             .map_err(|_| "expected process, thread, goroutine, entry, benchmark, or label:KEY".to_owned()),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use regex::Regex;
 
-use crate::views::{Filters, Tag};
+use crate::views::{Filters, TagPattern};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Filters")]
@@ -27,11 +27,11 @@ pub(super) struct FilterArgs {
     show_from: Option<Regex>,
     /// Keep only samples with a label whose value matches. The keys are process, pid, thread, cpu, goroutine, entry,
     /// creator, and those of the program or of a pprof file
-    #[arg(long, value_name = "[KEY=]REGEX", alias = "tagfocus", value_parser = Tag::parse)]
-    tag_focus: Option<Tag>,
+    #[arg(long, value_name = "[KEY=]REGEX", alias = "tagfocus", value_parser = TagPattern::parse)]
+    tag_focus: Option<TagPattern>,
     /// Leave out samples with a label whose value matches
-    #[arg(long, value_name = "[KEY=]REGEX", alias = "tagignore", value_parser = Tag::parse)]
-    tag_ignore: Option<Tag>,
+    #[arg(long, value_name = "[KEY=]REGEX", alias = "tagignore", value_parser = TagPattern::parse)]
+    tag_ignore: Option<TagPattern>,
     /// Only samples of a recording that were taken at this time or later, in seconds since the first sample
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     from: Option<u64>,

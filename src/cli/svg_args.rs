@@ -11,7 +11,7 @@ pub(super) struct SvgArgs {
     #[arg(long, value_name = "TEXT")]
     subtitle: Option<String>,
     /// Width of the image in pixels; without it, browsers fit the image to their window
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(i64::from(Drawing::WIDTHS.0)..=i64::from(Drawing::WIDTHS.1)))]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(i64::from(Drawing::WIDTH_LIMITS.0)..=i64::from(Drawing::WIDTH_LIMITS.1)))]
     width: Option<u16>,
     /// Leave out frames that are narrower: in pixels, or in percent of all samples with %; the default is half a pixel
     #[arg(long, value_name = "WIDTH", value_parser = parse_min_width)]
@@ -80,7 +80,7 @@ fn parse_min_width(text: &str) -> Result<MinWidth, String> {
     let number = |text: &str, limit: f64| text.parse().ok().filter(|width| (0.0..=limit).contains(width));
     let parsed = match text.strip_suffix('%') {
         Some(percent) => number(percent, 100.0).map(MinWidth::Percent),
-        None => number(text, f64::from(Drawing::WIDTHS.1)).map(MinWidth::Pixels),
+        None => number(text, f64::from(Drawing::WIDTH_LIMITS.1)).map(MinWidth::Pixels),
     };
     parsed.ok_or_else(|| "expected pixels or a percentage, such as 0.5 or 1%".to_owned())
 }

@@ -28,7 +28,7 @@ const MIN_REGEXP_SHARE: f64 = 0.05;
 const MIN_FORMATTING_SHARE: f64 = 0.25;
 
 /// Finding `locks`: waiting for locks takes much of the CPU time.
-pub(super) fn locks(evidence: &Evidence<'_>, shares: &Shares<'_>) -> Option<ProfileFinding> {
+pub(super) fn find_locks(evidence: &Evidence<'_>, shares: &Shares<'_>) -> Option<ProfileFinding> {
     let share = shares.share_if_at_least(MIN_LOCK_SHARE, is_lock_wait)?;
     let mut facts = vec![share.to_fact("in the slow paths of locks")];
     let switching = shares.share_where(|kinds| kinds & (SCHEDULER | FUTEX) != 0 && !is_lock_wait(kinds));
@@ -40,18 +40,18 @@ pub(super) fn locks(evidence: &Evidence<'_>, shares: &Shares<'_>) -> Option<Prof
     let caller = shares.heaviest_caller(is_lock_wait).map(|caller| format!(", most in {caller}")).unwrap_or_default();
     Some(ProfileFinding {
         id: "locks",
-        title: format!("waiting for locks takes {} of the CPU time", format_percent(share.part)),
+        title: format!("waiting for locks takes {} of the CPU time", format_percent(share.fraction)),
         evidence: facts,
         confidence: Confidence::Medium,
         advice: format!(
             "goroutines compete for a lock{caller}: hold it for a shorter time, split it, or give each goroutine its own data"
         ),
-        effect: share.part,
+        effect: share.fraction,
     })
 }
 
 /// Finding `allocation`: allocating memory takes much of the CPU time.
-pub(super) fn allocation(evidence: &Evidence<'_>, shares: &Shares<'_>) -> Option<ProfileFinding> {
+pub(super) fn find_allocation(evidence: &Evidence<'_>, shares: &Shares<'_>) -> Option<ProfileFinding> {
     let is_allocation = |kinds: CodeKinds| kinds & ALLOCATION != 0 && kinds & (ASSIST | BACKGROUND_MARK) == 0;
     let share = shares.share_if_at_least(MIN_ALLOCATION_SHARE, is_allocation)?;
     let mut facts = vec![share.to_fact("in allocations")];
@@ -68,16 +68,16 @@ pub(super) fn allocation(evidence: &Evidence<'_>, shares: &Shares<'_>) -> Option
     let caller = shares.heaviest_caller(is_allocation).unwrap_or_else(|| "other modules".into());
     Some(ProfileFinding {
         id: "allocation",
-        title: format!("allocating memory takes {} of the CPU time", format_percent(share.part)),
+        title: format!("allocating memory takes {} of the CPU time", format_percent(share.fraction)),
         evidence: facts,
         confidence: Confidence::Medium,
         advice: format!("most is called by {caller}: reuse what it allocates, or set its capacity beforehand"),
-        effect: share.part,
+        effect: share.fraction,
     })
 }
 
 /// Finding `system-calls`: system calls take much of the CPU time.
-pub(super) fn system_calls(evidence: &Evidence<'_>, shares: &Shares<'_>) -> Option<ProfileFinding> {
+pub(super) fn find_system_calls(evidence: &Evidence<'_>, shares: &Shares<'_>) -> Option<ProfileFinding> {
     let is_call = |kinds: CodeKinds| kinds & SYSTEM_CALL != 0;
     let share = shares.share_if_at_least(MIN_SYSTEM_CALL_SHARE, is_call)?;
     let mut facts = vec![share.to_fact("in system calls")];
@@ -101,22 +101,22 @@ pub(super) fn system_calls(evidence: &Evidence<'_>, shares: &Shares<'_>) -> Opti
     let caller = shares.heaviest_caller(is_call).unwrap_or_else(|| "other modules".into());
     Some(ProfileFinding {
         id: "system-calls",
-        title: format!("system calls take {} of the CPU time", format_percent(share.part)),
+        title: format!("system calls take {} of the CPU time", format_percent(share.fraction)),
         evidence: facts,
         confidence,
         advice: format!("most are made by {caller}: read and write larger parts, for example with bufio"),
-        effect: share.part,
+        effect: share.fraction,
     })
 }
 
 /// Finding `stack-growth`: copying stacks that were too small takes much of the CPU time.
-pub(super) fn stack_growth(shares: &Shares<'_>) -> Option<ProfileFinding> {
+pub(super) fn find_stack_growth(shares: &Shares<'_>) -> Option<ProfileFinding> {
     let advice = "many goroutines need a larger stack soon after their start: keep goroutines and give them more work";
     find_hot_code(shares, MIN_STACK_GROWTH_SHARE, "stack-growth", "growing stacks", STACK_COPY, 0, advice)
 }
 
 /// Finding `regexp-compilation`: regular expressions are compiled repeatedly.
-pub(super) fn regexp_compilation(shares: &Shares<'_>) -> Option<ProfileFinding> {
+pub(super) fn find_regexp_compilation(shares: &Shares<'_>) -> Option<ProfileFinding> {
     let advice = "compile patterns once, into a variable of the package";
     find_hot_code(
         shares,
@@ -130,7 +130,7 @@ pub(super) fn regexp_compilation(shares: &Shares<'_>) -> Option<ProfileFinding> 
 }
 
 /// Finding `fmt`: package fmt takes much of the CPU time.
-pub(super) fn formatting(shares: &Shares<'_>) -> Option<ProfileFinding> {
+pub(super) fn find_formatting(shares: &Shares<'_>) -> Option<ProfileFinding> {
     find_hot_code(
         shares,
         MIN_FORMATTING_SHARE,
@@ -143,31 +143,31 @@ pub(super) fn formatting(shares: &Shares<'_>) -> Option<ProfileFinding> {
 }
 
 /// Finding `reflection`: reflection takes much of the CPU time, without the calls by fmt.
-pub(super) fn reflection(shares: &Shares<'_>) -> Option<ProfileFinding> {
+pub(super) fn find_reflection(shares: &Shares<'_>) -> Option<ProfileFinding> {
     let advice = "generated or generic code does the same without reflection, for example for JSON";
     find_hot_code(shares, MIN_FORMATTING_SHARE, "reflection", "reflection", REFLECTION, FORMATTING, advice)
 }
 
-/// Returns a finding about the samples with a kind of `with` and with no kind of `without`, if their share reaches
-/// `threshold`.
+/// Returns a finding about the samples that have one of the `wanted` kinds and none of the `excluded` kinds, if their
+/// share reaches `threshold`.
 fn find_hot_code(
     shares: &Shares<'_>,
     threshold: f64,
     id: &'static str,
     what: &str,
-    with: CodeKinds,
-    without: CodeKinds,
+    wanted: CodeKinds,
+    excluded: CodeKinds,
     advice: &str,
 ) -> Option<ProfileFinding> {
-    let condition = |kinds: CodeKinds| kinds & with != 0 && kinds & without == 0;
+    let condition = |kinds: CodeKinds| kinds & wanted != 0 && kinds & excluded == 0;
     let share = shares.share_if_at_least(threshold, condition)?;
     let caller = shares.heaviest_caller(condition).unwrap_or_else(|| "other modules".into());
     Some(ProfileFinding {
         id,
-        title: format!("{what} takes {} of the CPU time", format_percent(share.part)),
+        title: format!("{what} takes {} of the CPU time", format_percent(share.fraction)),
         evidence: vec![share.to_fact(&format!("in {what}"))],
         confidence: Confidence::Medium,
         advice: format!("most is called by {caller}: {advice}"),
-        effect: share.part,
+        effect: share.fraction,
     })
 }

@@ -21,25 +21,25 @@ use shares::Shares;
 /// Returns the findings, the one with the largest effect first.
 pub fn find(evidence: &Evidence<'_>) -> Vec<ProfileFinding> {
     let shares = Shares::new(evidence);
-    let locks = hot_code::locks(evidence, &shares);
+    let locks = hot_code::find_locks(evidence, &shares);
     // Goroutines that wait for a lock leave processors idle and keep the scheduler busy: one cause, one finding.
     let waits = if locks.is_none() {
-        vec![scheduler::idle_processors(evidence, &shares), scheduler::scheduling(&shares)]
+        vec![scheduler::find_idle_processors(evidence, &shares), scheduler::find_scheduling(&shares)]
     } else {
         Vec::new()
     };
     let others = [
-        collector::garbage_collection(evidence, &shares),
-        collector::assists(evidence, &shares),
-        collector::sweeping(&shares),
-        hot_code::allocation(evidence, &shares),
-        scheduler::throttling(evidence),
-        scheduler::run_queue(evidence),
-        hot_code::system_calls(evidence, &shares),
-        hot_code::stack_growth(&shares),
-        hot_code::regexp_compilation(&shares),
-        hot_code::formatting(&shares),
-        hot_code::reflection(&shares),
+        collector::find_garbage_collection(evidence, &shares),
+        collector::find_assists(evidence, &shares),
+        collector::find_sweeping(&shares),
+        hot_code::find_allocation(evidence, &shares),
+        scheduler::find_throttling(evidence),
+        scheduler::find_run_queue(evidence),
+        hot_code::find_system_calls(evidence, &shares),
+        hot_code::find_stack_growth(&shares),
+        hot_code::find_regexp_compilation(&shares),
+        hot_code::find_formatting(&shares),
+        hot_code::find_reflection(&shares),
     ];
     let mut findings: Vec<ProfileFinding> = others.into_iter().chain(waits).chain([locks]).flatten().collect();
     findings.sort_by(|a, b| b.effect.total_cmp(&a.effect));

@@ -66,7 +66,7 @@ impl SchedulerMeans {
 }
 
 /// Finding `idle-processors`: processors have no goroutine to run.
-pub(super) fn idle_processors(evidence: &Evidence<'_>, shares: &Shares<'_>) -> Option<ProfileFinding> {
+pub(super) fn find_idle_processors(evidence: &Evidence<'_>, shares: &Shares<'_>) -> Option<ProfileFinding> {
     let means = SchedulerMeans::new(evidence)?;
     let used = evidence.processor_usage()?;
     let is_idle =
@@ -91,7 +91,7 @@ pub(super) fn idle_processors(evidence: &Evidence<'_>, shares: &Shares<'_>) -> O
 }
 
 /// Finding `run-queue`: many goroutines wait for a processor.
-pub(super) fn run_queue(evidence: &Evidence<'_>) -> Option<ProfileFinding> {
+pub(super) fn find_run_queue(evidence: &Evidence<'_>) -> Option<ProfileFinding> {
     let means = SchedulerMeans::new(evidence)?;
     let each = means.queued_goroutines / means.processors;
     if each < MIN_QUEUE_LENGTH {
@@ -112,22 +112,22 @@ pub(super) fn run_queue(evidence: &Evidence<'_>) -> Option<ProfileFinding> {
 }
 
 /// Finding `scheduling`: switching between goroutines takes much of the CPU time.
-pub(super) fn scheduling(shares: &Shares<'_>) -> Option<ProfileFinding> {
+pub(super) fn find_scheduling(shares: &Shares<'_>) -> Option<ProfileFinding> {
     let share = shares.share_if_at_least(MIN_SCHEDULING_SHARE, is_scheduling)?;
     Some(ProfileFinding {
         id: "scheduling",
-        title: format!("switching between goroutines takes {} of the CPU time", format_percent(share.part)),
+        title: format!("switching between goroutines takes {} of the CPU time", format_percent(share.fraction)),
         evidence: vec![share.to_fact("in scheduler, futex and netpoll")],
         confidence: Confidence::Medium,
         advice: "goroutines do little before they wait again: hand over work in larger parts, for example in batches \
                  through a channel"
             .into(),
-        effect: share.part,
+        effect: share.fraction,
     })
 }
 
 /// Finding `cpu-throttling`: a CPU quota stopped the program.
-pub(super) fn throttling(evidence: &Evidence<'_>) -> Option<ProfileFinding> {
+pub(super) fn find_throttling(evidence: &Evidence<'_>) -> Option<ProfileFinding> {
     let most = evidence.quotas.iter().max_by(|a, b| a.throttled_seconds.total_cmp(&b.throttled_seconds))?;
     let periods = most.throttled_periods as f64 / most.periods.max(1) as f64;
     let time = most.throttled_seconds / evidence.wall_seconds.max(1e-9);

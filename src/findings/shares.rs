@@ -63,8 +63,8 @@ pub(super) struct Shares<'p> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
     /// Part of the CPU time, from 0 to 1.
-    pub(super) part: f64,
-    /// Lower bound of `part`, with a confidence of 99 %.
+    pub(super) fraction: f64,
+    /// Lower bound of `fraction`, with a confidence of 99 %.
     pub(super) lower_bound: f64,
     /// The part in seconds of CPU time.
     pub(super) seconds: f64,
@@ -82,7 +82,8 @@ impl<'p> Shares<'p> {
         };
         let kinds_of_function: Vec<CodeKinds> =
             profile.functions().map(|(_, function)| kinds_of(profile.str(function.name), function.origin)).collect();
-        let kinds = profile.stack_bits(|frame| kinds_of_function.get(frame.function.index()).copied().unwrap_or(0));
+        let kinds =
+            profile.union_stack_bits(|frame| kinds_of_function.get(frame.function.index()).copied().unwrap_or(0));
         Self { profile, kinds, count, weight, seconds: sampled_seconds }
     }
 
@@ -101,7 +102,7 @@ impl<'p> Shares<'p> {
         let part = weight as f64 / self.weight as f64;
         let estimate = Estimate::from_proportion(count as f64, self.count as f64, CRITICAL_VALUE);
         let lower_bound = part - (estimate.value - estimate.low) / self.count as f64;
-        Some(Share { part, lower_bound, seconds: part * self.seconds, count })
+        Some(Share { fraction: part, lower_bound, seconds: part * self.seconds, count })
     }
 
     /// Returns the share of the samples whose kinds of code fulfil a condition, if its lower bound reaches `threshold`.

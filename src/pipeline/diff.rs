@@ -4,8 +4,8 @@ use super::report::{ReportOptions, ReportSource, report};
 use super::reported::Reported;
 use super::{Error, Observer};
 use crate::profile::{Function, Origin, Profile, Unit, format_number};
-use crate::render::diff::{DiffDocument, DrawnWidth};
-use crate::views::{By, DebugHotSpot, Diff, Normalize, Scale, View};
+use crate::render::diff::{DiffDocument, WidthSource};
+use crate::views::{DebugHotSpot, Diff, GroupBy, Normalize, Scale, View};
 
 /// Number of samples below which only large changes are beyond chance.
 const FEW_SAMPLES: u64 = 1_000;
@@ -43,7 +43,7 @@ pub struct Compared {
 
 impl Compared {
     /// Returns the comparison in the form that output formats write.
-    pub fn document<'a>(&'a self, title: Option<&'a str>, width: DrawnWidth) -> DiffDocument<'a> {
+    pub fn document<'a>(&'a self, title: Option<&'a str>, width: WidthSource) -> DiffDocument<'a> {
         let [old, new] = &self.sides;
         DiffDocument {
             diff: &self.diff,
@@ -51,7 +51,7 @@ impl Compared {
             names: [&old.name, &new.name],
             title,
             notes: &self.notes,
-            width,
+            width_source: width,
             labels: self.labels,
             work: self.work.as_deref(),
             debug_only: &self.debug_only,
@@ -128,11 +128,11 @@ fn hide_frames_of_one_side(sides: &mut [Reported; 2], notes: &mut Vec<String>) {
         };
         notes.push(format!("only {named} {words}"));
         for side in sides.iter_mut() {
-            let empty = View::new(Profile::new(side.view.profile().event.clone()), By::default());
+            let empty = View::new(Profile::new(side.view.profile().event.clone()), GroupBy::default());
             let mut profile = std::mem::replace(&mut side.view, empty).into_profile();
             let hidden: Vec<bool> = profile.functions().map(|(_, function)| is_hidden(&profile, function)).collect();
             profile.retain_frames(|_, frame| !hidden[frame.function.index()]);
-            side.view = View::new(profile, By::default());
+            side.view = View::new(profile, GroupBy::default());
         }
     }
 }

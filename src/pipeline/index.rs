@@ -71,7 +71,7 @@ fn index_run(run: &Run, manifest: &Manifest, ids: &[&RunId], tags: &BTreeMap<Str
         variant: variant.clone(),
         commit: manifest.short_commit(SHORT_COMMIT_DIGITS),
         cpu: format!("{:.2} s", cpu_seconds(manifest)),
-        hottest: manifest.hottest.clone().unwrap_or_default(),
+        hottest_function: manifest.hottest.clone().unwrap_or_default(),
         result: if run.has_failed() { workload.status.clone() } else { quality.assess().grade.to_string() },
         has_failed: run.has_failed(),
         size: format!("{:.1} MB", run.size() as f64 / 1e6),

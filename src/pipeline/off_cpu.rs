@@ -97,7 +97,7 @@ pub(super) fn leave_out_idle_threads(analysis: &mut Analysis, recorded: OffCpuTi
     let of_others = profile.total_weight();
     let is_idle: Vec<bool> =
         profile.functions().map(|(_, function)| IDLE_FUNCTIONS.contains(&profile.str(function.name))).collect();
-    let idle_stacks = profile.stacks_with(|_, frame| is_idle[frame.function.index()]);
+    let idle_stacks = profile.stacks_with_frame(|_, frame| is_idle[frame.function.index()]);
     profile.retain_samples(|stack, _| !idle_stacks[stack.index()]);
     let waited = profile.total_weight();
     // The waits are measured, not sampled.

@@ -45,7 +45,7 @@ use crate::render::{Document, Format};
 use crate::sources::{
     CodeFile, DiskImages, InputBytes, find_code_files, goroutines_to_json, own_vdso, store_code_files,
 };
-use crate::views::{By, View};
+use crate::views::{GroupBy, View};
 use crate::workload::{Ending, LaunchPlan, Outcome};
 
 /// Name of the file with the workload's standard output, in the run's directory.
@@ -249,7 +249,7 @@ impl PreparedRun<'_> {
         let Analysed { created, mut workload, analysis, sampler, sources, mut notes, .. } = analysed;
         let Analysis { profile, quality, kernel, sampled_files, .. } = analysis;
         let binaries = self.keep_binaries(&mut draft, sampled_files, &mut notes)?;
-        let view = View::new(profile, By::Process);
+        let view = View::new(profile, GroupBy::Process);
         let runtime_cpu = analysed.runtime_profiles.as_ref().and_then(|profiles| profiles.cpu.as_ref());
         let cross_check = runtime_cpu.and_then(|runtime| cross_check(view.profile(), runtime));
         if let Some(cross_check) = &cross_check {

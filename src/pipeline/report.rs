@@ -32,7 +32,7 @@ use crate::sources::{
     read_stored_code_files,
 };
 use crate::stacktext::{self, StackText};
-use crate::views::{By, Filters, Unmatched, UnmatchedLabel, View};
+use crate::views::{Filters, GroupBy, UnmatchedFilter, UnmatchedLabel, View};
 
 /// Name of the recording in a run directory.
 pub(super) const PERF_DATA_FILE: &str = "perf.data";
@@ -81,7 +81,7 @@ pub struct ReportOptions<'o> {
     /// Filters for samples and frames.
     pub filters: Filters,
     /// How samples are grouped.
-    pub by: By,
+    pub by: GroupBy,
     /// Whether the time of each sample of a recording is kept.
     pub keep_times: bool,
 }
@@ -89,7 +89,7 @@ pub struct ReportOptions<'o> {
 impl ReportOptions<'_> {
     /// Returns the view of a profile, and adds a note for each filter that matches nothing.
     fn view(&self, profile: Profile, notes: &mut Vec<String>) -> View {
-        notes.extend(self.filters.unmatched(&profile).iter().map(note_on_unmatched));
+        notes.extend(self.filters.unmatched_filters(&profile).iter().map(note_on_unmatched));
         View::filtered(profile, &self.filters, self.by.clone())
     }
 
@@ -99,8 +99,8 @@ impl ReportOptions<'_> {
     }
 }
 
-fn note_on_unmatched(unmatched: &Unmatched) -> String {
-    let Unmatched { filter, pattern, label } = unmatched;
+fn note_on_unmatched(unmatched: &UnmatchedFilter) -> String {
+    let UnmatchedFilter { filter, pattern, label } = unmatched;
     let Some(UnmatchedLabel { key, known_keys }) = label else {
         return format!("`--{filter} {pattern}` matches no function");
     };

@@ -15,7 +15,7 @@ use crate::profile::Profile;
 use crate::record::{self, Recording, Session};
 use crate::redact::Secrets;
 use crate::render::headline;
-use crate::views::{By, CrossCheck, View};
+use crate::views::{CrossCheck, GroupBy, View};
 use crate::workload::{Ending, Monitor};
 
 /// The profiles that a run fetched from its program.
@@ -172,7 +172,7 @@ fn inspect(kind: ProfileKind, bytes: &[u8]) -> Result<(Option<String>, Option<Pr
         return headline.map(|headline| (Some(headline), None)).ok_or_else(|| "not an execution trace".to_owned());
     }
     let profile = pprof::read(bytes, None).map_err(|error| with_causes(&error))?.profile;
-    let view = View::new(profile, By::Process);
+    let view = View::new(profile, GroupBy::Process);
     Ok((headline(kind, &view), Some(view.into_profile())))
 }
 

@@ -18,7 +18,7 @@ use crate::process::quote_command;
 use crate::profile::PhaseName;
 use crate::redact::MASK;
 use crate::stats::median;
-use crate::views::{DebugHotSpot, Diff, Normalize, Scale, View, debug_hot_spots};
+use crate::views::{DebugHotSpot, Diff, Normalize, Scale, View, find_debug_hot_spots};
 
 /// The variants that are compared, the optimised one first.
 const VARIANTS: [&str; 2] = ["release", "debug"];
@@ -51,7 +51,7 @@ pub fn diff_variants(archive: &Path, options: &DiffOptions<'_>, observer: &dyn O
     // Always compares shares, because all code takes longer without optimisation.
     let views = compared.sides.each_ref().map(|side| &side.view);
     let shares = Diff::new(views, Scale::new(views.map(View::profile), Normalize::Share, None));
-    compared.debug_only = debug_hot_spots(&shares, views[0]);
+    compared.debug_only = find_debug_hot_spots(&shares, views[0]);
     find_inlined(&pair[0], &compared.diff, &mut compared.debug_only);
     Ok(compared)
 }

@@ -13,7 +13,7 @@ use crate::profile::{Event, OffCpuTime, Profile, SizeBound};
 use crate::record::OffCpuFigures;
 use crate::render::headline_of_waits;
 use crate::sources::{CodeFile, DiskImages, InputBytes};
-use crate::views::{By, View};
+use crate::views::{GroupBy, View};
 
 /// The analysed waits of a run.
 pub(super) struct Waits {
@@ -56,7 +56,7 @@ impl Waits {
         let kernel = || KernelSource::from_symbols(kernel);
         let (mut analysis, _) = analyse_bytes(OFF_CPU_FILE, &bytes, images, kernel, |_| code_files, options)?;
         let time = leave_out_idle_threads(&mut analysis, times_of_recording(recorded));
-        let view = View::new(std::mem::replace(&mut analysis.profile, Profile::new(Event::waits())), By::Process);
+        let view = View::new(std::mem::replace(&mut analysis.profile, Profile::new(Event::waits())), GroupBy::Process);
         let time = OffCpuTime { headline: headline_of_waits(&view, time.from_last_samples), ..time };
         Ok(Self { analysis, time })
     }

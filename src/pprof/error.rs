@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::limits::{FRAMES_PER_BYTE, MAX_FRAMES, MAX_MEMORY};
+use super::limits::{MAX_FRAMES_PER_BYTE, MAX_MEMORY_BYTES, MAX_STACK_FRAMES};
 
 /// The reason why a pprof profile is rejected.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum Error {
         largest: usize,
     },
     /// The file has more table entries than the memory limit allows.
-    #[error("its strings, functions, locations and mappings would take more than {} MiB of memory", MAX_MEMORY >> 20)]
+    #[error("its strings, functions, locations and mappings would take more than {} MiB of memory", MAX_MEMORY_BYTES >> 20)]
     TooManyEntries,
     /// The bytes end too early or are inconsistent.
     #[error("{what} is cut off or damaged at byte {offset} of the unpacked profile")]
@@ -39,7 +39,7 @@ pub enum Error {
     },
     /// A reference to an entry that does not exist.
     #[error("{what} at byte {offset} of the unpacked profile refers to {target} {id}, which the file does not have")]
-    Dangling {
+    DanglingReference {
         /// The referring entry.
         what: &'static str,
         /// Offset of the referring entry, in bytes.
@@ -51,7 +51,7 @@ pub enum Error {
     },
     /// An id that is 0 (which means "none") or a duplicate.
     #[error("{what} at byte {offset} of the unpacked profile has the id {id}, which is {}", if *.id == 0 { "reserved" } else { "taken" })]
-    Id {
+    InvalidId {
         /// The entry with this id.
         what: &'static str,
         /// Offset of the entry, in bytes.
@@ -61,7 +61,7 @@ pub enum Error {
     },
     /// The number of values in a sample differs from the number of sample types.
     #[error("the sample at byte {offset} of the unpacked profile has {values} values for {types} sample types")]
-    Values {
+    WrongValueCount {
         /// Offset of the sample, in bytes.
         offset: usize,
         /// Number of values in the sample.
@@ -81,32 +81,34 @@ pub enum Error {
         known: Vec<String>,
     },
     /// A stack deeper than any recorder writes.
-    #[error("the stack at byte {offset} of the unpacked profile has more than {MAX_FRAMES} frames")]
-    Deep {
+    #[error("the stack at byte {offset} of the unpacked profile has more than {MAX_STACK_FRAMES} frames")]
+    TooDeep {
         /// Offset of the sample, in bytes.
         offset: usize,
     },
     /// Inlined calls that are written once and referenced too many times.
-    #[error("its stacks have more than {FRAMES_PER_BYTE} frames for each byte of the unpacked profile")]
-    Repetitive,
+    #[error("its stacks have more than {MAX_FRAMES_PER_BYTE} frames for each byte of the unpacked profile")]
+    TooRepetitive,
 }
 
 impl Error {
     /// Advice for the user.
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
-            Self::Gzip { .. } | Self::Damaged { .. } | Self::Dangling { .. } => {
+            Self::Gzip { .. } | Self::Damaged { .. } | Self::DanglingReference { .. } => {
                 "get the file again: a CPU profile is whole once `pprof.StopCPUProfile` has returned, a download once it has ended"
             }
             Self::NotPprof => {
                 "goflame reads perf.data files, pprof profiles (profile.proto, gzipped or not), folded stacks and the output of `perf script`; an archive has to be unpacked first"
             }
-            Self::TooLarge { .. } | Self::TooManyEntries | Self::Repetitive => {
+            Self::TooLarge { .. } | Self::TooManyEntries | Self::TooRepetitive => {
                 "record for a shorter time, or keep a part: `go tool pprof -proto -focus FUNCTION FILE > part.pb.gz`"
             }
-            Self::Deep { .. } => "drop the frames that recur: `go tool pprof -proto -hide FUNCTION FILE > part.pb.gz`",
+            Self::TooDeep { .. } => {
+                "drop the frames that recur: `go tool pprof -proto -hide FUNCTION FILE > part.pb.gz`"
+            }
             Self::UnknownSampleType { known, .. } => return vec![format!("it has {}", known.join(", "))],
-            Self::Id { .. } | Self::Values { .. } | Self::NoSampleType => {
+            Self::InvalidId { .. } | Self::WrongValueCount { .. } | Self::NoSampleType => {
                 "`go tool pprof -raw FILE` shows whether other programs can read it; if so, this is a bug in goflame"
             }
         };

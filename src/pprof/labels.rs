@@ -15,14 +15,14 @@ pub(super) struct SampleLabels {
     pub(super) cpu: Option<u32>,
     pub(super) goroutine: Option<u64>,
     /// The `runtime.g` address of a goroutine whose number is unknown: `0xc000002380`.
-    pub(super) g: Option<u32>,
+    pub(super) g_address: Option<u32>,
     pub(super) entry: u32,
     pub(super) creator: u32,
 }
 
 impl SampleLabels {
     /// Stores a label in its field. If it has no field but a name, adds it to `others`.
-    pub(super) fn store(
+    pub(super) fn store_label(
         &mut self,
         strings: &StringTable<'_>,
         raw: RawMessage<'_>,
@@ -38,7 +38,7 @@ impl SampleLabels {
             (b"thread", Some(thread)) if is_number => self.thread = thread,
             (b"cpu", Some(cpu)) if is_number => self.cpu = Some(cpu),
             (b"goroutine", _) if is_number && number >= 0 => self.goroutine = Some(number.unsigned_abs()),
-            (b"g", _) if address(strings.text(text)).is_some() => self.g = Some(text),
+            (b"g", _) if parse_address(strings.text(text)).is_some() => self.g_address = Some(text),
             (b"entry", _) if !is_number => self.entry = text,
             (b"creator", _) if !is_number => self.creator = text,
             (b"", _) => {}
@@ -49,7 +49,7 @@ impl SampleLabels {
 }
 
 /// Parses an address: `0xc000002380`.
-pub(super) fn address(text: &[u8]) -> Option<u64> {
+pub(super) fn parse_address(text: &[u8]) -> Option<u64> {
     let digits = std::str::from_utf8(text).ok()?.strip_prefix("0x")?;
     u64::from_str_radix(digits, 16).ok()
 }

@@ -22,7 +22,7 @@ use super::wire::MessageWriter;
 use crate::profile::Interner;
 
 /// The first bytes of each kind of text.
-const BEGINNINGS: [&[u8]; 6] = [
+const TEXT_BEGINNINGS: [&[u8]; 6] = [
     b"goroutine profile: ",
     b"goroutineleak profile: ",
     b"threadcreate profile: ",
@@ -37,15 +37,15 @@ const MIN_PREFIX: usize = 8;
 /// Whether the bytes are a text of one of these kinds, or its first bytes.
 pub(super) fn is_text(beginning: &[u8]) -> bool {
     let is_prefix = |text: &&[u8]| beginning.len() >= MIN_PREFIX && text.starts_with(beginning);
-    BEGINNINGS.iter().any(|text| beginning.starts_with(text) || is_prefix(text))
+    TEXT_BEGINNINGS.iter().any(|text| beginning.starts_with(text) || is_prefix(text))
 }
 
 /// Converts the text into a profile.proto message with the same samples.
-pub(super) fn to_proto(text: &[u8]) -> Result<Vec<u8>, Error> {
+pub(super) fn text_to_proto(text: &[u8]) -> Result<Vec<u8>, Error> {
     let text = String::from_utf8_lossy(text);
     let mut lines = Lines { rest: &text, length: text.len() };
     let header = lines.next().unwrap_or_default();
-    let kind = Kind::parse(header, &mut lines).ok_or(Error::Damaged { what: "the header", offset: 0 })?;
+    let kind = TextKind::parse(header, &mut lines).ok_or(Error::Damaged { what: "the header", offset: 0 })?;
     let mut message = ProtoWriter::new(&kind);
     let mut totals = vec![0_u64; kind.types.len()];
     let mut record: Option<Record<'_>> = None;
@@ -68,10 +68,10 @@ pub(super) fn to_proto(text: &[u8]) -> Result<Vec<u8>, Error> {
             for (total, value) in totals.iter_mut().zip(&next.values) {
                 *total = total.saturating_add(*value);
             }
-            message.add(&kind, record.replace(next));
+            message.add_record(&kind, record.replace(next));
         }
     }
-    message.add(&kind, record);
+    message.add_record(&kind, record);
     if kind.totals.iter().zip(&totals).any(|(expected, found)| expected != found) {
         return Err(Error::Damaged { what: "the text", offset: text.len() });
     }
@@ -100,17 +100,17 @@ impl<'t> Lines<'t> {
 }
 
 /// Format and meaning of the values of a record.
-struct Kind {
+struct TextKind {
     /// Names and units of the sample types.
     types: Vec<(String, &'static str)>,
-    form: Form,
-    /// The sums of the values before scaling that the header announces; empty if it announces none.
+    form: ValueForm,
+    /// The sums of the values before scaling that the header announces. Empty if it announces none.
     totals: Vec<u64>,
 }
 
 /// Format of the values of a record.
-enum Form {
-    /// `5 @`.
+enum ValueForm {
+    /// `5 @`: a count.
     Count,
     /// `1: 1024 [3: 3072] @`: objects and bytes in use, and allocated. One sample is taken in this number of bytes.
     Heap { rate: f64 },
@@ -118,7 +118,7 @@ enum Form {
     Delay { nanoseconds_per_cycle: f64 },
 }
 
-impl Kind {
+impl TextKind {
     /// Parses the header. `lines` is after its first line.
     fn parse(header: &str, lines: &mut Lines<'_>) -> Option<Self> {
         if header.starts_with("---") {
@@ -128,13 +128,13 @@ impl Kind {
             }
             let types = vec![("contentions".to_owned(), "count"), ("delay".to_owned(), "nanoseconds")];
             let nanoseconds_per_cycle = 1e9 / frequency;
-            let form = Form::Delay { nanoseconds_per_cycle };
+            let form = ValueForm::Delay { nanoseconds_per_cycle };
             return nanoseconds_per_cycle.is_finite().then_some(Self { types, form, totals: Vec::new() });
         }
         let (name, rest) = header.split_once(" profile: ")?;
         if let Some(total) = rest.strip_prefix("total ") {
             let types = vec![(name.to_owned(), "count")];
-            return Some(Self { types, form: Form::Count, totals: vec![total.trim().parse().ok()?] });
+            return Some(Self { types, form: ValueForm::Count, totals: vec![total.trim().parse().ok()?] });
         }
         let (values, rate) = rest.split_once("@ heap/")?;
         let types = [
@@ -144,8 +144,8 @@ impl Kind {
             ("inuse_space", "bytes"),
         ];
         let types = types.into_iter().map(|(name, unit)| (name.to_owned(), unit)).collect();
-        // Go writes twice its rate.
-        let form = Form::Heap { rate: rate.trim().parse::<f64>().ok()? / 2.0 };
+        // The header has twice the sampling rate.
+        let form = ValueForm::Heap { rate: rate.trim().parse::<f64>().ok()? / 2.0 };
         Some(Self { types, form, totals: heap_values(values)? })
     }
 
@@ -153,9 +153,9 @@ impl Kind {
     fn parse_record<'t>(&self, line: &'t str) -> Option<Record<'t>> {
         let (values, addresses) = line.split_once('@')?;
         let values = match self.form {
-            Form::Count => vec![values.trim().parse().ok()?],
-            Form::Heap { .. } => heap_values(values)?,
-            Form::Delay { .. } => {
+            ValueForm::Count => vec![values.trim().parse().ok()?],
+            ValueForm::Heap { .. } => heap_values(values)?,
+            ValueForm::Delay { .. } => {
                 let (cycles, count) = values.trim().split_once(' ')?;
                 vec![cycles.parse().ok()?, count.parse().ok()?]
             }
@@ -168,11 +168,12 @@ impl Kind {
     /// Returns the value of each sample type.
     fn sample_values(&self, values: &[u64]) -> Vec<u64> {
         match (&self.form, values) {
-            (Form::Heap { rate }, &[in_use, bytes_in_use, allocated, bytes_allocated]) => {
-                [unsampled(allocated, bytes_allocated, *rate), unsampled(in_use, bytes_in_use, *rate)].concat()
+            (ValueForm::Heap { rate }, &[in_use, bytes_in_use, allocated, bytes_allocated]) => {
+                [estimate_unsampled(allocated, bytes_allocated, *rate), estimate_unsampled(in_use, bytes_in_use, *rate)]
+                    .concat()
             }
-            (Form::Delay { nanoseconds_per_cycle }, &[cycles, count]) => {
-                vec![count, scaled(cycles, *nanoseconds_per_cycle)]
+            (ValueForm::Delay { nanoseconds_per_cycle }, &[cycles, count]) => {
+                vec![count, scale_value(cycles, *nanoseconds_per_cycle)]
             }
             _ => values.to_vec(),
         }
@@ -186,19 +187,19 @@ fn heap_values(text: &str) -> Option<Vec<u64>> {
 }
 
 /// Estimates all objects and bytes from the sampled ones (`scaleHeapSample` of Go's src/runtime/pprof/protomem.go).
-fn unsampled(objects: u64, bytes: u64, rate: f64) -> [u64; 2] {
+fn estimate_unsampled(objects: u64, bytes: u64, rate: f64) -> [u64; 2] {
     if objects == 0 || bytes == 0 {
         return [0, 0];
     }
     if rate <= 1.0 {
         return [objects, bytes];
     }
-    let scale = 1.0 / -(-(float(bytes) / float(objects)) / rate).exp_m1();
-    [scaled(objects, scale), scaled(bytes, scale)]
+    let scale = 1.0 / -(-(to_float(bytes) / to_float(objects)) / rate).exp_m1();
+    [scale_value(objects, scale), scale_value(bytes, scale)]
 }
 
 #[allow(clippy::as_conversions, reason = "the result is an estimate")]
-fn float(value: u64) -> f64 {
+fn to_float(value: u64) -> f64 {
     value as f64
 }
 
@@ -208,13 +209,13 @@ fn float(value: u64) -> f64 {
     clippy::cast_sign_loss,
     reason = "the conversion saturates"
 )]
-fn scaled(value: u64, factor: f64) -> u64 {
-    (float(value) * factor) as u64
+fn scale_value(value: u64, factor: f64) -> u64 {
+    (to_float(value) * factor) as u64
 }
 
 /// A record: a stack with its values.
 struct Record<'t> {
-    /// In the order of the text.
+    /// The values, in the order of the text.
     values: Vec<u64>,
     /// All addresses, without names.
     addresses: Vec<Frame<'t>>,
@@ -228,7 +229,7 @@ struct Frame<'t> {
     address: u64,
     name: &'t str,
     file: &'t str,
-    /// 0 if unknown.
+    /// Line number. 0 if unknown.
     line: u32,
 }
 
@@ -244,18 +245,18 @@ impl<'t> Frame<'t> {
     }
 }
 
-/// Writer of a profile.proto message. The tables follow the samples, which find what is in use.
+/// Writer of a profile.proto message. The samples come first, then the tables of the entries that samples use.
 struct ProtoWriter<'t> {
     out: MessageWriter,
     strings: Interner<Box<str>>,
-    /// Names and files.
+    /// Names and source files of functions.
     functions: Interner<(&'t str, &'t str)>,
     /// Addresses, and functions with their lines.
     locations: Interner<(u64, Vec<(u32, u32)>)>,
 }
 
 impl<'t> ProtoWriter<'t> {
-    fn new(kind: &Kind) -> Self {
+    fn new(kind: &TextKind) -> Self {
         let (functions, locations) = (Interner::default(), Interner::default());
         let mut writer = Self { out: MessageWriter::default(), strings: Interner::default(), functions, locations };
         writer.strings.intern_str("");
@@ -267,19 +268,19 @@ impl<'t> ProtoWriter<'t> {
     }
 
     /// Returns the id of a location with its frames, the innermost inlined call first.
-    fn location(&mut self, frames: &[Frame<'t>]) -> u64 {
+    fn intern_location(&mut self, frames: &[Frame<'t>]) -> u64 {
         let address = frames.first().map_or(0, |frame| frame.address);
         let named = frames.iter().filter(|frame| !frame.name.is_empty());
         let lines = named.map(|frame| (self.functions.intern((frame.name, frame.file)), frame.line)).collect();
-        id(self.locations.intern((address, lines)))
+        entry_id(self.locations.intern((address, lines)))
     }
 
-    fn add(&mut self, kind: &Kind, record: Option<Record<'t>>) {
+    fn add_record(&mut self, kind: &TextKind, record: Option<Record<'t>>) {
         let Some(record) = record else { return };
         let frames = if record.frames.is_empty() { &record.addresses } else { &record.frames };
         // Inlined calls and the function that they are in have the same address.
         let locations = frames.chunk_by(|a, b| a.address == b.address && !record.frames.is_empty());
-        let locations: Vec<_> = locations.map(|frames| self.location(frames)).collect();
+        let locations: Vec<_> = locations.map(|frames| self.intern_location(frames)).collect();
         let Self { out, strings, .. } = self;
         out.message(profile::SAMPLE, |out| {
             out.packed(sample::LOCATION, locations.into_iter());
@@ -291,19 +292,19 @@ impl<'t> ProtoWriter<'t> {
         });
     }
 
-    fn finish(mut self, kind: &Kind) -> Vec<u8> {
+    fn finish(mut self, kind: &TextKind) -> Vec<u8> {
         let Self { out, strings, functions, locations } = &mut self;
         for (position, (address, lines)) in (0..).zip(locations.items()) {
             let location = LocationMessage { address: *address, ..LocationMessage::default() };
             let lines = lines.iter().map(|&(function, line)| Line { function: Reference::new(Some(function)), line });
-            out.message(profile::LOCATION, |out| location.write(id(position), lines, out));
+            out.message(profile::LOCATION, |out| location.write(entry_id(position), lines, out));
         }
         for (position, (name, file)) in (0..).zip(functions.items()) {
             let (name, file) = (strings.intern_str(name), strings.intern_str(file));
             let function = FunctionMessage { name, file, ..FunctionMessage::default() };
-            out.message(profile::FUNCTION, |out| function.write(id(position), out));
+            out.message(profile::FUNCTION, |out| function.write(entry_id(position), out));
         }
-        if let (Form::Heap { .. }, Some((name, _))) = (&kind.form, kind.types.last()) {
+        if let (ValueForm::Heap { .. }, Some((name, _))) = (&kind.form, kind.types.last()) {
             out.number(profile::DEFAULT_SAMPLE_TYPE, strings.intern_str(name).into());
         }
         for text in strings.items() {
@@ -314,6 +315,6 @@ impl<'t> ProtoWriter<'t> {
 }
 
 /// The id of the entry at a position. Ids begin with 1.
-fn id(position: u32) -> u64 {
+fn entry_id(position: u32) -> u64 {
     u64::from(position).saturating_add(1)
 }

@@ -41,7 +41,7 @@ pub(super) mod profile {
 
 /// Field numbers of a sample.
 pub(super) mod sample {
-    /// Leaf first.
+    /// Ids of the locations of the stack, leaf first.
     pub(in crate::pprof) const LOCATION: u64 = 1;
     pub(in crate::pprof) const VALUE: u64 = 2;
     pub(in crate::pprof) const LABEL: u64 = 3;
@@ -101,7 +101,7 @@ pub(super) struct MappingMessage {
 }
 
 impl MappingMessage {
-    /// Also returns the id.
+    /// Reads a mapping. Also returns its id in the file.
     pub(super) fn read(raw: RawMessage<'_>, strings: &StringTable<'_>) -> Result<(u64, Self), Error> {
         let [id, start, limit, file_offset, file, build_id] = raw.numbers()?;
         let (file, build_id) = (strings.position(raw, file)?, strings.position(raw, build_id)?);
@@ -129,7 +129,7 @@ pub(super) struct FunctionMessage {
 }
 
 impl FunctionMessage {
-    /// Also returns the id.
+    /// Reads a function. Also returns its id in the file.
     pub(super) fn read(raw: RawMessage<'_>, strings: &StringTable<'_>) -> Result<(u64, Self), Error> {
         let [id, name, system_name, file, start_line] = raw.numbers()?;
         let function = Self {
@@ -156,11 +156,11 @@ pub(super) struct LocationMessage {
 }
 
 impl LocationMessage {
-    /// Field number of its lines, the innermost first. The last line is in the function itself, the others in calls that
-    /// were inlined there.
-    const LINE: u64 = 4;
+    /// Field number of the location's lines, the innermost first. The last line is in the function itself, the others
+    /// in calls that were inlined there.
+    const LINE_FIELD: u64 = 4;
 
-    /// Hands each line to `add_line`. Also returns the id.
+    /// Reads a location, and passes each of its lines to `add_line`. Also returns the id of the location in the file.
     pub(super) fn read(
         raw: RawMessage<'_>,
         mappings: &Table<MappingMessage>,
@@ -170,7 +170,7 @@ impl LocationMessage {
         let [id, mapping, address] = raw.numbers()?;
         for field in raw.fields() {
             let field = field?;
-            if field.number == Self::LINE {
+            if field.number == Self::LINE_FIELD {
                 add_line(Line::read(field.message("a line")?, functions)?)?;
             }
         }
@@ -180,7 +180,7 @@ impl LocationMessage {
     pub(super) fn write(&self, id: u64, lines: impl Iterator<Item = Line>, out: &mut MessageWriter) {
         out.numbers([id, self.mapping.id(), self.address]);
         for line in lines {
-            out.message(Self::LINE, |out| line.write(out));
+            out.message(Self::LINE_FIELD, |out| line.write(out));
         }
     }
 }

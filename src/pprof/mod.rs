@@ -44,5 +44,5 @@ pub use origin::{CodePlace, is_placeholder, origin};
 pub use read::{Imported, read};
 pub use select::SampleTypes;
 pub use source_dirs::SourceDirs;
-pub use unpack::{MAX_SIZE, is_go_text, is_pprof};
+pub use unpack::{MAX_UNPACKED_BYTES, is_go_text, is_pprof};
 pub use write::write;

@@ -4,12 +4,12 @@ use crate::goname::{self, OriginClassifier};
 use crate::profile::Origin;
 
 /// First kernel address on every 64-bit architecture that both Go and Linux support.
-const KERNEL: u64 = 1 << 63;
+const FIRST_KERNEL_ADDRESS: u64 = 1 << 63;
 
 /// Suffixes that C compilers append to the name of a function derived from another one.
-const DERIVED: [&str; 6] = [".part.", ".constprop.", ".isra.", ".cold", ".llvm.", ".lto_priv."];
+const DERIVED_SUFFIXES: [&str; 6] = [".part.", ".constprop.", ".isra.", ".cold", ".llvm.", ".lto_priv."];
 
-/// The mapping in which a function was seen.
+/// Where code was seen: its mapped file and its address.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CodePlace<'a> {
     /// The mapped file, or the empty string.
@@ -21,7 +21,7 @@ pub struct CodePlace<'a> {
 impl CodePlace<'_> {
     /// Whether the code is the kernel's.
     pub fn is_kernel(self) -> bool {
-        self.address >= KERNEL || self.mapping.starts_with("[kernel")
+        self.address >= FIRST_KERNEL_ADDRESS || self.mapping.starts_with("[kernel")
     }
 
     /// Returns the placeholder for code without a name in this mapping: `[libc.so.6]`.
@@ -48,17 +48,17 @@ pub fn is_placeholder(name: &str, file: &str) -> bool {
 
 /// Returns the origin of a function. The main module's path is not in the file, so its packages other than `main` count
 /// as other modules.
-pub fn origin(name: &str, file: &str, seen: CodePlace<'_>) -> Origin {
-    if seen.is_kernel() {
+pub fn origin(name: &str, file: &str, place: CodePlace<'_>) -> Origin {
+    if place.is_kernel() {
         return Origin::Kernel;
     }
     if is_placeholder(name, file) {
         return Origin::Unknown;
     }
-    if seen.mapping == "[vdso]" {
+    if place.mapping == "[vdso]" {
         return Origin::Vdso;
     }
-    if is_go(name, file, seen.mapping) { OriginClassifier::default().origin_of(name) } else { Origin::Native }
+    if is_go(name, file, place.mapping) { OriginClassifier::default().origin_of(name) } else { Origin::Native }
 }
 
 fn is_go(name: &str, file: &str, mapping: &str) -> bool {
@@ -72,7 +72,7 @@ fn is_go(name: &str, file: &str, mapping: &str) -> bool {
     if !file.is_empty() {
         return extension == Some("s");
     }
-    !goname::package(name).is_empty() && !DERIVED.iter().any(|suffix| name.contains(suffix))
+    !goname::package(name).is_empty() && !DERIVED_SUFFIXES.iter().any(|suffix| name.contains(suffix))
 }
 
 #[cfg(test)]
@@ -81,7 +81,7 @@ mod tests {
     use crate::profile::Origin;
 
     #[test]
-    fn every_origin() {
+    fn origins_follow_from_name_file_and_mapping() {
         let app = CodePlace { mapping: "/bin/app", address: 0x40_1000 };
         let libc = CodePlace { mapping: "/lib/x86_64-linux-gnu/libc.so.6", address: 0x7f00_0000_1000 };
         let kernel = CodePlace { mapping: "[kernel.kallsyms]", address: u64::MAX - 0x1000 };

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::mem;
 
 use super::error::Error;
-use super::labels::{SampleLabels, address};
-use super::limits::{FRAMES_PER_BYTE, MAX_FRAMES, MAX_MEMORY, MAX_NAME_BYTES};
+use super::labels::{SampleLabels, parse_address};
+use super::limits::{MAX_FRAMES_PER_BYTE, MAX_MEMORY_BYTES, MAX_NAME_BYTES, MAX_STACK_FRAMES};
 use super::messages::{LabelMessage, Line, LocationMessage, sample};
 use super::origin::{self, CodePlace};
 use super::select::{SampleTypes, Selection, quantity};
-use super::table::{Memory, index};
+use super::table::{ChargedMemory, to_index};
 use super::tables::{Tables, samples};
 use super::unpack::unpack;
 use super::wire::RawMessage;
@@ -24,7 +24,7 @@ use crate::profile::{
 pub struct Imported {
     /// The profile.
     pub profile: Profile,
-    /// Its quality. A pprof file does not contain all figures of it.
+    /// The quality of the profile. A figure that a pprof file does not contain is unknown.
     pub quality: Quality,
     /// The sample types of the file, and the selected one.
     pub sample_types: SampleTypes,
@@ -40,7 +40,7 @@ pub fn read(bytes: &[u8], sample_type: Option<&str>) -> Result<Imported, Error> 
     let selection = Selection::new(&tables, sample_type)?;
     let mut builder = ProfileBuilder::new(&tables, &selection);
     builder.add_frames();
-    let frames_left = unpacked.len().saturating_mul(FRAMES_PER_BYTE);
+    let frames_left = unpacked.len().saturating_mul(MAX_FRAMES_PER_BYTE);
     builder.add_samples(&unpacked, frames_left)?;
     Ok(builder.finish(selection.sample_types.clone()))
 }
@@ -62,7 +62,7 @@ struct ProfileBuilder<'m, 'a> {
     /// The values of all events. `None` if the file has one event, or if they need too much memory.
     event_table: Option<EventTable>,
     /// Memory of the file's tables and of `event_table`.
-    memory: Memory,
+    memory: ChargedMemory,
     /// Number of samples with a negative value of the shown event.
     negative: u64,
     /// The values of the current sample: one for each sample type that is kept.
@@ -75,7 +75,7 @@ struct ProfileBuilder<'m, 'a> {
 #[derive(Debug, Clone, Copy)]
 struct BuiltLocation {
     location: LocationId,
-    /// Number of frames. Saturates far above [`MAX_FRAMES`].
+    /// Number of frames. Saturates far above [`MAX_STACK_FRAMES`].
     frames: u16,
     unnamed: u16,
     is_kernel: bool,
@@ -83,11 +83,11 @@ struct BuiltLocation {
 
 impl<'m, 'a> ProfileBuilder<'m, 'a> {
     fn new(tables: &'m Tables<'a>, selection: &'m Selection) -> Self {
-        let event = selection.shown.event.clone();
+        let event = selection.shown_event.event.clone();
         let quality = Quality { event: event.name.clone(), complete_file: true, ..Quality::default() };
         let mut profile = Profile::new(event);
-        profile.start_time_ns = unsigned(tables.time_nanos);
-        profile.duration_ns = unsigned(tables.duration_nanos);
+        profile.start_time_ns = to_unsigned(tables.time_nanos);
+        profile.duration_ns = to_unsigned(tables.duration_nanos);
         let program = profile.intern("");
         let mut builder = Self {
             tables,
@@ -110,10 +110,10 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
     }
 
     /// Returns the handle of a string of the file.
-    fn text(&mut self, position: u32) -> StrId {
+    fn intern_text(&mut self, position: u32) -> StrId {
         let Self { tables, profile, texts, .. } = self;
-        let mut intern = || profile.intern(&lossy(tables.strings.text(position)));
-        match texts.get_mut(index(position)) {
+        let mut intern = || profile.intern(&decode_lossy(tables.strings.text(position)));
+        match texts.get_mut(to_index(position)) {
             Some(known) => *known.get_or_insert_with(intern),
             None => intern(),
         }
@@ -122,8 +122,8 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
     fn add_mappings(&mut self) {
         for mapping in &self.tables.mappings.items {
             let mapping = Mapping {
-                file: self.text(mapping.file),
-                build_id: self.text(mapping.build_id),
+                file: self.intern_text(mapping.file),
+                build_id: self.intern_text(mapping.build_id),
                 start: mapping.start,
                 limit: mapping.limit,
                 offset: mapping.file_offset,
@@ -132,7 +132,8 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
             self.mappings.push(id);
         }
         // By convention the first mapping is the main program.
-        let program = self.tables.mappings.items.first().map(|first| lossy(self.tables.strings.text(first.file)));
+        let program =
+            self.tables.mappings.items.first().map(|first| decode_lossy(self.tables.strings.text(first.file)));
         let name = program.as_deref().map(origin::base_name).filter(|name| !name.starts_with('['));
         self.program = self.profile.intern(name.unwrap_or_default());
     }
@@ -144,7 +145,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
         for location in &tables.locations.items {
             for line in tables.lines_of(location) {
                 if let Some(first) =
-                    line.function.position().and_then(|function| first_locations.get_mut(index(function)))
+                    line.function.position().and_then(|function| first_locations.get_mut(to_index(function)))
                 {
                     first.get_or_insert(location);
                 }
@@ -170,9 +171,9 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
         start_line: u32,
         location: &LocationMessage,
     ) -> (FunctionId, bool) {
-        let mapping = location.mapping.position().and_then(|at| self.tables.mappings.at(at));
-        let mapping = self.text(mapping.map_or(0, |mapping| mapping.file));
-        let (mut full, file) = (self.text(name), self.text(file));
+        let mapping = location.mapping.position().and_then(|at| self.tables.mappings.get(at));
+        let mapping = self.intern_text(mapping.map_or(0, |mapping| mapping.file));
+        let (mut full, file) = (self.intern_text(name), self.intern_text(file));
         let seen = CodePlace { mapping: self.profile.str(mapping), address: location.address };
         let (named, source) = (self.profile.str(full), self.profile.str(file));
         let origin = origin::origin(named, source, seen);
@@ -188,8 +189,8 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
     /// Returns the handle of a Go function's name as Go programmers write it.
     fn display_name(&mut self, position: u32) -> StrId {
         let Self { tables, profile, displays, .. } = self;
-        let mut intern = || profile.intern(&goname::display(&lossy(tables.strings.text(position))));
-        match displays.get_mut(index(position)) {
+        let mut intern = || profile.intern(&goname::display(&decode_lossy(tables.strings.text(position))));
+        match displays.get_mut(to_index(position)) {
             Some(known) => *known.get_or_insert_with(intern),
             None => intern(),
         }
@@ -201,7 +202,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
         let lines = self.tables.lines_of(location);
         let mut unknown = None;
         for line in if lines.is_empty() { &no_line } else { lines }.iter().rev() {
-            let known = line.function.position().and_then(|at| functions.get(index(at))).copied();
+            let known = line.function.position().and_then(|at| functions.get(to_index(at))).copied();
             let (function, is_unnamed) =
                 known.unwrap_or_else(|| *unknown.get_or_insert_with(|| self.add_function(0, 0, 0, location)));
             unnamed = unnamed.saturating_add(u16::from(is_unnamed));
@@ -210,7 +211,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
         }
         let count = u16::try_from(frames.len()).unwrap_or(u16::MAX);
         let at = profile::Location {
-            mapping: location.mapping.position().and_then(|at| self.mappings.get(index(at))).copied(),
+            mapping: location.mapping.position().and_then(|at| self.mappings.get(to_index(at))).copied(),
             address: location.address,
         };
         BuiltLocation { location: self.profile.add_location(at, frames), frames: count, is_kernel, unnamed }
@@ -229,16 +230,16 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
             }
             let frames = leaf_first
                 .iter()
-                .filter_map(|at| self.locations.get(index(*at)))
+                .filter_map(|at| self.locations.get(to_index(*at)))
                 .map(|built| usize::from(built.frames))
                 .sum();
-            if frames > MAX_FRAMES {
-                return Err(Error::Deep { offset: raw.offset });
+            if frames > MAX_STACK_FRAMES {
+                return Err(Error::TooDeep { offset: raw.offset });
             }
-            frames_left = frames_left.checked_sub(frames).ok_or(Error::Repetitive)?;
+            frames_left = frames_left.checked_sub(frames).ok_or(Error::TooRepetitive)?;
             root_first.clear();
             for at in leaf_first.iter().rev() {
-                let Some(built) = self.locations.get(index(*at)).copied() else { continue };
+                let Some(built) = self.locations.get(to_index(*at)).copied() else { continue };
                 if let Some((count, _)) = shown {
                     self.count_frames(&built, if self.profile.event.is_sampled() { count } else { 1 });
                 }
@@ -265,8 +266,13 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
                 sample::LOCATION => field.numbers(|id| {
                     let (what, offset) = (raw.what, raw.offset);
                     let position = self.tables.locations.position(id);
-                    leaf_first.push(position.ok_or(Error::Dangling { what, offset, target: "location", id })?);
-                    if leaf_first.len() > MAX_FRAMES { Err(Error::Deep { offset }) } else { Ok(()) }
+                    leaf_first.push(position.ok_or(Error::DanglingReference {
+                        what,
+                        offset,
+                        target: "location",
+                        id,
+                    })?);
+                    if leaf_first.len() > MAX_STACK_FRAMES { Err(Error::TooDeep { offset }) } else { Ok(()) }
                 })?,
                 sample::VALUE => field.numbers(|value| {
                     if values < self.selection.events.len() {
@@ -276,19 +282,19 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
                     Ok(())
                 })?,
                 sample::LABEL => {
-                    labels.store(&self.tables.strings, field.message("a label")?, &mut self.other_labels)?;
+                    labels.store_label(&self.tables.strings, field.message("a label")?, &mut self.other_labels)?;
                 }
                 _ => {}
             }
         }
         let types = self.tables.sample_type_count;
-        if values == types { Ok(labels) } else { Err(Error::Values { offset: raw.offset, values, types }) }
+        if values == types { Ok(labels) } else { Err(Error::WrongValueCount { offset: raw.offset, values, types }) }
     }
 
     /// Returns count and weight of the current sample for the shown event. `None` if both are 0, or if one is negative.
     fn shown_values(&mut self) -> Option<(u64, u64)> {
         let value = |at: usize| self.values.get(at).copied().unwrap_or(0);
-        let shown = self.selection.shown.count_and_weight(value);
+        let shown = self.selection.shown_event.count_and_weight(value);
         self.negative = self.negative.saturating_add(u64::from(shown.is_none()));
         shown.filter(|(count, weight)| *count > 0 || *weight > 0)
     }
@@ -304,7 +310,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
     }
 
     fn intern_task(&mut self, labels: SampleLabels) -> TaskId {
-        let process = labels.process.map_or(self.program, |process| self.text(process));
+        let process = labels.process.map_or(self.program, |process| self.intern_text(process));
         let goroutine = self.intern_goroutine(labels);
         let SampleLabels { pid, thread: tid, cpu, .. } = labels;
         let labels = self.intern_other_labels();
@@ -319,10 +325,10 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
         let labels = mem::take(&mut self.other_labels);
         let set = labels.iter().map(|label| {
             let value = match label.text {
-                0 => TaskLabelValue::Number(label.number, self.text(label.unit)),
-                text => TaskLabelValue::Text(self.text(text)),
+                0 => TaskLabelValue::Number(label.number, self.intern_text(label.unit)),
+                text => TaskLabelValue::Text(self.intern_text(text)),
             };
-            TaskLabel { key: self.text(label.key), value }
+            TaskLabel { key: self.intern_text(label.key), value }
         });
         let set = set.collect();
         self.other_labels = labels;
@@ -331,7 +337,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
 
     /// Interns the goroutine that the labels name.
     fn intern_goroutine(&mut self, labels: SampleLabels) -> Option<GoroutineId> {
-        let address = labels.g.and_then(|text| address(self.tables.strings.text(text)));
+        let address = labels.g_address.and_then(|text| parse_address(self.tables.strings.text(text)));
         if labels.goroutine.is_none() && address.is_none() {
             return None;
         }
@@ -339,8 +345,8 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
             pid: labels.pid,
             address: address.unwrap_or(0),
             id: labels.goroutine,
-            entry: self.text(labels.entry),
-            creator: self.text(labels.creator),
+            entry: self.intern_text(labels.entry),
+            creator: self.intern_text(labels.creator),
         };
         Some(self.profile.intern_goroutine(goroutine))
     }
@@ -376,7 +382,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
             None if sample_types.others.is_empty() => {}
             None => notes.push(format!(
                 "the other sample types are left out: with them, the profile would take more than {} MiB of memory",
-                MAX_MEMORY >> 20
+                MAX_MEMORY_BYTES >> 20
             )),
         }
         Imported { profile, quality, sample_types, notes }
@@ -387,14 +393,14 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
 fn event_table(tables: &Tables<'_>, selection: &Selection) -> Option<EventTable> {
     let quantities: Vec<_> = tables.sample_types.iter().map(|kind| quantity(tables, *kind)).collect();
     let has_several = quantities.len() > 1;
-    let mut table = EventTable::new(quantities, selection.events.clone(), selection.shown_at);
+    let mut table = EventTable::new(quantities, selection.events.clone(), selection.shown_index);
     table.period = (tables.period > 0).then(|| (quantity(tables, tables.period_type), tables.period));
     has_several.then_some(table)
 }
 
 /// Decodes a text of the file and cuts it at the maximum name length. A sequence of bytes that are not UTF-8 becomes
 /// one replacement character. A replacement character for each byte would make the text three times as long.
-fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+fn decode_lossy(bytes: &[u8]) -> Cow<'_, str> {
     let bytes = bytes.get(..MAX_NAME_BYTES).unwrap_or(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Cow::Borrowed(text);
@@ -410,6 +416,6 @@ fn lossy(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// Converts a value of the file. A negative value means unknown.
-fn unsigned(value: i64) -> u64 {
+fn to_unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }

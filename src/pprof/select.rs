@@ -20,9 +20,9 @@ pub(super) struct Selection {
     /// The event of each sample type. At least one.
     pub(super) events: Vec<TableEvent>,
     /// The event to show.
-    pub(super) shown: TableEvent,
+    pub(super) shown_event: TableEvent,
     /// Its index in `events`.
-    pub(super) shown_at: usize,
+    pub(super) shown_index: usize,
     pub(super) sample_types: SampleTypes,
 }
 
@@ -31,7 +31,7 @@ impl Selection {
     /// last one, as `go tool pprof` does.
     pub(super) fn new(tables: &Tables<'_>, asked: Option<&str>) -> Result<Self, Error> {
         let types = &tables.sample_types;
-        let names: Vec<String> = types.iter().map(|sample_type| text(tables, sample_type.kind)).collect();
+        let names: Vec<String> = types.iter().map(|sample_type| display_text(tables, sample_type.kind)).collect();
         let at = match asked {
             Some(asked) => requested_type(&names, asked)
                 .ok_or_else(|| Error::UnknownSampleType { asked: asked.to_owned(), known: names.clone() })?,
@@ -45,16 +45,16 @@ impl Selection {
         };
         let others = names.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, name)| name.clone()).collect();
         let sample_types =
-            SampleTypes { shown: format!("{}/{}", shown.event.name, text(tables, sample_type.unit)), others };
-        Ok(Self { events, shown, shown_at: at, sample_types })
+            SampleTypes { shown: format!("{}/{}", shown.event.name, display_text(tables, sample_type.unit)), others };
+        Ok(Self { events, shown_event: shown, shown_index: at, sample_types })
     }
 }
 
 /// Returns the event of the sample type at a position.
 fn event(tables: &Tables<'_>, names: &[String], sample_type: ValueType, name: &str, weight: usize) -> TableEvent {
-    let (unit, scale) = unit_of(tables.strings.text(sample_type.unit));
+    let (unit, scale) = parse_unit(tables.strings.text(sample_type.unit));
     // Sample types with the same name cannot be distinguished.
-    let count = count_of(tables, names, weight).filter(|at| names.get(*at).is_some_and(|other| other != name));
+    let count = find_count_type(tables, names, weight).filter(|at| names.get(*at).is_some_and(|other| other != name));
     let count = count.unwrap_or(weight);
     let mut event = Event {
         name: name.to_owned(),
@@ -63,7 +63,7 @@ fn event(tables: &Tables<'_>, names: &[String], sample_type: ValueType, name: &s
         frequency: frequency(tables, sample_type, scale),
     };
     // perf's converters have other names for the number of samples.
-    if event.has_count() && is_samples(&event.count_name) && event.name != Event::SAMPLES {
+    if event.has_count() && is_sample_count(&event.count_name) && event.name != Event::SAMPLES {
         Event::SAMPLES.clone_into(&mut event.count_name);
     }
     TableEvent { event, count, weight, scale }
@@ -71,7 +71,7 @@ fn event(tables: &Tables<'_>, names: &[String], sample_type: ValueType, name: &s
 
 /// Returns a sample type with its texts.
 pub(super) fn quantity(tables: &Tables<'_>, sample_type: ValueType) -> Quantity {
-    Quantity { name: text(tables, sample_type.kind), unit: text(tables, sample_type.unit) }
+    Quantity { name: display_text(tables, sample_type.kind), unit: display_text(tables, sample_type.unit) }
 }
 
 /// Returns the position of the sample type with this name, or else at this position.
@@ -82,32 +82,32 @@ fn requested_type(names: &[String], asked: &str) -> Option<usize> {
 
 /// Returns the position of the file's default sample type, or else of the last one.
 fn default_type(tables: &Tables<'_>, names: &[String]) -> Option<usize> {
-    let default = text(tables, tables.default_sample_type);
+    let default = display_text(tables, tables.default_sample_type);
     let by_name = names.iter().position(|name| *name == default).filter(|_| !default.is_empty());
     by_name.or_else(|| names.len().checked_sub(1))
 }
 
-/// Finds the sample type that counts for another one: samples anywhere before it, or objects or contentions directly
-/// before it.
-fn count_of(tables: &Tables<'_>, names: &[String], weight: usize) -> Option<usize> {
+/// Finds the sample type that holds the counts of another sample type: samples anywhere before it, or objects or
+/// contentions directly before it.
+fn find_count_type(tables: &Tables<'_>, names: &[String], weight: usize) -> Option<usize> {
     let is_count =
         |at: usize| tables.sample_types.get(at).is_some_and(|kind| tables.strings.text(kind.unit) == b"count");
-    let samples = |at: &usize| is_count(*at) && names.get(*at).is_some_and(|name| is_samples(name));
+    let samples = |at: &usize| is_count(*at) && names.get(*at).is_some_and(|name| is_sample_count(name));
     if let Some(samples) = (0..weight).rev().find(samples) {
         return Some(samples);
     }
-    let unit = tables.sample_types.get(weight).map(|kind| unit_of(tables.strings.text(kind.unit)).0)?;
+    let unit = tables.sample_types.get(weight).map(|kind| parse_unit(tables.strings.text(kind.unit)).0)?;
     weight.checked_sub(1).filter(|before| is_count(*before) && unit != Unit::Events)
 }
 
 /// Whether a sample type is the number of samples. Go and goflame write `samples`. `perf_to_profile` writes `cycles_sample`
 /// next to `cycles_event`.
-fn is_samples(name: &str) -> bool {
+fn is_sample_count(name: &str) -> bool {
     name == Event::SAMPLES || name.ends_with("_sample")
 }
 
 /// Returns the unit of a profile, and the factor from a pprof unit to it.
-fn unit_of(unit: &[u8]) -> (Unit, u64) {
+fn parse_unit(unit: &[u8]) -> (Unit, u64) {
     match unit {
         b"nanoseconds" | b"ns" => (Unit::Nanoseconds, 1),
         b"microseconds" | b"us" => (Unit::Nanoseconds, 1_000),
@@ -123,7 +123,7 @@ fn frequency(tables: &Tables<'_>, sample_type: ValueType, scale: u64) -> u64 {
     let period = u64::try_from(tables.period).unwrap_or(0).saturating_mul(scale);
     let same = tables.strings.text(tables.period_type.kind) == tables.strings.text(sample_type.kind)
         && tables.strings.text(tables.period_type.unit) == tables.strings.text(sample_type.unit);
-    let is_time = unit_of(tables.strings.text(sample_type.unit)).0 == Unit::Nanoseconds;
+    let is_time = parse_unit(tables.strings.text(sample_type.unit)).0 == Unit::Nanoseconds;
     if !same || !is_time {
         return 0;
     }
@@ -131,7 +131,7 @@ fn frequency(tables: &Tables<'_>, sample_type: ValueType, scale: u64) -> u64 {
 }
 
 /// Returns a text of the file, shortened for display.
-fn text(tables: &Tables<'_>, position: u32) -> String {
+fn display_text(tables: &Tables<'_>, position: u32) -> String {
     const MAX_BYTES: usize = 200;
     let text = tables.strings.text(position);
     String::from_utf8_lossy(text.get(..MAX_BYTES).unwrap_or(text)).into_owned()

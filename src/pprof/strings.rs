@@ -1,7 +1,7 @@
 //! The table of strings of a profile.
 
 use super::error::Error;
-use super::table::{index, narrow};
+use super::table::{to_index, to_u32};
 use super::wire::RawMessage;
 
 /// The texts of a profile, as references into its bytes. The first text is empty.
@@ -21,21 +21,21 @@ impl<'a> StringTable<'a> {
     /// Adds a text of the profile.
     pub(super) fn push(&mut self, text: RawMessage<'_>) -> Result<(), Error> {
         let end = text.offset.saturating_add(text.bytes.len());
-        self.ranges.push((narrow(text.offset)?, narrow(end)?));
+        self.ranges.push((to_u32(text.offset)?, to_u32(end)?));
         Ok(())
     }
 
     /// Returns the position of the text that `raw` refers to.
     pub(super) fn position(&self, raw: RawMessage<'_>, at: u64) -> Result<u32, Error> {
-        let position = u32::try_from(at).ok().filter(|position| index(*position) < self.ranges.len());
+        let position = u32::try_from(at).ok().filter(|position| to_index(*position) < self.ranges.len());
         // In a file without texts, index 0 is the empty text.
         let position = position.or((at == 0).then_some(0));
-        position.ok_or(Error::Dangling { what: raw.what, offset: raw.offset, target: "string", id: at })
+        position.ok_or(Error::DanglingReference { what: raw.what, offset: raw.offset, target: "string", id: at })
     }
 
     /// Returns the text at a position.
     pub(super) fn text(&self, position: u32) -> &'a [u8] {
-        let range = self.ranges.get(index(position)).map(|(start, end)| index(*start)..index(*end));
+        let range = self.ranges.get(to_index(position)).map(|(start, end)| to_index(*start)..to_index(*end));
         range.and_then(|range| self.bytes.get(range)).unwrap_or_default()
     }
 

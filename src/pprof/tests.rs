@@ -102,7 +102,7 @@ const STRINGS: &[&str] = &[
 ];
 
 /// Builds a CPU profile in which `main.Map` is inlined into `main.main` and calls `memcpy`.
-fn small() -> Message {
+fn small_profile() -> Message {
     let mapping = Message::default().number(1, 1).number(2, 0x40_0000).number(3, 0x50_0000).number(5, 5).number(6, 6);
     Message::default()
         // The sample comes before the entries that it refers to, as Go writes it.
@@ -153,7 +153,7 @@ fn stacks(profile: &Profile) -> Vec<(String, u64)> {
 
 #[test]
 fn all_fields_that_the_model_has_are_read() {
-    for bytes in [small().0, gzipped(&small().0)] {
+    for bytes in [small_profile().0, gzipped(&small_profile().0)] {
         assert!(is_pprof(&bytes));
         let Imported { profile, quality, sample_types, notes } = read(&bytes, None).unwrap();
         assert_eq!(
@@ -211,7 +211,7 @@ fn labels_become_fields_and_others_stay_labels() {
         let sample = Message::default().packed(1, &[1]).packed(2, &[1, 10]);
         labels.iter().fold(sample, |sample, label| sample.message(3, label))
     };
-    let message = small()
+    let message = small_profile()
         .message(2, &sample(&[label(11, 12, 0), label(13, 0, 7), label(14, 0, 8), label(15, 0, 99), label(18, 7, 0)]))
         // The CPU has number 0. The goroutine has no number.
         .message(
@@ -241,7 +241,7 @@ fn labels_become_fields_and_others_stay_labels() {
 
 #[test]
 fn code_without_a_name_gets_a_placeholder() {
-    let message = small().location(3, 1, 0x40_2000, &[]).location(4, 0, u64::MAX - 4096, &[(0, 0)]);
+    let message = small_profile().location(3, 1, 0x40_2000, &[]).location(4, 0, u64::MAX - 4096, &[(0, 0)]);
     let message = message.sample(&[4, 3], &[10, 100]);
     let Imported { profile, quality, .. } = imported(&message);
     assert_eq!(stacks(&profile)[2].0, "[app]:0|[kernel]:0");
@@ -252,7 +252,7 @@ fn code_without_a_name_gets_a_placeholder() {
 
 #[test]
 fn bytes_of_a_name_that_are_not_utf8_are_replaced() {
-    let message = small()
+    let message = small_profile()
         .location(3, 1, 0x40_3000, &[(4, 1)])
         .message(5, &Message::default().number(1, 4).number(3, STRINGS.len() as u64));
     let message = message.bytes(6, b"ma\xffin").sample(&[3], &[1, 1]);

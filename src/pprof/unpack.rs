@@ -11,20 +11,20 @@ use super::messages::profile::is_field;
 use super::wire::begins_with;
 
 /// Maximum size of an unpacked profile in bytes. A million different stacks take about 31 MB.
-pub const MAX_SIZE: usize = 256 << 20;
+pub const MAX_UNPACKED_BYTES: usize = 256 << 20;
 
 /// A profile of at most this many bytes is unpacked at any compression ratio: deep recursion repeats itself, and gzip
 /// compresses repetitions up to 1000 times.
-const ALWAYS_UNPACKED: usize = 64 << 20;
+const ALWAYS_UNPACKED_BYTES: usize = 64 << 20;
 
 /// Maximum compression ratio of a larger profile. Profiles of real programs have 4 to 10.
-const MAX_COMPRESSION: usize = 64;
+const MAX_COMPRESSION_RATIO: usize = 64;
 
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Whether a file with this beginning, or with this content, should be read as a pprof profile.
 pub fn is_pprof(beginning: &[u8]) -> bool {
-    beginning.starts_with(&GZIP) || legacy::is_text(beginning) || begins_with(beginning, is_field)
+    beginning.starts_with(&GZIP_MAGIC) || legacy::is_text(beginning) || begins_with(beginning, is_field)
 }
 
 /// Whether a file with this beginning is a text of Go's runtime, such as `/debug/pprof/goroutine?debug=1`.
@@ -35,20 +35,20 @@ pub fn is_go_text(beginning: &[u8]) -> bool {
 /// Returns the unpacked profile, as profile.proto.
 pub(super) fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     if legacy::is_text(bytes) {
-        return if bytes.len() > MAX_SIZE {
-            Err(Error::TooLarge { largest: MAX_SIZE })
+        return if bytes.len() > MAX_UNPACKED_BYTES {
+            Err(Error::TooLarge { largest: MAX_UNPACKED_BYTES })
         } else {
-            legacy::to_proto(bytes).map(Cow::Owned)
+            legacy::text_to_proto(bytes).map(Cow::Owned)
         };
     }
-    let of_file = bytes.len().saturating_mul(MAX_COMPRESSION).max(ALWAYS_UNPACKED);
-    let largest = if bytes.starts_with(&GZIP) { of_file.min(MAX_SIZE) } else { MAX_SIZE };
+    let of_file = bytes.len().saturating_mul(MAX_COMPRESSION_RATIO).max(ALWAYS_UNPACKED_BYTES);
+    let largest = if bytes.starts_with(&GZIP_MAGIC) { of_file.min(MAX_UNPACKED_BYTES) } else { MAX_UNPACKED_BYTES };
     unpack_within(bytes, largest)
 }
 
 /// Returns the unpacked profile, which has at most `largest` bytes.
 pub(super) fn unpack_within(bytes: &[u8], largest: usize) -> Result<Cow<'_, [u8]>, Error> {
-    if !bytes.starts_with(&GZIP) {
+    if !bytes.starts_with(&GZIP_MAGIC) {
         return if bytes.len() > largest { Err(Error::TooLarge { largest }) } else { Ok(Cow::Borrowed(bytes)) };
     }
     let mut unpacked = Vec::new();
@@ -59,7 +59,7 @@ pub(super) fn unpack_within(bytes: &[u8], largest: usize) -> Result<Cow<'_, [u8]
     if unpacked.len() > largest {
         return Err(Error::TooLarge { largest });
     }
-    // An archive or a text.
+    // The gzip stream contains something else, such as an archive or a text.
     if !begins_with(&unpacked, is_field) {
         return Err(Error::NotPprof);
     }

@@ -106,7 +106,7 @@ impl<'a> Iterator for Fields<'a> {
 
 impl<'a> RawField<'a> {
     /// Makes the error for a field whose number or numbers are invalid.
-    pub(super) fn damaged(&self) -> Error {
+    pub(super) fn damaged_error(&self) -> Error {
         Error::Damaged { what: self.what, offset: self.offset }
     }
 
@@ -114,12 +114,12 @@ impl<'a> RawField<'a> {
     pub(super) fn number(&self) -> Result<u64, Error> {
         match self.value {
             FieldValue::Varint(number) => Ok(number),
-            _ => Err(self.damaged()),
+            _ => Err(self.damaged_error()),
         }
     }
 
     /// Returns the value as a signed number.
-    pub(super) fn signed(&self) -> Result<i64, Error> {
+    pub(super) fn signed_number(&self) -> Result<i64, Error> {
         self.number().map(u64::cast_signed)
     }
 
@@ -127,7 +127,7 @@ impl<'a> RawField<'a> {
     pub(super) fn message(&self, what: &'static str) -> Result<RawMessage<'a>, Error> {
         match self.value {
             FieldValue::Bytes(bytes, offset) => Ok(RawMessage { bytes, offset, what }),
-            _ => Err(self.damaged()),
+            _ => Err(self.damaged_error()),
         }
     }
 
@@ -138,11 +138,11 @@ impl<'a> RawField<'a> {
             FieldValue::Bytes(bytes, _) => {
                 let mut cursor = Cursor::new(bytes);
                 while cursor.remaining() > 0 {
-                    each(cursor.uvarint64().ok_or_else(|| self.damaged())?)?;
+                    each(cursor.uvarint64().ok_or_else(|| self.damaged_error())?)?;
                 }
                 Ok(())
             }
-            FieldValue::Fixed => Err(self.damaged()),
+            FieldValue::Fixed => Err(self.damaged_error()),
         }
     }
 }
@@ -185,7 +185,7 @@ impl MessageWriter {
         self.varint(field << 3 | 2);
         let start = self.0.len();
         write(self);
-        // The length is known only now. Appends it, and moves it to the front.
+        // The length of the message is known only now: append it, and move it before the message.
         let length = self.0.len().saturating_sub(start);
         self.varint(u64::try_from(length).unwrap_or(u64::MAX));
         self.0.get_mut(start..).unwrap_or_default().rotate_left(length);
@@ -214,9 +214,9 @@ impl MessageWriter {
 /// fields as the bytes contain.
 pub(super) fn begins_with(bytes: &[u8], is_field: impl Fn(u64, u64) -> bool) -> bool {
     /// Maximum number of fields to check. That many valid fields are no coincidence.
-    const MAX_CHECKED: usize = 16;
+    const MAX_CHECKED_FIELDS: usize = 16;
     let mut cursor = Cursor::new(bytes);
-    for _ in 0..MAX_CHECKED {
+    for _ in 0..MAX_CHECKED_FIELDS {
         if cursor.remaining() == 0 {
             break;
         }

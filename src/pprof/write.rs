@@ -24,7 +24,7 @@ use crate::profile::{
 };
 
 /// Size of the output buffer in bytes. The whole message would be as large as the profile.
-const BUFFER: usize = 1 << 16;
+const BUFFER_BYTES: usize = 1 << 16;
 
 /// The table of strings. The first string is empty.
 type Strings = Interner<Box<str>>;
@@ -59,7 +59,7 @@ fn write_unpacked(profile: &Profile, comments: &[&str], sources: &SourceDirs, ou
     for (at, &(stack, task)) in rows.iter().enumerate() {
         let values = columns.iter().map(|column| column[at].cast_unsigned());
         message.message(field::SAMPLE, |out| write_sample((stack, task), values, &mut locations, &mut strings, out));
-        message.flush(BUFFER, out)?;
+        message.flush(BUFFER_BYTES, out)?;
     }
 
     let mappings = Mappings::new(profile);
@@ -81,7 +81,7 @@ fn write_unpacked(profile: &Profile, comments: &[&str], sources: &SourceDirs, ou
             line: frame.line,
         });
         message.message(field::LOCATION, |out| location.write(id, lines, out));
-        message.flush(BUFFER, out)?;
+        message.flush(BUFFER_BYTES, out)?;
     }
     for (id, function) in profile.functions() {
         let named = if profile.str(function.name).is_empty() { function.display } else { function.name };
@@ -91,16 +91,16 @@ fn write_unpacked(profile: &Profile, comments: &[&str], sources: &SourceDirs, ou
         let file = strings.intern_str(path.as_deref().and_then(Path::to_str).unwrap_or(file));
         let function = FunctionMessage { name, system_name: name, file, start_line: function.start_line };
         message.message(field::FUNCTION, |out| function.write(id.index() as u64 + 1, out));
-        message.flush(BUFFER, out)?;
+        message.flush(BUFFER_BYTES, out)?;
     }
     let comments: Vec<_> = comments.iter().map(|comment| u64::from(strings.intern_str(comment))).collect();
     for text in strings.items() {
         message.text(field::STRING, text);
-        message.flush(BUFFER, out)?;
+        message.flush(BUFFER_BYTES, out)?;
     }
 
-    message.number(field::TIME, signed(profile.start_time_ns));
-    message.number(field::DURATION, signed(profile.duration_ns));
+    message.number(field::TIME, to_signed(profile.start_time_ns));
+    message.number(field::DURATION, to_signed(profile.duration_ns));
     if let Some((value_type, period)) = types.period {
         message.message(field::PERIOD_TYPE, |out| value_type.write(out));
         message.number(field::PERIOD, period);
@@ -127,7 +127,7 @@ impl SampleTypeMessages {
         if let Some(table) = profile.event_table() {
             let mut of = |quantity: &Quantity| value_type(&quantity.name, &quantity.unit);
             let all: Vec<ValueType> = table.quantities.iter().map(&mut of).collect();
-            let weight = table.events[table.shown].weight;
+            let weight = table.events[table.shown_index].weight;
             let period = table.period.as_ref().map(|(quantity, period)| (of(quantity), period.cast_unsigned()));
             return Self { shown: all[weight], all, period };
         }
@@ -139,7 +139,7 @@ impl SampleTypeMessages {
             Unit::Events => value_type(&event.name, "count"),
         };
         // The mean of all periods. Periods of `cycles` differ.
-        let period = || signed(profile.total_weight() / profile.total_count().max(1));
+        let period = || to_signed(profile.total_weight() / profile.total_count().max(1));
         let period = event.is_sampled().then(|| (shown, period()));
         Self { all: count.into_iter().chain([shown]).collect(), shown, period }
     }
@@ -153,7 +153,7 @@ fn write_sample(
     out: &mut MessageWriter,
 ) {
     let profile = locations.profile;
-    out.packed(sample::LOCATION, locations.ids_of(stack));
+    out.packed(sample::LOCATION, locations.location_ids(stack));
     out.packed(sample::VALUE, values);
     for label in profile.labels(task) {
         let key = strings.intern_str(label.key);
@@ -223,7 +223,7 @@ impl<'a> Locations<'a> {
     }
 
     /// Returns the ids of a stack's locations, leaf first. Leaves out locations without frames, which filters hide.
-    fn ids_of(&mut self, stack: StackId) -> impl Iterator<Item = u64> {
+    fn location_ids(&mut self, stack: StackId) -> impl Iterator<Item = u64> {
         let profile = self.profile;
         let shown = profile.leaf_first(stack).filter(|location| !profile.frames(*location).is_empty());
         shown.map(|location| self.id(location).get().into())
@@ -239,6 +239,6 @@ impl<'a> Locations<'a> {
 }
 
 /// Limits a number to the signed type of profile.proto.
-fn signed(value: u64) -> u64 {
+fn to_signed(value: u64) -> u64 {
     value.min(i64::MAX.cast_unsigned())
 }

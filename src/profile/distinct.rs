@@ -21,14 +21,14 @@ pub struct DistinctSamples {
 
 impl DistinctSamples {
     /// Merges the samples of several events by canonical stack and task.
-    pub(super) fn of_all_events(table: &EventTable, canonical: &[CanonicalStackId]) -> Self {
+    pub(super) fn from_all_events(table: &EventTable, canonical: &[CanonicalStackId]) -> Self {
         let distinct = Self::new(table.rows().iter().copied(), canonical);
         table.columns().iter().fold(distinct, |distinct, column| distinct.with_column(column.iter().copied()))
     }
 
     /// Merges the samples of one event by canonical stack and task. The columns are count and weight, or the weight alone if
     /// `has_count` is false.
-    pub fn of_one_event(samples: &[Sample], has_count: bool, canonical: &[CanonicalStackId]) -> Self {
+    pub fn from_one_event(samples: &[Sample], has_count: bool, canonical: &[CanonicalStackId]) -> Self {
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let mut distinct = Self::new(samples.iter().map(|sample| (sample.stack, sample.task)), canonical);
         if has_count {

@@ -5,7 +5,7 @@ use super::samples::Samples;
 use super::tables::Profile;
 
 impl Profile {
-    /// Adds the table of all events. The samples of the profile are those of its [shown](EventTable::shown) event.
+    /// Adds the table of all events. The samples of the profile are those of its [shown](EventTable::shown_index) event.
     pub fn set_event_table(&mut self, table: EventTable) {
         self.event_table = Some(Box::new(table));
     }
@@ -24,7 +24,7 @@ impl Profile {
             samples.add(sample);
         }
         (self.samples, self.event) = (samples, event.event.clone());
-        table.shown = at;
+        table.shown_index = at;
     }
 
     /// Returns a profile with a sample for each row of its table, at the same index. Samples without a value of the shown
@@ -32,7 +32,7 @@ impl Profile {
     pub fn with_all_rows(&self) -> Option<Self> {
         let table = self.event_table()?;
         let mut all = self.clone();
-        all.samples = table.samples(&table.events[table.shown]).collect();
+        all.samples = table.samples(&table.events[table.shown_index]).collect();
         Some(all)
     }
 }

@@ -43,11 +43,11 @@ pub struct EventTable {
     /// The events. All of them are made of `quantities`.
     pub events: Vec<TableEvent>,
     /// Index of the event that the profile shows.
-    pub shown: usize,
+    pub shown_index: usize,
     /// The name and unit of each column.
     pub quantities: Vec<Quantity>,
-    /// How much of which quantity passed between two samples, in the words of the file. `None` if the file does not
-    /// say it.
+    /// The sampling period in the words of the file: a quantity, and how much of it passed between two samples. `None`
+    /// if the file does not say it.
     pub period: Option<(Quantity, i64)>,
     /// Stack and task of each row.
     rows: Vec<(StackId, TaskId)>,
@@ -55,10 +55,10 @@ pub struct EventTable {
 }
 
 impl EventTable {
-    /// Returns a table without rows. `shown` is the index of the shown event.
-    pub fn new(quantities: Vec<Quantity>, events: Vec<TableEvent>, shown: usize) -> Self {
+    /// Returns a table without rows. `shown_index` is the index of the shown event.
+    pub fn new(quantities: Vec<Quantity>, events: Vec<TableEvent>, shown_index: usize) -> Self {
         let columns = vec![Vec::new(); quantities.len()];
-        Self { events, shown, quantities, columns, ..Self::default() }
+        Self { events, shown_index, quantities, columns, ..Self::default() }
     }
 
     /// Adds a row with a value for each quantity. Consecutive rows of one stack and task are merged.
@@ -83,7 +83,7 @@ impl EventTable {
     }
 
     /// Returns count and weight of each row for an event. Rows with a negative value have 0.
-    pub fn values_of<'t>(&'t self, event: &'t TableEvent) -> impl ExactSizeIterator<Item = (u64, u64)> + 't {
+    pub fn counts_and_weights<'t>(&'t self, event: &'t TableEvent) -> impl ExactSizeIterator<Item = (u64, u64)> + 't {
         let value = |row: usize| event.count_and_weight(|column| self.columns[column][row]).unwrap_or_default();
         (0..self.rows.len()).map(value)
     }
@@ -91,14 +91,14 @@ impl EventTable {
     /// Returns a sample for each row, with count and weight of an event. Both can be 0.
     pub(super) fn samples<'t>(&'t self, event: &'t TableEvent) -> impl Iterator<Item = Sample> + 't {
         let sample = |(&(stack, task), (count, weight))| Sample { stack, task, count, weight };
-        self.rows.iter().zip(self.values_of(event)).map(sample)
+        self.rows.iter().zip(self.counts_and_weights(event)).map(sample)
     }
 
     /// Removes the rows for which `keep` is false.
     pub(super) fn retain(&mut self, keep: impl Fn(StackId, TaskId) -> bool) {
         let kept: Vec<bool> = self.rows.iter().map(|(stack, task)| keep(*stack, *task)).collect();
-        retain_at(&mut self.rows, &kept);
-        self.columns.iter_mut().for_each(|column| retain_at(column, &kept));
+        retain_marked(&mut self.rows, &kept);
+        self.columns.iter_mut().for_each(|column| retain_marked(column, &kept));
     }
 
     /// Replaces the stack of every row by the result of `translate`.
@@ -108,7 +108,7 @@ impl EventTable {
 }
 
 /// Removes the items at whose positions `kept` is false.
-fn retain_at<T>(items: &mut Vec<T>, kept: &[bool]) {
+fn retain_marked<T>(items: &mut Vec<T>, kept: &[bool]) {
     let mut kept = kept.iter();
     items.retain(|_| kept.next().copied().unwrap_or(false));
 }

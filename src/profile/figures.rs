@@ -4,7 +4,7 @@
 use super::{Event, Profile};
 
 /// From this number of samples on, a tenth of a percent is at least one sample.
-pub(super) const TENTHS: u64 = 1_000;
+pub(super) const MIN_COUNT_FOR_TENTHS: u64 = 1_000;
 
 /// Formats the share of a count in percent: `12.3 %`, or `12 %` of fewer than 1 000.
 pub fn format_percent(part: u64, whole: u64) -> String {
@@ -23,7 +23,7 @@ pub fn format_share(part: u64, whole: u64, samples: Option<u64>) -> String {
     if part == whole {
         return "100 %".to_owned();
     }
-    let has_tenths = samples.is_none_or(|samples| samples >= TENTHS);
+    let has_tenths = samples.is_none_or(|samples| samples >= MIN_COUNT_FOR_TENTHS);
     let steps: u128 = if has_tenths { 1_000 } else { 100 };
     let (part, whole) = (u128::from(part), u128::from(whole));
     let mut share = (part * steps + whole / 2) / whole;

@@ -36,7 +36,7 @@ impl LabelSetId {
     pub const EMPTY: LabelSetId = LabelSetId(0);
 }
 
-/// Handle of a stack in [`Stacks`](super::Stacks). Equal ids mean equal stacks. Different ids may mean equal stacks too:
+/// Handle of a stack in [`Stacks`](super::Stacks). Equal ids mean equal stacks. Different ids can mean equal stacks too:
 /// to distinguish stacks, compare their [`CanonicalStackId`]s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StackId(pub(super) u32);

@@ -7,7 +7,7 @@ use super::quality::SizeBound;
 /// Thread time off the CPU in a run. Times are in seconds, summed over all threads.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct OffCpuTime {
-    /// Waiting time in the profile. With the time of idle threads if the stacks are [`from_last_samples`](Self::from_last_samples).
+    /// Waiting time in the profile. If [`from_last_samples`](Self::from_last_samples) is true, it includes idle threads.
     pub waited_seconds: f64,
     /// Time that threads of Go's runtime had no goroutine to run. Not in the profile.
     pub idle_seconds: f64,
@@ -18,14 +18,14 @@ pub struct OffCpuTime {
     pub preempted_seconds: f64,
     /// Waiting time whose stack is unknown. Not in the profile.
     pub unknown_seconds: f64,
-    /// Waits that had not ended when the recording did. They count up to its end.
+    /// Number of waits that continued when the recording ended. Their time counts up to that moment.
     pub unfinished: u64,
-    /// Records of context switches that the kernel dropped because a ring buffer was full.
+    /// Number of records of context switches that the kernel dropped because a ring buffer was full.
     pub lost: u64,
-    /// The bound on the size of their recording, if it was reached: later waits are missing.
+    /// The maximum size of the recording of waits, if the recording reached it. Later waits are missing.
     pub size_bound: Option<SizeBound>,
-    /// Whether the kernel forbids samples of context switches. Then a wait has the stack of the last sample of its thread, and
-    /// idle threads are in the profile: only the stack at the switch tells that a thread had no goroutine.
+    /// Whether each wait has the stack of its thread's last CPU sample, because the kernel forbids samples of context
+    /// switches. Such a stack does not show that a thread had no goroutine, so idle threads are in the profile.
     pub from_last_samples: bool,
     /// The most important fact of the profile.
     pub headline: Option<String>,

@@ -15,15 +15,15 @@ pub struct Phase {
     pub end_ns: u64,
 }
 
-/// The phases, in the order of a run. A run can lack the first two and the last.
+/// The phases, in the order of a run. A run can lack `Start`, `WarmUp` and `Stop`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PhaseName {
     /// From the launch until the server is ready.
     Start,
-    /// From the moment when the server is ready until the window.
+    /// From the moment when the server is ready until the window begins.
     WarmUp,
-    /// The samples of this phase alone count.
+    /// The measured phase: the profile has only samples of this phase.
     Window,
     /// From the end of the window to the end of the program.
     Stop,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::figures::TENTHS;
+use super::figures::MIN_COUNT_FOR_TENTHS;
 use super::{format_number, format_percent, format_samples};
 
 /// With fewer samples, shares would mostly show chance.
@@ -61,7 +61,7 @@ pub struct Quality {
     pub unnamed_kernel_frames: u64,
     /// Whether the kernel was sampled. `None` if the file does not say.
     pub kernel_sampled: Option<bool>,
-    /// Where the recording ended because its file reached the bound on its size.
+    /// The end of the recording, if it ended because its file reached the maximum size.
     #[serde(default)]
     pub size_bound: Option<SizeBound>,
     /// Sampled and used CPU time. `None` if the event is not a clock or the used time is unknown.
@@ -127,38 +127,38 @@ impl fmt::Display for Grade {
 pub const NO_KERNEL_TIME: &str = "kernel time is missing: only user space was sampled";
 
 /// A smaller share of rooted stacks lowers the grade to fair: the weight of callers is visibly too small.
-const ROOTED_FAIR: f64 = 0.95;
+const MIN_ROOTED_SHARE_FOR_GOOD: f64 = 0.95;
 /// A smaller share of rooted stacks lowers the grade to poor: one stack in five has no root.
-const ROOTED_POOR: f64 = 0.80;
+const MIN_ROOTED_SHARE_FOR_FAIR: f64 = 0.80;
 /// A larger share of unnamed frames lowers the grade to fair: a hot function may be among them.
-const UNNAMED_FAIR: f64 = 0.01;
+const MAX_UNNAMED_SHARE_FOR_GOOD: f64 = 0.01;
 /// A larger share of unnamed frames lowers the grade to poor: most call paths have a gap.
-const UNNAMED_POOR: f64 = 0.10;
+const MAX_UNNAMED_SHARE_FOR_FAIR: f64 = 0.10;
 /// A larger share of truncated stacks lowers the grade to fair: shares of callers may be wrong by a percentage point.
-const TRUNCATED_FAIR: f64 = 0.01;
+const MAX_TRUNCATED_SHARE_FOR_GOOD: f64 = 0.01;
 /// A larger share of lost samples lowers the grade to poor: shares may be wrong by several percentage points.
-const LOST_POOR: f64 = 0.05;
+const MAX_LOST_SHARE_FOR_FAIR: f64 = 0.05;
 /// A larger relative difference between sampled and used CPU time lowers the grade to fair. Smaller differences come from
 /// timer ticks and start-up.
-const CPU_FAIR: f64 = 0.10;
+const MAX_CPU_DIFFERENCE_FOR_GOOD: f64 = 0.10;
 /// A larger relative difference lowers the grade to poor: some CPU time was not sampled, or sampled twice.
-const CPU_POOR: f64 = 0.30;
+const MAX_CPU_DIFFERENCE_FOR_FAIR: f64 = 0.30;
 /// Minimum used CPU time for a comparison. Below it, the operating system's accounting is too coarse.
 const MIN_COMPARABLE_SECONDS: f64 = 0.05;
 /// Fewer samples lower the grade to fair: the relative error of every share exceeds 1/10.
-const SAMPLES_FAIR: u64 = 100;
+const MIN_SAMPLES_FOR_GOOD: u64 = 100;
 /// Fewer samples lower the grade to poor: the relative error of every share exceeds 1/3.
-const SAMPLES_POOR: u64 = 10;
+const MIN_SAMPLES_FOR_FAIR: u64 = 10;
 
 impl Quality {
     /// Grades the figures.
     pub fn assess(&self) -> Assessment {
         let mut assessment = Assessment { grade: Grade::Good, reasons: Vec::new() };
         match self.samples {
-            Some(0) => assessment.add(Grade::Poor, "no samples".to_owned()),
-            Some(samples) if samples < SAMPLES_FAIR => {
-                let grade = if samples < SAMPLES_POOR { Grade::Poor } else { Grade::Fair };
-                assessment.add(
+            Some(0) => assessment.add_reason(Grade::Poor, "no samples".to_owned()),
+            Some(samples) if samples < MIN_SAMPLES_FOR_GOOD => {
+                let grade = if samples < MIN_SAMPLES_FOR_FAIR { Grade::Poor } else { Grade::Fair };
+                assessment.add_reason(
                     grade,
                     format!("too few samples ({samples}): a function with n samples has an error of about 1/sqrt(n)"),
                 );
@@ -198,7 +198,7 @@ impl Quality {
             }
             facts.push("the number of lost samples is unknown".to_owned());
         }
-        if let Some(cpu) = self.comparable_cpu() {
+        if let Some(cpu) = self.comparable_cpu_coverage() {
             facts.push(format!("{} of CPU time seen", cpu.format_share(self.samples)));
         }
         format!("{grade}: {}", facts.join(", "))
@@ -210,7 +210,7 @@ impl Quality {
             let (grade, lost) = match self.samples {
                 Some(samples) => {
                     let all = lost.saturating_add(samples);
-                    let grade = if share(lost, all) > LOST_POOR { Grade::Poor } else { Grade::Fair };
+                    let grade = if share(lost, all) > MAX_LOST_SHARE_FOR_FAIR { Grade::Poor } else { Grade::Fair };
                     (
                         grade,
                         format!("{some} of {} samples were lost ({})", format_number(all), format_percent(lost, all)),
@@ -218,41 +218,42 @@ impl Quality {
                 }
                 None => (Grade::Fair, format!("{some} records of context switches were lost")),
             };
-            assessment.add(grade, format!("{lost}: a ring buffer was full"));
+            assessment.add_reason(grade, format!("{lost}: a ring buffer was full"));
         }
         if let Some(throttled @ 1..) = self.throttled {
-            assessment.add(
+            assessment.add_reason(
                 Grade::Fair,
-                format!("the kernel paused sampling {}: it took too much CPU time", times(throttled)),
+                format!("the kernel paused sampling {}: it took too much CPU time", format_times(throttled)),
             );
         }
         if !self.complete_file {
-            assessment.add(Grade::Fair, "the recording ends early: its file was cut off".to_owned());
+            assessment.add_reason(Grade::Fair, "the recording ends early: its file was cut off".to_owned());
         }
         if let Some(bound) = self.size_bound {
-            assessment.add(Grade::Fair, format!("the recording is {bound}: the profile shows the beginning only"));
+            assessment
+                .add_reason(Grade::Fair, format!("the recording is {bound}: the profile shows the beginning only"));
         }
         if self.other_events > 0 {
             let (others, event) = (format_samples(self.other_events), &self.event);
-            assessment.add(Grade::Fair, format!("{others} of other events than {event} are left out"));
+            assessment.add_reason(Grade::Fair, format!("{others} of other events than {event} are left out"));
         }
         if self.kernel_sampled == Some(false) {
-            assessment.add(Grade::Fair, NO_KERNEL_TIME.to_owned());
+            assessment.add_reason(Grade::Fair, NO_KERNEL_TIME.to_owned());
         }
     }
 
     fn judge_stacks(&self, assessment: &mut Assessment) {
         let rooted = share(self.rooted_stacks, self.user_stacks);
-        if self.user_stacks > 0 && rooted < ROOTED_FAIR {
-            let grade = if rooted < ROOTED_POOR { Grade::Poor } else { Grade::Fair };
+        if self.user_stacks > 0 && rooted < MIN_ROOTED_SHARE_FOR_GOOD {
+            let grade = if rooted < MIN_ROOTED_SHARE_FOR_FAIR { Grade::Poor } else { Grade::Fair };
             let complete = format_percent(self.rooted_stacks, self.user_stacks);
-            assessment.add(grade, format!("only {complete} of user stacks reach a root such as runtime.goexit"));
+            assessment.add_reason(grade, format!("only {complete} of user stacks reach a root such as runtime.goexit"));
         }
         if let (Some(truncated), Some(samples)) = (self.truncated_stacks, self.samples)
-            && share(truncated, samples) > TRUNCATED_FAIR
+            && share(truncated, samples) > MAX_TRUNCATED_SHARE_FOR_GOOD
         {
             let cut = format_percent(truncated, samples);
-            assessment.add(
+            assessment.add_reason(
                 Grade::Fair,
                 format!(
                     "{cut} of stacks are as deep as the kernel's limit and may lack their callers: \
@@ -264,51 +265,51 @@ impl Quality {
 
     fn judge_names(&self, assessment: &mut Assessment) {
         let unnamed = share(self.unnamed_user_frames, self.user_frames);
-        if unnamed > UNNAMED_FAIR {
-            let grade = if unnamed > UNNAMED_POOR { Grade::Poor } else { Grade::Fair };
+        if unnamed > MAX_UNNAMED_SHARE_FOR_GOOD {
+            let grade = if unnamed > MAX_UNNAMED_SHARE_FOR_FAIR { Grade::Poor } else { Grade::Fair };
             let mut text =
                 format!("{} of user frames have no name", format_percent(self.unnamed_user_frames, self.user_frames));
             if let Some((reason, _)) = self.unnamed_reasons.first() {
                 text.push_str(", mostly: ");
                 text.push_str(reason);
             }
-            assessment.add(grade, text);
+            assessment.add_reason(grade, text);
         }
-        if share(self.unnamed_kernel_frames, self.kernel_frames) > UNNAMED_FAIR {
+        if share(self.unnamed_kernel_frames, self.kernel_frames) > MAX_UNNAMED_SHARE_FOR_GOOD {
             let unnamed = format_percent(self.unnamed_kernel_frames, self.kernel_frames);
-            assessment.add(Grade::Fair, format!("{unnamed} of kernel frames have no name"));
+            assessment.add_reason(Grade::Fair, format!("{unnamed} of kernel frames have no name"));
         }
     }
 
     fn judge_cpu(&self, assessment: &mut Assessment) {
-        let Some(cpu) = self.comparable_cpu() else { return };
+        let Some(cpu) = self.comparable_cpu_coverage() else { return };
         let off = (cpu.ratio() - 1.0).abs();
-        if off > CPU_FAIR {
-            let grade = if off > CPU_POOR { Grade::Poor } else { Grade::Fair };
-            assessment.add(grade, self.explain_cpu(cpu));
+        if off > MAX_CPU_DIFFERENCE_FOR_GOOD {
+            let grade = if off > MAX_CPU_DIFFERENCE_FOR_FAIR { Grade::Poor } else { Grade::Fair };
+            assessment.add_reason(grade, self.explain_cpu_coverage(cpu));
         }
     }
 
     /// Returns the share of CPU time that was seen, `62.0 % of 1.47 s of CPU time seen`, if it is much less than all.
     pub fn unseen_cpu(&self) -> Option<String> {
-        self.low_cpu().map(|cpu| cpu.describe(self.samples))
+        self.low_cpu_coverage().map(|cpu| cpu.describe(self.samples))
     }
 
     /// Returns the share of CPU time that was seen, with the cause, if it is much less than all.
     pub fn unseen_cpu_with_cause(&self) -> Option<String> {
-        self.low_cpu().map(|cpu| self.explain_cpu(cpu))
+        self.low_cpu_coverage().map(|cpu| self.explain_cpu_coverage(cpu))
     }
 
-    fn explain_cpu(&self, cpu: CpuCoverage) -> String {
+    fn explain_cpu_coverage(&self, cpu: CpuCoverage) -> String {
         let cause = self.unseen_cpu_cause.as_ref().map(|cause| format!(": {cause}"));
         cpu.describe(self.samples) + &cause.unwrap_or_default()
     }
 
-    fn low_cpu(&self) -> Option<CpuCoverage> {
-        self.comparable_cpu().filter(|cpu| cpu.ratio() < 1.0 - CPU_FAIR)
+    fn low_cpu_coverage(&self) -> Option<CpuCoverage> {
+        self.comparable_cpu_coverage().filter(|cpu| cpu.ratio() < 1.0 - MAX_CPU_DIFFERENCE_FOR_GOOD)
     }
 
-    fn comparable_cpu(&self) -> Option<CpuCoverage> {
+    fn comparable_cpu_coverage(&self) -> Option<CpuCoverage> {
         self.cpu.filter(|cpu| cpu.used_seconds > MIN_COMPARABLE_SECONDS)
     }
 }
@@ -331,14 +332,15 @@ impl CpuCoverage {
     /// Formats the share of used CPU time that was sampled, with as many digits as the samples carry. A share below 1 is at
     /// most `99.9 %`.
     fn format_share(self, samples: Option<u64>) -> String {
-        let (digits, below_all) = if samples.is_none_or(|samples| samples >= TENTHS) { (1, 99.9) } else { (0, 99.0) };
+        let (digits, below_all) =
+            if samples.is_none_or(|samples| samples >= MIN_COUNT_FOR_TENTHS) { (1, 99.9) } else { (0, 99.0) };
         let percent = self.ratio() * 100.0;
         format!("{:.digits$} %", if percent < 100.0 { percent.min(below_all) } else { percent })
     }
 }
 
 impl Assessment {
-    fn add(&mut self, grade: Grade, reason: String) {
+    fn add_reason(&mut self, grade: Grade, reason: String) {
         self.grade = self.grade.max(grade);
         self.reasons.push(reason);
     }
@@ -349,7 +351,7 @@ fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-fn times(count: u64) -> String {
+fn format_times(count: u64) -> String {
     if count == 1 { "once".to_owned() } else { format!("{} times", format_number(count)) }
 }
 

@@ -47,7 +47,7 @@ fn recent_slot(sample: &Sample) -> usize {
 }
 
 impl Samples {
-    /// Returns an empty list that keeps the time of every sample that [`Samples::add_at`] adds.
+    /// Returns an empty list that keeps the time of every sample that [`Samples::add_timed`] adds.
     pub fn with_times() -> Self {
         Self { timed: Some(Vec::new()), ..Self::default() }
     }
@@ -60,7 +60,7 @@ impl Samples {
     }
 
     /// Adds a sample that was taken at a time of the recording's clock, in nanoseconds.
-    pub fn add_at(&mut self, time: u64, sample: Sample) {
+    pub fn add_timed(&mut self, time: u64, sample: Sample) {
         let at = self.add(sample);
         if let Some(timed) = &mut self.timed {
             timed.push(TimedSample { time, weight: sample.weight, sample: at });
@@ -114,7 +114,7 @@ impl Samples {
     }
 
     /// Returns the samples that were taken at these times of the recording's clock. `None` if times are not kept.
-    pub fn between(&self, range: impl RangeBounds<u64>) -> Option<Self> {
+    pub fn within_times(&self, range: impl RangeBounds<u64>) -> Option<Self> {
         let timed = self.timed()?.iter().filter(|timed| range.contains(&timed.time)).copied();
         let timed: Vec<TimedSample> = timed.collect();
         let mut list: Vec<Sample> = self.list.iter().map(|sample| Sample { count: 0, weight: 0, ..*sample }).collect();
@@ -187,11 +187,11 @@ mod tests {
         let sample = |stack, weight| Sample { stack: StackId(stack), task: TaskId(0), count: 1, weight };
         let (mut samples, mut later) = (Samples::with_times(), Samples::with_times());
         for time in 0..10 {
-            samples.add_at(time, sample(u32::from(time > 3), time));
-            later.add_at(time + 10, sample(2, 1));
+            samples.add_timed(time, sample(u32::from(time > 3), time));
+            later.add_timed(time + 10, sample(2, 1));
         }
         samples.append(&later, |stack, task| (stack, task));
-        let slice = |times| samples.between(times).expect("times are kept");
+        let slice = |times| samples.within_times(times).expect("times are kept");
         assert_eq!(slice(0..0).list(), []);
         assert_eq!(slice(2..5).list(), [Sample { count: 2, ..sample(0, 5) }, sample(1, 4)]);
         assert_eq!(slice(9..12).list(), [sample(1, 9), Sample { count: 2, ..sample(2, 2) }]);
@@ -199,7 +199,10 @@ mod tests {
         assert_eq!(slice(0..20).list(), samples.list());
         let without_first = samples.retain(|sample| sample.stack != StackId(0));
         assert_eq!(without_first.timed().map(<[_]>::len), Some(16));
-        assert_eq!(without_first.between(..10).expect("times are kept").list(), [Sample { count: 6, ..sample(1, 39) }]);
-        assert!(Samples::default().between(..).is_none());
+        assert_eq!(
+            without_first.within_times(..10).expect("times are kept").list(),
+            [Sample { count: 6, ..sample(1, 39) }]
+        );
+        assert!(Samples::default().within_times(..).is_none());
     }
 }

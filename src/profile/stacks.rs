@@ -69,8 +69,8 @@ pub struct SegmentKey {
 }
 
 impl SegmentKey {
-    /// Returns the hash of all locations from the root to the end of the segment, for the [key](Stacks::key) of the next
-    /// segment.
+    /// Returns the hash of all locations from the root to the end of the segment, for the [key](Stacks::segment_key) of
+    /// the next segment.
     pub fn hash(&self) -> u64 {
         self.hash
     }
@@ -85,8 +85,8 @@ impl SegmentKey {
 /// The first stack is [`StackId::EMPTY`]. A caller segment has a lower id than its callees.
 ///
 /// Ids are canonical within a shard: [`Stacks::intern`] gives equal stacks one id. [`Stacks::append`] and
-/// [`Stacks::rewrite`] can create equal stacks with several ids, and so can interning after [`Stacks::release_index`].
-/// [`Stacks::canonical_ids`] then finds the equal stacks.
+/// [`Stacks::rewrite_segment`] can create equal stacks with several ids, and so can interning after
+/// [`Stacks::release_index`]. [`Stacks::canonical_ids`] then finds the equal stacks.
 #[derive(Debug, Clone)]
 pub struct Stacks {
     segments: Vec<StackSegment>,
@@ -138,19 +138,19 @@ impl Stacks {
     pub fn intern(&mut self, locations: &[LocationId]) -> StackId {
         let (mut stack, mut hash) = (StackId::EMPTY, 0);
         for locations in locations.chunks(Self::SEGMENT_LEN) {
-            let key = self.key(hash, locations);
+            let key = self.segment_key(hash, locations);
             stack = self.intern_segment(stack, &key);
             hash = key.hash;
         }
         stack
     }
 
-    /// Returns the key of a segment, for [`Stacks::intern_segment`]. `callers` is the [hash](SegmentKey::hash) of the
-    /// caller's key, or 0 at the root. `locations` are at most [`Stacks::SEGMENT_LEN`].
-    pub fn key(&self, callers: u64, locations: &[LocationId]) -> SegmentKey {
+    /// Returns the key of a segment, for [`Stacks::intern_segment`]. `callers_hash` is the [hash](SegmentKey::hash) of
+    /// the caller's key, or 0 at the root. `locations` are at most [`Stacks::SEGMENT_LEN`].
+    pub fn segment_key(&self, callers_hash: u64, locations: &[LocationId]) -> SegmentKey {
         let segment = StackSegment::new(StackId::EMPTY, locations);
         let mut hasher = self.seed.build_hasher();
-        hasher.write_u64(callers);
+        hasher.write_u64(callers_hash);
         // Two locations fill 64 bits.
         for pair in segment.locations.chunks(2) {
             let pair = pair.iter().fold(0, |pair, location| pair << 32 | u64::from(location.0));
@@ -211,7 +211,8 @@ impl Stacks {
         self.segments[stack.index()].caller
     }
 
-    /// Returns the locations of the last segment of a stack, root first. The stack has more in its [callers](Stacks::caller).
+    /// Returns the locations of the last segment of a stack, root first. The other locations of the stack are in its
+    /// [callers](Stacks::caller).
     pub fn segment(&self, stack: StackId) -> &[LocationId] {
         self.segments[stack.index()].locations()
     }
@@ -264,7 +265,7 @@ impl Stacks {
         let mut known: HashTable<u32> = HashTable::new();
         let mut canonical = Vec::with_capacity(self.segments.len());
         for (at, segment) in (0..).zip(&self.segments) {
-            // Callers come first.
+            // A caller has a lower id, so its hash is known already.
             let caller = hashes.get(segment.caller.index()).copied().unwrap_or_default();
             let keys = segment.locations().iter().filter_map(|location| key(*location));
             let hash = keys.fold(caller, |[a, b], key| [seeds[0].hash_one((a, key)), seeds[1].hash_one((b, key))]);
@@ -283,7 +284,7 @@ impl Stacks {
 
     /// Replaces the last segment of a stack and its caller. All stacks that contain the segment change too. `locations` are
     /// at most [`Stacks::SEGMENT_LEN`]. Stacks that become equal keep their ids.
-    pub fn rewrite(&mut self, stack: StackId, caller: StackId, locations: &[LocationId]) {
+    pub fn rewrite_segment(&mut self, stack: StackId, caller: StackId, locations: &[LocationId]) {
         self.release_index();
         debug_assert!(caller < stack || caller == StackId::EMPTY, "a caller has a lower id");
         self.segments[stack.index()] = StackSegment::new(caller, locations);
@@ -320,7 +321,7 @@ mod tests {
         assert_eq!(numbers(&stacks, first), [1, 2, 3]);
         assert!(numbers(&stacks, StackId::EMPTY).is_empty());
         assert_eq!(stacks.count(), 8);
-        stacks.prefetch(&[stacks.key(0, &row([1, 2, 3])), stacks.key(7, &row([8, 9]))]);
+        stacks.prefetch(&[stacks.segment_key(0, &row([1, 2, 3])), stacks.segment_key(7, &row([8, 9]))]);
         assert_eq!(stacks.count(), 8, "prefetching adds nothing");
         // The index grows several times.
         let many: Vec<_> = (0..10_000).map(|at| stacks.intern(&row([at, at + 1]))).collect();
@@ -373,10 +374,10 @@ mod tests {
         assert_eq!(canonical[0], StackId::EMPTY);
         // A stack whose last segment is empty is equal to its caller.
         let caller = stacks.caller(long);
-        stacks.rewrite(long, caller, &[]);
+        stacks.rewrite_segment(long, caller, &[]);
         assert_eq!(canonical_ids(&stacks, &all)[long.index()], caller);
-        // So are stacks that are divided into other segments, and those that differ in locations without a key.
-        stacks.rewrite(long, root, &row(2..7));
+        // Stacks are also equal if their segments or their locations without a key differ.
+        stacks.rewrite_segment(long, root, &row(2..7));
         assert_eq!(canonical_ids(&stacks, &all)[long.index()], caller);
         let even = |location: LocationId| location.0.is_multiple_of(2).then(|| u64::from(location.0));
         assert_eq!(canonical_ids(&stacks, &even)[short.index()], StackId::EMPTY);
@@ -387,11 +388,11 @@ mod tests {
         let mut stacks = Stacks::default();
         let long = stacks.intern(&row(0..10));
         let [caller, longer] = [stacks.caller(long), stacks.intern(&row(0..12))];
-        stacks.rewrite(caller, StackId::EMPTY, &row([1, 5]));
+        stacks.rewrite_segment(caller, StackId::EMPTY, &row([1, 5]));
         assert_eq!(numbers(&stacks, long), [1, 5, 7, 8, 9]);
-        stacks.rewrite(longer, StackId::EMPTY, &row([8]));
+        stacks.rewrite_segment(longer, StackId::EMPTY, &row([8]));
         assert_eq!(numbers(&stacks, longer), [8]);
-        stacks.rewrite(longer, caller, &[]);
+        stacks.rewrite_segment(longer, caller, &[]);
         assert_eq!(numbers(&stacks, longer), [1, 5]);
         assert_eq!(stacks.intern(&row([7])).index(), stacks.count() - 1);
     }

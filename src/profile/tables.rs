@@ -181,8 +181,8 @@ impl Profile {
         let shown: Vec<Option<u64>> = shown.collect();
         let canonical = self.stacks.canonical_ids(|location| shown[location.index()]);
         match &self.event_table {
-            Some(table) => DistinctSamples::of_all_events(table, &canonical),
-            None => DistinctSamples::of_one_event(self.samples(), self.event.has_count(), &canonical),
+            Some(table) => DistinctSamples::from_all_events(table, &canonical),
+            None => DistinctSamples::from_one_event(self.samples(), self.event.has_count(), &canonical),
         }
     }
 
@@ -294,14 +294,14 @@ impl Profile {
     }
 
     /// Returns for each stack whether `property` is true for one of its frames, by [`StackId::index`].
-    pub fn stacks_with(&self, property: impl Fn(&Location, Frame) -> bool) -> Vec<bool> {
+    pub fn stacks_with_frame(&self, property: impl Fn(&Location, Frame) -> bool) -> Vec<bool> {
         let has_one = |(id, location)| self.frames(id).iter().any(|frame| property(location, *frame));
         let has: Vec<bool> = self.locations().map(has_one).collect();
         self.fold_stacks(|segment, caller| caller || segment.iter().any(|location| has[location.index()]))
     }
 
     /// Returns for each stack the union of a set of bits over its frames, by [`StackId::index`].
-    pub fn stack_bits<B>(&self, bits: impl Fn(&Frame) -> B) -> Vec<B>
+    pub fn union_stack_bits<B>(&self, bits: impl Fn(&Frame) -> B) -> Vec<B>
     where
         B: Copy + Default + BitOr<Output = B>,
     {
@@ -350,7 +350,7 @@ impl Profile {
         let start = self.first_time_ns.saturating_add(range.start);
         // If the end of the range overflows, the range includes all later samples.
         let end = self.first_time_ns.checked_add(range.end).map_or(Bound::Unbounded, Bound::Excluded);
-        let Some(samples) = self.samples.between((Bound::Included(start), end)) else { return };
+        let Some(samples) = self.samples.within_times((Bound::Included(start), end)) else { return };
         self.samples = samples;
         let from = range.start.min(self.duration_ns);
         self.first_time_ns += from;

@@ -3,14 +3,14 @@
 use crate::profile::{Profile, Unit};
 
 /// Formats the weights of a report in one unit.
-pub(super) struct Amounts {
+pub(super) struct AmountFormat {
     scale: u64,
     symbol: &'static str,
     /// Number of decimals: at most 2.
     decimals: usize,
 }
 
-impl Amounts {
+impl AmountFormat {
     /// Chooses the largest unit that is not larger than `total`, and as many decimals as the number of samples justifies.
     /// `sample` is the mean weight of a sample, or `None` for a weight that was not sampled.
     pub(super) fn new(unit: Unit, total: u64, sample: Option<u64>) -> Self {
@@ -47,12 +47,12 @@ impl Amounts {
     }
 
     /// Returns the weight of one unit.
-    pub(super) fn scale(&self) -> f64 {
+    pub(super) fn unit_weight(&self) -> f64 {
         self.scale as f64
     }
 
     /// Returns the symbol of the unit.
-    pub(super) fn symbol(&self) -> &'static str {
+    pub(super) fn unit_symbol(&self) -> &'static str {
         self.symbol
     }
 }
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn unit_fits_the_total() {
-        let format = |unit, total, weight| Amounts::new(unit, total, None).format(weight);
+        let format = |unit, total, weight| AmountFormat::new(unit, total, None).format(weight);
         assert_eq!(format(Unit::Nanoseconds, 20_194_583_206, 8_124_000_000), "8.12 s");
         assert_eq!(format(Unit::Nanoseconds, 20_194_583_206, 1_003_009), "<0.01 s");
         assert_eq!(format(Unit::Nanoseconds, 20_194_583_206, 0), "0.00 s");
@@ -83,11 +83,11 @@ mod tests {
     /// Earlier, one sample of a clock with 997 Hz was `1.00 ms`.
     #[test]
     fn amounts_have_only_the_decimals_that_their_samples_justify() {
-        let format = |total, weight| Amounts::new(Unit::Nanoseconds, total, Some(1_003_009)).format(weight);
+        let format = |total, weight| AmountFormat::new(Unit::Nanoseconds, total, Some(1_003_009)).format(weight);
         assert_eq!(format(30_090_270, 1_003_009), "1 ms");
         assert_eq!(format(30_090_270, 501), "<1 ms");
         assert_eq!(format(3_009_027_000, 1_003_009_000), "1.00 s");
-        let rare = |weight| Amounts::new(Unit::Nanoseconds, 3_000_000_000, Some(100_000_000)).format(weight);
+        let rare = |weight| AmountFormat::new(Unit::Nanoseconds, 3_000_000_000, Some(100_000_000)).format(weight);
         assert_eq!((rare(1_100_000_000), rare(10)), ("1.1 s".to_owned(), "<0.1 s".to_owned()));
     }
 }

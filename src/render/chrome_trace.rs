@@ -21,8 +21,8 @@ pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
     let (names, callers) = (frame_names(profile, &paths), paths.callers());
     let mut trace = Trace { out: BufWriter::new(out), separator: "\n", names, callers };
     let other = serde_json::json!({
-        "title": name::clean(document.title),
-        "event": name::clean(&document.subtitle()),
+        "title": name::clean_name(document.title),
+        "event": name::clean_name(&document.subtitle()),
         "exporter": concat!("goflame ", env!("CARGO_PKG_VERSION")),
         "lengths": explain_lengths(profile),
         "times": if profile.timed_samples().is_some() { "known" } else { "unknown: samples follow one another" },
@@ -49,7 +49,7 @@ fn explain_lengths(profile: &Profile) -> &'static str {
 /// Returns for each path the JSON of its function's name and origin.
 fn frame_names(profile: &Profile, paths: &CallPaths) -> Vec<Rc<str>> {
     let names = profile.functions().map(|(_, function)| {
-        let name = serde_json::Value::from(name::clean(profile.str(function.display)));
+        let name = serde_json::Value::from(name::clean_name(profile.str(function.display)));
         let origin = serde_json::json!(function.origin);
         Rc::from(format!(r#""name":{name},"cat":{origin}"#))
     });
@@ -71,7 +71,7 @@ impl Trace<'_> {
     fn write_thread(&mut self, profile: &Profile, thread: &ThreadMoments) -> io::Result<()> {
         let task = profile.task(thread.task);
         let ids = format!(r#""pid":{},"tid":{}"#, thread.pid, thread.tid);
-        let name = serde_json::Value::from(name::clean(profile.str(task.process)));
+        let name = serde_json::Value::from(name::clean_name(profile.str(task.process)));
         for kind in ["process_name", "thread_name"] {
             self.write_event("M", format_args!(r#""name":"{kind}","args":{{"name":{name}}}"#), &ids)?;
         }

@@ -32,7 +32,7 @@ pub fn align_right(text: &str, column: usize) -> String {
 }
 
 /// Returns the width of the widest text.
-pub fn widest<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> usize {
+pub fn max_width<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> usize {
     texts.into_iter().map(|text| width(text.as_ref())).max().unwrap_or(0)
 }
 
@@ -42,7 +42,7 @@ pub fn table<const N: usize>(rows: &[[String; N]], min_widths: [usize; N]) -> St
     // The last column needs no width: no spaces follow it.
     let mut widths = [0; N];
     for (at, column) in widths.iter_mut().enumerate().take(N.saturating_sub(1)) {
-        *column = widest(rows.iter().map(|row| &row[at])).max(min_widths[at]);
+        *column = max_width(rows.iter().map(|row| &row[at])).max(min_widths[at]);
     }
     let line = |row: &[String; N]| {
         let cells: Vec<_> = row.iter().zip(widths).map(|(cell, column)| align_left(cell, column)).collect();
@@ -58,7 +58,8 @@ pub const INDENT: &str = "      ";
 /// columns stay aligned. A column without texts takes no room. Returns the lines of each row.
 pub fn wrapped_table<const N: usize>(rows: &[[String; N]], limit: usize) -> Vec<String> {
     let widest_cell = limit.saturating_sub(INDENT.len()).max(1);
-    let widths: [usize; N] = std::array::from_fn(|column| widest(rows.iter().map(|row| &row[column])).min(widest_cell));
+    let widths: [usize; N] =
+        std::array::from_fn(|column| max_width(rows.iter().map(|row| &row[column])).min(widest_cell));
     let (mut starts, mut used) = (vec![0], 0);
     for (column, width) in widths.into_iter().enumerate().filter(|(_, width)| *width > 0) {
         let gap = if used == 0 { 0 } else { GAP.len() };

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 const DEFAULT_WIDTH: usize = 1200;
 
 /// Space at the left and at the right of the frames, in pixels.
-pub(super) const MARGIN: usize = 10;
+pub(super) const SIDE_MARGIN: usize = 10;
 
 /// How a flame graph is drawn. The default is goflame's own drawing.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -64,7 +64,7 @@ pub enum FramePalette {
 
 impl Drawing {
     /// Smallest and largest width of an image in pixels.
-    pub const WIDTHS: (u16, u16) = (200, 20_000);
+    pub const WIDTH_LIMITS: (u16, u16) = (200, 20_000);
 
     /// Returns the width of the image in pixels.
     pub(super) fn image_width(&self) -> usize {
@@ -73,7 +73,7 @@ impl Drawing {
 
     /// Returns the width of the root frame in pixels.
     pub(super) fn frames_width(&self) -> usize {
-        self.image_width().saturating_sub(2 * MARGIN).max(1)
+        self.image_width().saturating_sub(2 * SIDE_MARGIN).max(1)
     }
 
     /// Returns the smallest weight that is drawn. By default, it is `1 / default_share_divisor` of the total.

@@ -15,7 +15,7 @@ use crate::profile::{FunctionId, Interner, MappingId, Origin, Profile, Unit};
 use crate::views::{CallPaths, Moment, ThreadMoments};
 
 /// Version of the processed format.
-const VERSION: u32 = 61;
+const FORMAT_VERSION: u32 = 61;
 
 /// Version of the Gecko format, which the profiler expects too.
 const GECKO_VERSION: u32 = 31;
@@ -33,8 +33,8 @@ pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
     let stacks = tables.stacks(&paths);
     let file = json!({
         "meta": metadata(document, threads.len()),
-        "libs": tables.libs(),
-        "shared": tables.shared(&stacks),
+        "libs": tables.libs_json(),
+        "shared": tables.shared_json(&stacks),
         "threads": threads,
     });
     let mut out = BufWriter::new(out);
@@ -51,19 +51,19 @@ fn metadata(document: &Document<'_>, threads: usize) -> Value {
     let mut entries = vec![entry("Profile", &document.subtitle()), entry("Quality", &document.quality.summary())];
     entries.extend(document.facts.iter().map(|(name, value)| entry(name, value)));
     let categories = Origin::ALL.map(|origin| {
-        let (name, color) = category(origin);
+        let (name, color) = category_and_colour(origin);
         json!({ "name": name, "color": color, "subcategories": ["Other"] })
     });
     json!({
         "interval": if event.frequency > 0 { 1000.0 / event.frequency as f64 } else { 1.0 },
-        "startTime": milliseconds(profile.start_time_ns),
+        "startTime": to_milliseconds(profile.start_time_ns),
         "processType": 0,
-        "product": name::clean(document.title),
+        "product": name::clean_name(document.title),
         "importedFrom": concat!("goflame ", env!("CARGO_PKG_VERSION")),
         "stackwalk": 1,
         "debug": false,
         "version": GECKO_VERSION,
-        "preprocessedProfileVersion": VERSION,
+        "preprocessedProfileVersion": FORMAT_VERSION,
         "symbolicated": true,
         "categories": categories,
         "markerSchema": [],
@@ -78,7 +78,7 @@ fn metadata(document: &Document<'_>, threads: usize) -> Value {
 
 /// Returns the category name and the colour of an origin. The profiler knows these colours, and grey marks its default
 /// category.
-fn category(origin: Origin) -> (&'static str, &'static str) {
+fn category_and_colour(origin: Origin) -> (&'static str, &'static str) {
     match origin {
         Origin::Main => ("Main module", "orange"),
         Origin::Module => ("Other modules", "yellow"),
@@ -93,12 +93,12 @@ fn category(origin: Origin) -> (&'static str, &'static str) {
 
 fn thread_json(profile: &Profile, thread: &ThreadMoments) -> Value {
     let (task, event) = (profile.task(thread.task), &profile.event);
-    let process = name::clean(profile.str(task.process));
+    let process = name::clean_name(profile.str(task.process));
     let name = if task.tid > 0 { format!("{process} {}", task.tid) } else { process.to_string() };
     let is_timed = profile.timed_samples().is_some();
     let value = |moment: &Moment| match event.unit {
         _ if event.is_sampled() || profile.total_weight() == 0 => json!(moment.count),
-        Unit::Nanoseconds => json!(milliseconds(moment.weight)),
+        Unit::Nanoseconds => json!(to_milliseconds(moment.weight)),
         Unit::Bytes | Unit::Events => json!(moment.weight),
     };
     let kind = match event.unit {
@@ -110,8 +110,8 @@ fn thread_json(profile: &Profile, thread: &ThreadMoments) -> Value {
     // Samples without times follow one another.
     let mut end = 0.0;
     let time = |moment: &Moment| {
-        let start = moment.time.map_or(end, milliseconds);
-        end = start + if event.unit == Unit::Nanoseconds { milliseconds(moment.weight) } else { 1.0 };
+        let start = moment.time.map_or(end, to_milliseconds);
+        end = start + if event.unit == Unit::Nanoseconds { to_milliseconds(moment.weight) } else { 1.0 };
         start
     };
     let moments = &thread.moments;
@@ -145,7 +145,7 @@ fn thread_json(profile: &Profile, thread: &ThreadMoments) -> Value {
 }
 
 /// Converts to milliseconds, the format's unit of time.
-fn milliseconds(nanoseconds: u64) -> f64 {
+fn to_milliseconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e6
 }
 
@@ -164,7 +164,7 @@ struct SharedTables<'p> {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct FirefoxFunction {
     name: u32,
-    /// Position in [`SharedTables::libs`], which has the same order as the resources.
+    /// Position in [`SharedTables::libs_json`], which has the same order as the resources.
     resource: Option<u32>,
     source: Option<u32>,
     line: u32,
@@ -208,7 +208,7 @@ impl<'p> SharedTables<'p> {
         let profile = self.profile;
         let frame = |(id, inlined): (&FunctionId, &bool)| {
             let function = profile.function(*id);
-            let name = self.strings.intern_str(&name::clean(profile.str(function.display)));
+            let name = self.strings.intern_str(&name::clean_name(profile.str(function.display)));
             let file = profile.str(function.file);
             let source = (!file.is_empty()).then(|| self.strings.intern_str(&name::sanitize(file)));
             let function = FirefoxFunction {
@@ -225,7 +225,7 @@ impl<'p> SharedTables<'p> {
         StackColumns { length: paths.depths.len(), frame, prefix: paths.callers() }
     }
 
-    fn libs(&self) -> Vec<Value> {
+    fn libs_json(&self) -> Vec<Value> {
         let lib = |id: &MappingId| {
             let mapping = self.profile.mapping(*id);
             let (path, build_id) = (name::sanitize(self.profile.str(mapping.file)), self.profile.str(mapping.build_id));
@@ -238,8 +238,8 @@ impl<'p> SharedTables<'p> {
         self.libs.items().iter().map(lib).collect()
     }
 
-    fn shared(&mut self, stacks: &StackColumns) -> Value {
-        let names: Vec<Value> = self.libs().iter().map(|lib| lib["name"].clone()).collect();
+    fn shared_json(&mut self, stacks: &StackColumns) -> Value {
+        let names: Vec<Value> = self.libs_json().iter().map(|lib| lib["name"].clone()).collect();
         let resource_names: Vec<u32> =
             names.iter().map(|name| self.strings.intern_str(name.as_str().unwrap_or_default())).collect();
         let (functions, frames) = (self.functions.items(), self.frames.items());

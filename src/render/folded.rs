@@ -19,35 +19,35 @@ pub fn write(view: &View, out: &mut dyn Write) -> io::Result<()> {
     let value = if profile.event.is_sampled() { SampleValue::Count } else { SampleValue::Weight };
     let mut labels = Interner::default();
     let tree = view.call_tree(value, 1, || {
-        let groups = view.grouping().names().map(name::folded_process);
+        let groups = view.grouping().names().map(name::folded_process_name);
         let groups = groups.map(|name| LabelId::intern(name, &mut labels)).collect();
         let functions = profile.functions().map(|(_, function)| profile.str(function.display));
-        let functions = functions.map(|name| LabelId::intern(name::folded_frame(name), &mut labels)).collect();
+        let functions = functions.map(|name| LabelId::intern(name::folded_frame_name(name), &mut labels)).collect();
         TreeLabels::new(groups, functions)
     });
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, out);
     tree.with_scratch(|scratch| {
-        let ranks = ranks(labels.items());
-        Lines { tree: &tree, labels: labels.items(), ranks, path: String::new(), pending: Vec::new(), scratch }
+        let ranks = compute_ranks(labels.items());
+        LineWriter { tree: &tree, labels: labels.items(), ranks, path: String::new(), pending: Vec::new(), scratch }
             .write(tree.groups(), &mut out)
     })?;
     out.flush()
 }
 
 /// Writes the lines in order. Keeps only the current call path and the pending nodes next to it in memory.
-struct Lines<'a, 'v> {
+struct LineWriter<'a, 'v> {
     tree: &'a CallTree<'v>,
     labels: &'a [String],
     ranks: Vec<Ranks>,
     /// Frame texts of the current call path, joined by `;`.
     path: String,
     /// Nodes whose lines are not written yet. The last one is written next.
-    pending: Vec<Pending>,
+    pending: Vec<PendingNode>,
     scratch: &'a mut ExpandScratch,
 }
 
 /// A node whose lines are not written yet.
-struct Pending {
+struct PendingNode {
     /// Length in bytes of the path of the node's callers.
     caller_path_length: usize,
     label: LabelId,
@@ -63,10 +63,10 @@ enum NodeLines {
     OneWalker(Walker),
 }
 
-impl Lines<'_, '_> {
+impl LineWriter<'_, '_> {
     fn write(mut self, groups: Vec<Node>, out: &mut impl Write) -> io::Result<()> {
         self.add(groups);
-        while let Some(Pending { caller_path_length, label, lines }) = self.pending.pop() {
+        while let Some(PendingNode { caller_path_length, label, lines }) = self.pending.pop() {
             self.path.truncate(caller_path_length);
             self.path.push_str(&self.labels[label.index()]);
             match lines {
@@ -88,15 +88,15 @@ impl Lines<'_, '_> {
             if let [walker] = walkers[..]
                 && self.tree.next(&mut { walker }).is_some()
             {
-                self.pending.push(Pending { caller_path_length, label, lines: NodeLines::OneWalker(walker) });
+                self.pending.push(PendingNode { caller_path_length, label, lines: NodeLines::OneWalker(walker) });
                 continue;
             }
             let callees = self.tree.expand(walkers, self.scratch);
             if let Some(weight) = self_weight(cumulative, callees.iter().map(|callee| callee.cumulative)) {
-                self.pending.push(Pending { caller_path_length, label, lines: NodeLines::SelfWeight(weight) });
+                self.pending.push(PendingNode { caller_path_length, label, lines: NodeLines::SelfWeight(weight) });
             }
             if !callees.is_empty() {
-                self.pending.push(Pending { caller_path_length, label, lines: NodeLines::Callees(callees) });
+                self.pending.push(PendingNode { caller_path_length, label, lines: NodeLines::Callees(callees) });
             }
         }
         let ranks = &self.ranks;
@@ -147,7 +147,7 @@ struct Ranks {
 }
 
 /// Computes the ranks of each frame text.
-fn ranks(labels: &[String]) -> Vec<Ranks> {
+fn compute_ranks(labels: &[String]) -> Vec<Ranks> {
     /// Returns the bytes of a frame text in a line: at the end, or followed by callees.
     fn bytes(label: &[u8], has_callees: bool) -> impl Iterator<Item = u8> {
         label.iter().copied().chain(has_callees.then_some(b';'))
@@ -171,11 +171,11 @@ mod tests {
 
     use super::*;
     use crate::profile::fixture::Fixture;
-    use crate::views::{By, Filters};
+    use crate::views::{Filters, GroupBy};
 
     fn folded(fixture: &Fixture) -> String {
         let mut out = Vec::new();
-        write(&View::new(fixture.profile.clone(), By::Process), &mut out).unwrap();
+        write(&View::new(fixture.profile.clone(), GroupBy::Process), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -234,7 +234,7 @@ mod tests {
             for (leaf, count) in [("main.hidden", 1), ("main.shown", 2), ("main.other", 4)] {
                 fixture.add("app", &format!("{}|{leaf}", callers.join("|")), count);
             }
-            let view = View::filtered(fixture.profile, &filters, By::Process);
+            let view = View::filtered(fixture.profile, &filters, GroupBy::Process);
             let mut out = Vec::new();
             write(&view, &mut out).unwrap();
             let text = String::from_utf8(out).unwrap();

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::amount::Amounts;
+use super::amount::AmountFormat;
 use crate::endpoint::ProfileKind;
 use crate::profile::{Origin, Profile, format_number, format_share};
 use crate::views::View;
@@ -12,7 +12,7 @@ use crate::views::View;
 /// profile.
 pub fn headline(kind: ProfileKind, view: &View) -> Option<String> {
     let (profile, total) = (view.profile(), view.profile().total_weight());
-    let amount = Amounts::new(profile.event.unit, total, None).format(total);
+    let amount = AmountFormat::new(profile.event.unit, total, None).format(total);
     let count = |one: &str| if total == 1 { format!("1 {one}") } else { format!("{} {one}s", format_number(total)) };
     let what = match kind {
         ProfileKind::Goroutineleak if total == 0 => return Some("no goroutine leaked".to_owned()),
@@ -38,7 +38,7 @@ pub fn headline(kind: ProfileKind, view: &View) -> Option<String> {
 /// contains idle threads too. Their stacks are of code that ran before, so the heaviest place says nothing about waits.
 pub fn headline_of_waits(view: &View, has_idle_threads: bool) -> Option<String> {
     let (profile, total) = (view.profile(), view.profile().total_weight());
-    let amount = Amounts::new(profile.event.unit, total, None).format(total);
+    let amount = AmountFormat::new(profile.event.unit, total, None).format(total);
     (total > 0).then(|| {
         if has_idle_threads {
             format!("{amount} off the CPU, idle threads included")
@@ -88,7 +88,7 @@ fn append_place<'v>(text: String, view: &'v View, elsewhere: impl FnOnce() -> Op
 mod tests {
     use super::*;
     use crate::profile::fixture::Fixture;
-    use crate::views::By;
+    use crate::views::GroupBy;
 
     #[test]
     fn a_headline_says_how_much_and_where_in_the_code_of_the_user() {
@@ -96,11 +96,11 @@ mod tests {
         fixture.period = 1;
         fixture.add("app", "main.main|main.worker:7|runtime.chanrecv1|runtime.gopark", 5);
         fixture.add("app", "main.main|main.worker:9|runtime.selectgo|runtime.gopark", 7);
-        let leaked = View::new(fixture.profile.clone(), By::Process);
+        let leaked = View::new(fixture.profile.clone(), GroupBy::Process);
         let shown = |kind, view: &View| headline(kind, view).unwrap();
         assert_eq!(shown(ProfileKind::Goroutineleak, &leaked), "12 goroutines leaked, all at main.worker");
         fixture.add("app", "net/http.(*conn).serve|runtime.gopark", 4);
-        let view = View::new(fixture.profile, By::Process);
+        let view = View::new(fixture.profile, GroupBy::Process);
         assert_eq!(shown(ProfileKind::Goroutine, &view), "16 goroutines, 75.0 % at main.worker");
     }
 
@@ -109,7 +109,7 @@ mod tests {
         let mut fixture = Fixture::new_cycles();
         fixture.period = 1;
         let shown = |fixture: &Fixture, idle| {
-            let headline = headline_of_waits(&View::new(fixture.profile.clone(), By::Process), idle).unwrap();
+            let headline = headline_of_waits(&View::new(fixture.profile.clone(), GroupBy::Process), idle).unwrap();
             headline.split_once(' ').unwrap().1.to_owned()
         };
         fixture.add("cp", "k:entry_SYSCALL_64|k:schedule", 3);
@@ -119,12 +119,12 @@ mod tests {
         fixture.add("app", "main.main|syscall.Read|k:schedule", 2);
         assert_eq!(shown(&fixture, false), "of waiting, 20.0 % at main.main");
         assert_eq!(shown(&fixture, true), "off the CPU, idle threads included");
-        assert_eq!(headline_of_waits(&View::new(Fixture::new().profile, By::Process), true), None);
+        assert_eq!(headline_of_waits(&View::new(Fixture::new().profile, GroupBy::Process), true), None);
     }
 
     #[test]
     fn an_empty_profile_has_no_headline_unless_it_is_of_leaked_goroutines() {
-        let view = View::new(Fixture::new().profile, By::Process);
+        let view = View::new(Fixture::new().profile, GroupBy::Process);
         assert_eq!(headline(ProfileKind::Mutex, &view), None);
         assert_eq!(headline(ProfileKind::Goroutineleak, &view).unwrap(), "no goroutine leaked");
     }

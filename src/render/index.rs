@@ -45,7 +45,7 @@ pub struct IndexedRun {
     /// CPU time of the workload.
     pub cpu: String,
     /// Function with the largest self weight.
-    pub hottest: String,
+    pub hottest_function: String,
     /// Grade of quality, or why the run failed.
     pub result: String,
     /// Whether the workload failed.
@@ -79,7 +79,7 @@ pub struct Trend {
 pub fn write(index: &Index, out: &mut dyn Write) -> io::Result<()> {
     let style = format!("{STYLE}{INDEX_STYLE}");
     let policy = page::content_security_policy(&style, None);
-    let title = html_text(&index.title);
+    let title = escape_html(&index.title);
     let runs = index.runs.len();
     let changed = index.trends.iter().filter(|trend| trend.levels.len() > 1).count();
     let summary = if runs == 1 { "1 run.".to_owned() } else { format!("{runs} runs.") };
@@ -113,7 +113,7 @@ pub fn write(index: &Index, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Returns a text as the content of an HTML element.
-fn html_text(text: &str) -> String {
+fn escape_html(text: &str) -> String {
     escape(&sanitize(text))
 }
 
@@ -125,20 +125,20 @@ fn table_row(run: &IndexedRun) -> String {
     }
     let class = if *has_failed { "failed" } else { result };
     let class = if ["good", "fair", "poor", "failed"].contains(&class) { class } else { "" };
-    let IndexedRun { time, app, variant, cpu, hottest, tags, commit, size, name, arguments, .. } = run;
-    let cells =
-        [time, app, variant, cpu, hottest, result, tags, commit, size, name, arguments].map(|cell| html_text(cell));
-    let [time, app, variant, cpu, hottest, result, tags, commit, size, name, arguments] = cells;
+    let IndexedRun { time, app, variant, cpu, hottest_function, tags, commit, size, name, arguments, .. } = run;
+    let cells = [time, app, variant, cpu, hottest_function, result, tags, commit, size, name, arguments]
+        .map(|cell| escape_html(cell));
+    let [time, app, variant, cpu, hottest_function, result, tags, commit, size, name, arguments] = cells;
     format!(
         "        <tr id=\"{id}\"><th scope=\"row\">{time}</th><td>{links}</td><td>{app}</td><td>{variant}</td>\
-         <td class=\"number\">{cpu}</td><td class=\"wide\">{hottest}</td><td class=\"{class}\">{result}</td><td>{tags}</td>\
+         <td class=\"number\">{cpu}</td><td class=\"wide\">{hottest_function}</td><td class=\"{class}\">{result}</td><td>{tags}</td>\
          <td>{commit}</td><td class=\"number\">{size}</td><td>{name}</td><td class=\"wide\">{arguments}</td></tr>\n"
     )
 }
 
 fn trend_item(trend: &Trend, min_series: usize) -> String {
     let Trend { shared_settings, figure, unit, points, levels } = trend;
-    let amount = |value: f64| html_text(&format!("{} {unit}", format_significant(value)));
+    let amount = |value: f64| escape_html(&format!("{} {unit}", format_significant(value)));
     let figures = || points.iter().map(|(_, value)| *value);
     let (low, high) = (figures().fold(f64::INFINITY, f64::min), figures().fold(f64::NEG_INFINITY, f64::max));
     let range = format!("{} runs, from {} to {}", points.len(), amount(low), amount(high));
@@ -160,11 +160,11 @@ fn trend_item(trend: &Trend, min_series: usize) -> String {
         ..=1 => "<p>No change beyond chance.</p>".to_owned(),
         _ => format!("<ul>{hints}</ul>"),
     };
-    let label = html_text(&format!("{figure} of {shared_settings}")).replace('"', "&quot;");
+    let label = escape_html(&format!("{figure} of {shared_settings}")).replace('"', "&quot;");
     format!(
         "      <li><h3>{} · {}</h3><p>{range}</p><svg viewBox=\"0 0 {PICTURE_WIDTH} {PICTURE_HEIGHT}\" role=\"img\" aria-label=\"{label}: {range}\">{}</svg>{verdict}</li>\n",
-        html_text(shared_settings),
-        html_text(figure),
+        escape_html(shared_settings),
+        escape_html(figure),
         svg_elements(points, levels, low, high)
     )
 }
@@ -233,7 +233,7 @@ mod tests {
             variant: evil.into(),
             commit: evil.into(),
             cpu: evil.into(),
-            hottest: evil.into(),
+            hottest_function: evil.into(),
             result: evil.into(),
             has_failed: false,
             size: evil.into(),
@@ -256,7 +256,7 @@ mod tests {
         for forbidden in ["<img", "</script", "\u{202e}", "\"'&gt;<"] {
             assert!(!page.contains(forbidden), "{forbidden}");
         }
-        // Inside of an attribute, a quote would end it.
+        // A quote in an attribute would end the attribute.
         let label = page.split("aria-label=\"&lt;").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
         assert!(label.contains("&quot;"), "{label}");
     }

@@ -37,7 +37,7 @@ use crate::profile::{FunctionId, Origin, Profile};
 use crate::views::{HotPath, Neighbours, Outline, OutlineNode, OutlineRow, View};
 
 /// Version of this format.
-const SCHEMA: u32 = 1;
+const SCHEMA_VERSION: u32 = 1;
 
 /// Names and source place of a function.
 #[derive(Serialize)]
@@ -89,11 +89,11 @@ pub fn write_tree(view: &View, outline: &Outline, out: &mut dyn Write) -> io::Re
             OutlineNode::Function(id) => (None, Some(function_name(profile, id))),
         };
         let (inlined, OutlineRow { depth, self_weight, cumulative, .. }) =
-            (function.is_some().then_some(row.inlined), *row);
+            (function.is_some().then_some(row.is_inlined), *row);
         TreeRow { depth, group, function, inlined, self_weight, cumulative }
     };
     let rows: Vec<TreeRow<'_>> = outline.rows.iter().map(row).collect();
-    write(view, &json!({ "tree": rows, "left_out": outline.left_out }), out)
+    write(view, &json!({ "tree": rows, "left_out": outline.left_out_calls }), out)
 }
 
 /// Writes call paths.
@@ -122,7 +122,7 @@ pub fn write_neighbours(
         let fields = json!({
             "self": one.self_weight,
             "cumulative": one.cumulative,
-            "as_root": one.as_root,
+            "as_root": one.root_weight,
             "callers": weighted(&one.callers),
             "callees": weighted(&one.callees),
         });
@@ -150,7 +150,7 @@ pub fn write_source(
         numbers.extend(weights.lines.keys());
         let line = |line: u32| {
             let of_line = weights.lines.get(&line).copied().unwrap_or_default();
-            let text = one.source.line(line);
+            let text = one.source.line_text(line);
             LineRow { line, text, self_weight: of_line.self_weight, cumulative: of_line.cumulative }
         };
         let lines = numbers.into_iter().map(line).filter(|row| row.text.is_some() || row.cumulative > 0);
@@ -170,7 +170,7 @@ pub fn write_source(
 fn write(view: &View, fields: &Value, out: &mut dyn Write) -> io::Result<()> {
     let event = &view.profile().event;
     let head = json!({
-        "schema": SCHEMA,
+        "schema": SCHEMA_VERSION,
         "event": event.name,
         "unit": event.unit,
         "total": view.top().total,

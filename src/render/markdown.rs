@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::amount::{Amounts, sample_count};
+use super::amount::{AmountFormat, sample_count};
 use super::document::Document;
 use super::{columns, name};
 use crate::profile::{Assessment, FunctionId, Profile, format_number, format_share};
@@ -19,13 +19,13 @@ const MAX_TEXT_WIDTH: usize = 160;
 /// Maximum length of the text in bytes. GitHub's limit leaves room for a text around it.
 const MAX_BYTES: usize = 60_000;
 
-const MAX_ROWS: usize = 20;
+const MAX_TABLE_ROWS: usize = 20;
 
 /// Maximum number of items in each list: facts, reasons, notes.
-const MAX_ITEMS: usize = 20;
+const MAX_LIST_ITEMS: usize = 20;
 
 /// Number of calls that a long call path keeps at its root and at its leaf. The middle is cut.
-const PATH_ENDS: [usize; 2] = [8, 16];
+const PATH_END_LENGTHS: [usize; 2] = [8, 16];
 
 /// Writes the profile.
 pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -54,7 +54,7 @@ pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
 struct MarkdownFigures<'a> {
     profile: &'a Profile,
     top: &'a Top,
-    amounts: Amounts,
+    amounts: AmountFormat,
     samples: Option<u64>,
 }
 
@@ -62,12 +62,12 @@ impl<'a> MarkdownFigures<'a> {
     fn new(document: &Document<'a>) -> Self {
         let (profile, top) = (document.view.profile(), document.view.top());
         let samples = sample_count(profile);
-        let amounts = Amounts::new(profile.event.unit, top.total, samples.map(|count| top.total / count.max(1)));
+        let amounts = AmountFormat::new(profile.event.unit, top.total, samples.map(|count| top.total / count.max(1)));
         Self { profile, top, amounts, samples }
     }
 
     /// Returns two cells: a weight and its share.
-    fn cells(&self, weight: u64) -> String {
+    fn weight_cells(&self, weight: u64) -> String {
         let share = format_share(weight, self.top.total, self.samples);
         format!("{} | {}", escape(&self.amounts.format(weight)), escape(&share))
     }
@@ -85,13 +85,13 @@ fn write_user_code_lines(figures: &MarkdownFigures<'_>, document: &Document<'_>,
     page.write_line("\n**In your code** (the last line of yours in each stack, and what it calls)\n");
     page.write_line("| | | line | function |");
     page.write_line("| ---: | ---: | --- | --- |");
-    for line in lines.iter().take(MAX_ROWS) {
-        let place = name::place(figures.profile.str(figures.profile.function(line.function).file), line.line);
+    for line in lines.iter().take(MAX_TABLE_ROWS) {
+        let place = name::format_place(figures.profile.str(figures.profile.function(line.function).file), line.line);
         let callee = line.callee.map(|callee| format!(" → {}", figures.function_code(callee))).unwrap_or_default();
         let function = figures.function_code(line.function);
-        page.write_line(&format!("| {} | {} | {function}{callee} |", figures.cells(line.weight), code(&place)));
+        page.write_line(&format!("| {} | {} | {function}{callee} |", figures.weight_cells(line.weight), code(&place)));
     }
-    page.write_omitted(lines.len(), "line");
+    page.write_omitted_count(lines.len(), "line");
 }
 
 fn write_functions(figures: &MarkdownFigures<'_>, page: &mut MarkdownPage) {
@@ -99,11 +99,11 @@ fn write_functions(figures: &MarkdownFigures<'_>, page: &mut MarkdownPage) {
     page.write_line("| self | | cumulative | | function |");
     page.write_line("| ---: | ---: | ---: | ---: | --- |");
     let functions = &figures.top.functions;
-    for row in functions.iter().take(MAX_ROWS) {
-        let (own, cumulative) = (figures.cells(row.self_weight), figures.cells(row.cumulative_weight));
+    for row in functions.iter().take(MAX_TABLE_ROWS) {
+        let (own, cumulative) = (figures.weight_cells(row.self_weight), figures.weight_cells(row.cumulative_weight));
         page.write_line(&format!("| {own} | {cumulative} | {} |", figures.function_code(row.function)));
     }
-    page.write_omitted(functions.len(), "function");
+    page.write_omitted_count(functions.len(), "function");
 }
 
 fn write_path(figures: &MarkdownFigures<'_>, page: &mut MarkdownPage) {
@@ -114,14 +114,18 @@ fn write_path(figures: &MarkdownFigures<'_>, page: &mut MarkdownPage) {
     page.write_line("\n**Hottest call path**\n");
     page.write_line("| cumulative | | calls |");
     page.write_line("| ---: | ---: | --- |");
-    let [head, tail] = PATH_ENDS;
+    let [head, tail] = PATH_END_LENGTHS;
     let cut = head..path.len().saturating_sub(tail).max(head);
     for (at, step) in path.iter().enumerate() {
         if at == cut.start && cut.len() > 1 {
             page.write_line(&format!("| | | … {} more calls … |", cut.len()));
         }
         if cut.len() < 2 || !cut.contains(&at) {
-            page.write_line(&format!("| {} | {} |", figures.cells(step.weight), figures.function_code(step.function)));
+            page.write_line(&format!(
+                "| {} | {} |",
+                figures.weight_cells(step.weight),
+                figures.function_code(step.function)
+            ));
         }
     }
 }
@@ -143,11 +147,11 @@ impl MarkdownPage {
     }
 
     fn write_list(&mut self, title: &str, items: impl ExactSizeIterator<Item = String>) {
-        let hidden = items.len().saturating_sub(MAX_ITEMS);
+        let hidden = items.len().saturating_sub(MAX_LIST_ITEMS);
         if items.len() > 0 {
             self.write_line(&if title.is_empty() { String::new() } else { format!("\n{title}\n") });
         }
-        for item in items.take(MAX_ITEMS) {
+        for item in items.take(MAX_LIST_ITEMS) {
             self.write_line(&format!("- {item}"));
         }
         if hidden > 0 {
@@ -156,8 +160,8 @@ impl MarkdownPage {
     }
 
     /// Writes how many rows a table leaves out.
-    fn write_omitted(&mut self, rows: usize, noun: &str) {
-        let others = rows.saturating_sub(MAX_ROWS);
+    fn write_omitted_count(&mut self, rows: usize, noun: &str) {
+        let others = rows.saturating_sub(MAX_TABLE_ROWS);
         if others > 0 {
             let plural = if others == 1 { "" } else { "s" };
             self.write_line(&format!("\n{} other {noun}{plural}", format_number(others as u64)));
@@ -169,7 +173,7 @@ impl MarkdownPage {
 pub(super) fn code(text: &str) -> String {
     let text = columns::shorten(text, MAX_TEXT_WIDTH);
     let mut code = String::from("`");
-    for char in name::clean(&text).chars() {
+    for char in name::clean_name(&text).chars() {
         match char {
             '`' => code.push('\''),
             '|' => {

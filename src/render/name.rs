@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Replacement for an empty name.
-const UNKNOWN: &str = "[unknown]";
+const UNKNOWN_NAME: &str = "[unknown]";
 
 /// Trims and [sanitizes](sanitize) a name. An empty name becomes `[unknown]`.
-pub(super) fn clean(name: &str) -> Cow<'_, str> {
+pub(super) fn clean_name(name: &str) -> Cow<'_, str> {
     let name = name.trim();
-    if name.is_empty() { Cow::Borrowed(UNKNOWN) } else { sanitize(name) }
+    if name.is_empty() { Cow::Borrowed(UNKNOWN_NAME) } else { sanitize(name) }
 }
 
 /// Makes a text one line without unsafe characters. Unsafe are control characters, such as the escape that starts a terminal
@@ -55,21 +55,21 @@ fn replacement(c: char) -> Option<char> {
 }
 
 /// Returns the last two elements of a source file's path, and the line if it is known: `shop/cart.go:14`.
-pub(super) fn place(file: &str, line: u32) -> String {
+pub(super) fn format_place(file: &str, line: u32) -> String {
     let start = file.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at + 1);
-    let file = clean(file.get(start..).unwrap_or(file));
+    let file = clean_name(file.get(start..).unwrap_or(file));
     if line == 0 { file.into_owned() } else { format!("{file}:{line}") }
 }
 
 /// Returns the name of a frame in folded stacks: as in stackcollapse-perf.pl, `;` becomes `:`. Names with Go's shape types
 /// contain `;`.
-pub(super) fn folded_frame(name: &str) -> String {
-    clean(name).replace(';', ":")
+pub(super) fn folded_frame_name(name: &str) -> String {
+    clean_name(name).replace(';', ":")
 }
 
 /// Returns the name of a process in folded stacks: as in stackcollapse-perf.pl, `;` becomes `:` and a space becomes `_`.
-pub(super) fn folded_process(name: &str) -> String {
-    folded_frame(name).replace(' ', "_")
+pub(super) fn folded_process_name(name: &str) -> String {
+    folded_frame_name(name).replace(' ', "_")
 }
 
 #[cfg(test)]
@@ -78,11 +78,11 @@ mod tests {
 
     #[test]
     fn unsafe_characters_of_names_are_replaced() {
-        assert_eq!(clean("main.(*T).M"), "main.(*T).M");
-        assert_eq!(clean("a\nb\tc"), "a b c");
-        assert_eq!(clean("a\u{1b}[31mb\0"), "a\u{fffd}[31mb\u{fffd}");
-        assert_eq!(clean("a\u{202e}b\u{ffff}"), "a\u{fffd}b\u{fffd}");
-        assert_eq!(clean(" \n"), "[unknown]");
+        assert_eq!(clean_name("main.(*T).M"), "main.(*T).M");
+        assert_eq!(clean_name("a\nb\tc"), "a b c");
+        assert_eq!(clean_name("a\u{1b}[31mb\0"), "a\u{fffd}[31mb\u{fffd}");
+        assert_eq!(clean_name("a\u{202e}b\u{ffff}"), "a\u{fffd}b\u{fffd}");
+        assert_eq!(clean_name(" \n"), "[unknown]");
     }
 
     #[test]
@@ -96,9 +96,9 @@ mod tests {
     #[test]
     fn folded_names_contain_no_separator() {
         assert_eq!(
-            folded_frame("main.F[go.shape.struct { a int; b string }]"),
+            folded_frame_name("main.F[go.shape.struct { a int; b string }]"),
             "main.F[go.shape.struct { a int: b string }]"
         );
-        assert_eq!(folded_process("my worker;1"), "my_worker:1");
+        assert_eq!(folded_process_name("my worker;1"), "my_worker:1");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::views::FunctionLines;
 
 /// Number of lines that are shown before and after a line with weight.
-const CONTEXT: u32 = 3;
+const CONTEXT_LINES: u32 = 3;
 
 /// A function with the weights and the text of its lines.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub enum SourceText {
 
 impl SourceText {
     /// Returns the text of a line. `None` if it is unknown.
-    pub fn line(&self, number: u32) -> Option<&str> {
+    pub fn line_text(&self, number: u32) -> Option<&str> {
         match self {
             Self::Found { lines, .. } => lines.get(&number).map(String::as_str),
             Self::Absent { .. } => None,
@@ -49,8 +49,8 @@ impl SourceText {
 /// context. The context does not reach above `start`.
 pub fn wanted_lines(weights: &FunctionLines, start: u32) -> BTreeSet<u32> {
     let sampled = weights.lines.keys().copied().filter(|line| *line > 0);
-    let first = |line: u32| line.saturating_sub(CONTEXT).max(start.min(line)).max(1);
-    let around = |line: u32| first(line)..=line.saturating_add(CONTEXT);
+    let first = |line: u32| line.saturating_sub(CONTEXT_LINES).max(start.min(line)).max(1);
+    let around = |line: u32| first(line)..=line.saturating_add(CONTEXT_LINES);
     sampled.flat_map(around).chain((start > 0).then_some(start)).collect()
 }
 
@@ -58,7 +58,7 @@ pub fn wanted_lines(weights: &FunctionLines, start: u32) -> BTreeSet<u32> {
 mod tests {
     use super::wanted_lines;
     use crate::profile::fixture::Fixture;
-    use crate::views::{By, View, function_lines};
+    use crate::views::{GroupBy, View, function_lines};
 
     #[test]
     fn lines_with_weight_are_shown_with_the_lines_around_them() {
@@ -66,7 +66,7 @@ mod tests {
         fixture.add("app", "main.f:11|runtime.f", 1);
         fixture.add("app", "main.f:30", 1);
         fixture.add("app", "main.f:0", 1);
-        let view = View::new(fixture.profile, By::Process);
+        let view = View::new(fixture.profile, GroupBy::Process);
         let functions = view.matching_functions(|name| name == "main.f");
         let weights = function_lines(view.profile(), &functions).remove(0);
         let wanted = |start| wanted_lines(&weights, start).into_iter().collect::<Vec<_>>();

@@ -64,7 +64,7 @@ pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut frames = Interner::default();
     let mut frame_of = |id: FunctionId| {
         let function = profile.function(id);
-        let name = name::clean(profile.str(function.display)).into_owned();
+        let name = name::clean_name(profile.str(function.display)).into_owned();
         let file = name::sanitize(profile.str(function.file)).into_owned();
         frames.intern(SpeedscopeFrame { name, file, line: function.start_line })
     };
@@ -89,7 +89,7 @@ pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
             .unzip();
         SampledProfile {
             kind: "sampled",
-            name: name::clean(name).into_owned(),
+            name: name::clean_name(name).into_owned(),
             unit: if by_weight { unit } else { "none" },
             start_value: 0,
             end_value: weights.iter().copied().fold(0, u64::saturating_add),
@@ -103,7 +103,7 @@ pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
     let file = SpeedscopeFile {
         schema: "https://www.speedscope.app/file-format-schema.json",
         exporter: concat!("goflame ", env!("CARGO_PKG_VERSION")).to_owned(),
-        name: name::clean(document.title).into_owned(),
+        name: name::clean_name(document.title).into_owned(),
         active_profile: 0,
         shared: Shared { frames: frames.items() },
         profiles,

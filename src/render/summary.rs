@@ -233,15 +233,15 @@ impl<'a> Summary<'a> {
                 line: function.start_line,
                 origin: function.origin,
                 self_weight: row.self_weight,
-                self_percent: percent(row.self_weight, top.total),
+                self_percent: percent_of(row.self_weight, top.total),
                 cumulative: row.cumulative_weight,
-                cumulative_percent: percent(row.cumulative_weight, top.total),
+                cumulative_percent: percent_of(row.cumulative_weight, top.total),
             }
         };
         let step = |row: &CallPathStep| {
             let function = profile.function(row.function);
             let (display, origin) = (profile.str(function.display), function.origin);
-            PathStep { display, origin, weight: row.weight, percent: percent(row.weight, top.total) }
+            PathStep { display, origin, weight: row.weight, percent: percent_of(row.weight, top.total) }
         };
         let display = |id| profile.str(profile.function(id).display);
         let own_line = |row: &UserCodeLine| UserCodeLineSummary {
@@ -250,7 +250,7 @@ impl<'a> Summary<'a> {
             line: row.line,
             callee: row.callee.map(display),
             weight: row.weight,
-            percent: percent(row.weight, top.total),
+            percent: percent_of(row.weight, top.total),
         };
         Self {
             schema: SCHEMA,
@@ -291,12 +291,12 @@ fn origin_shares(profile: &Profile, top: &Top) -> Vec<OriginShare> {
         let mut rows = top.functions.iter().filter(|row| profile.function(row.function).origin == origin).peekable();
         rows.peek()?;
         let self_weight = rows.fold(0_u64, |sum, row| sum.saturating_add(row.self_weight));
-        Some(OriginShare { origin, self_weight, percent: percent(self_weight, top.total) })
+        Some(OriginShare { origin, self_weight, percent: percent_of(self_weight, top.total) })
     };
     Origin::ALL.into_iter().filter_map(share).collect()
 }
 
-fn percent(part: u64, whole: u64) -> f64 {
+fn percent_of(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
 
@@ -310,11 +310,11 @@ mod tests {
     use crate::pprof::SourceDirs;
     use crate::profile::fixture::Fixture;
     use crate::render::Drawing;
-    use crate::views::{By, CrossCheck, View};
+    use crate::views::{CrossCheck, GroupBy, View};
 
     fn summary(fixture: &Fixture, quality: &Quality) -> Value {
         let mut out = Vec::new();
-        let view = &View::new(fixture.profile.clone(), By::Process);
+        let view = &View::new(fixture.profile.clone(), GroupBy::Process);
         let (sources, drawing) = (&SourceDirs::default(), &Drawing::default());
         let check = CrossCheck::new(&fixture.profile, &fixture.profile);
         let document =

@@ -7,13 +7,13 @@ use std::io::{self, BufWriter, Write};
 
 use clap::ValueEnum;
 
-use super::diff::{DiffDocument, DiffFormat, DrawnWidth, write_text};
+use super::diff::{DiffDocument, DiffFormat, WidthSource, write_text};
 use super::{Document, Drawing, Format, folded, text};
 use crate::pprof::SourceDirs;
 use crate::profile::fixture::Fixture;
 use crate::profile::{Origin, Quality, StackId};
 use crate::stacktext;
-use crate::views::{By, Diff, Normalize, Scale, View};
+use crate::views::{Diff, GroupBy, Normalize, Scale, View};
 
 type Renderer = Box<dyn Fn(&View, &mut dyn Write) -> io::Result<()>>;
 
@@ -27,7 +27,7 @@ fn renderers() -> Vec<(String, Renderer)> {
         };
         (format!("{format:?}"), Box::new(write))
     };
-    let layout = text::Layout { columns: 80, color: true, rows: text::DEFAULT_ROWS, sort: text::Sort::SelfWeight };
+    let layout = text::Layout { columns: 80, has_color: true, rows: text::DEFAULT_ROWS, sort: text::Sort::SelfWeight };
     let report: Renderer = Box::new(move |view, out| text::write(view, layout, text::Links::default(), out));
     let diff: Renderer =
         Box::new(move |view, out| write_comparison(view, |document| write_text(document, layout, out)));
@@ -54,7 +54,7 @@ fn write_comparison(view: &View, write: impl FnOnce(&DiffDocument<'_>) -> io::Re
         names: ["old", "new"],
         title: None,
         notes: &["<i> `x`".to_owned()],
-        width: DrawnWidth::New,
+        width_source: WidthSource::New,
         labels: ["old", "new"],
         work: Some("<b>work"),
         debug_only: &[],
@@ -66,7 +66,7 @@ fn empty_view() -> View {
 }
 
 fn view(fixture: Fixture) -> View {
-    View::new(fixture.profile, By::Process)
+    View::new(fixture.profile, GroupBy::Process)
 }
 
 fn busy_fixture() -> Fixture {

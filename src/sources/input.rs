@@ -100,7 +100,7 @@ fn read_stream(path: &Path, mut file: File) -> Result<Vec<u8>, FileError> {
     Read::by_ref(&mut file).take(stacktext::DETECTED_BYTES as u64).read_to_end(&mut bytes).map_err(unread)?;
     match InputKind::detect(&bytes) {
         // The pprof reader refuses a profile that is too long.
-        Some(InputKind::Pprof) => file.take(pprof::MAX_SIZE as u64).read_to_end(&mut bytes),
+        Some(InputKind::Pprof) => file.take(pprof::MAX_UNPACKED_BYTES as u64).read_to_end(&mut bytes),
         Some(InputKind::PerfData | InputKind::Folded | InputKind::PerfScript) => {
             let read = Read::by_ref(&mut file).take(MAX_PIPED_BYTES).read_to_end(&mut bytes);
             match read {

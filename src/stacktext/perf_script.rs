@@ -259,7 +259,7 @@ impl SampleReader {
         self.samples.sort_by_key(|(time, _)| *time);
         let mut samples = Samples::with_times();
         for (time, sample) in &self.samples {
-            samples.add_at(*time, *sample);
+            samples.add_timed(*time, *sample);
         }
         let times = self.samples.first().zip(self.samples.last()).map(|((first, _), (last, _))| (*first, *last));
         let profile = &mut self.builder.profile;

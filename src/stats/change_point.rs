@@ -56,11 +56,11 @@ fn change_point(series: &[f64]) -> Option<usize> {
         }
     }
     let is_close = |at: &usize| differences.get(at - 1).is_some_and(|difference| difference * 10 >= largest * 9);
-    (1..series.len()).filter(is_close).min_by(|a, b| misfit(series, *a).total_cmp(&misfit(series, *b)))
+    (1..series.len()).filter(is_close).min_by(|a, b| split_misfit(series, *a).total_cmp(&split_misfit(series, *b)))
 }
 
 /// Sums the distance of each figure from the median of its side, if the series is split at a position.
-fn misfit(series: &[f64], at: usize) -> f64 {
+fn split_misfit(series: &[f64], at: usize) -> f64 {
     let (before, after) = series.split_at(at);
     let of_side = |side: &[f64]| {
         let level = median(side).unwrap_or_default();

@@ -31,7 +31,7 @@ impl<'p> Benchmarks<'p> {
     pub(super) fn new(profile: &'p Profile) -> Self {
         let (mut functions, mut by_goroutine) = (HashSet::new(), HashMap::new());
         for sample in profile.samples() {
-            let Some(function) = called_by(profile, sample.stack, RUN_N) else { continue };
+            let Some(function) = find_callee(profile, sample.stack, RUN_N) else { continue };
             functions.insert(function);
             if let Some(goroutine) = profile.task(sample.task).goroutine {
                 let known = by_goroutine.entry(goroutine).or_insert(Some(function));
@@ -45,11 +45,11 @@ impl<'p> Benchmarks<'p> {
     pub(super) fn group_name(&self, sample: &Sample) -> String {
         let profile = self.profile;
         let goroutine = profile.task(sample.task).goroutine;
-        let called = called_by(profile, sample.stack, RUN_N);
+        let called = find_callee(profile, sample.stack, RUN_N);
         if let Some(function) = called.or_else(|| self.by_goroutine.get(&goroutine?).copied().flatten()) {
             return group_name(function);
         }
-        let started = [RUN_PARALLEL, GOEXIT].into_iter().filter_map(|root| called_by(profile, sample.stack, root));
+        let started = [RUN_PARALLEL, GOEXIT].into_iter().filter_map(|root| find_callee(profile, sample.stack, root));
         let read = goroutine.map(|id| profile.goroutine(id));
         let read =
             read.into_iter().flat_map(|read| [read.entry, read.creator]).map(|name| local_name(profile.str(name)));
@@ -67,7 +67,7 @@ impl<'p> Benchmarks<'p> {
 
 /// Returns the function that `caller` calls in a stack, without its package. `None` for functions that the test harness
 /// calls for itself, such as `runtime.GC`.
-fn called_by<'p>(profile: &'p Profile, stack: StackId, caller: &str) -> Option<&'p str> {
+fn find_callee<'p>(profile: &'p Profile, stack: StackId, caller: &str) -> Option<&'p str> {
     let mut inner = None;
     for frame in profile.frames_leaf_first(stack) {
         let name = profile.str(profile.function(frame.function).name);

@@ -58,7 +58,7 @@ pub struct Amount {
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
     /// The meaning of the values that the scale returns.
-    pub measure: ValueKind,
+    pub value_kind: ValueKind,
     /// The totals of both profiles, the old one first.
     pub totals: [Amount; 2],
     /// Whether all counts are numbers of samples, so that the chance of sampling is known.
@@ -66,7 +66,7 @@ pub struct Scale {
     factors: [f64; 2],
 }
 
-/// The direction of a change, or that chance can explain it.
+/// The direction of a change. [`Self::Unclear`] if chance can explain the change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChangeVerdict {
@@ -100,7 +100,7 @@ impl Scale {
     pub fn new(profiles: [&Profile; 2], normalize: Normalize, units: Option<[f64; 2]>) -> Self {
         let totals = profiles.map(|profile| Amount { weight: profile.total_weight(), count: profile.total_count() });
         let seconds = profiles.map(|profile| profile.duration_ns as f64 / 1e9);
-        let (measure, divisors) = match (normalize, units) {
+        let (value_kind, divisors) = match (normalize, units) {
             (_, Some(units)) => (ValueKind::WeightPerUnit, units),
             (Normalize::Share, _) => (ValueKind::Share, totals.map(|total| total.weight as f64)),
             (Normalize::Time, _) => (ValueKind::Weight, [1.0; 2]),
@@ -108,7 +108,7 @@ impl Scale {
         };
         let factors = divisors.map(|divisor| if divisor > 0.0 { divisor.recip() } else { 0.0 });
         let is_sampled = profiles.iter().all(|profile| profile.event.is_sampled());
-        Self { measure, totals, is_sampled, factors }
+        Self { value_kind, totals, is_sampled, factors }
     }
 
     /// Returns the factors that convert weights to values, the old profile's first.
@@ -139,9 +139,9 @@ impl Scale {
 
     /// Compares the amounts of both profiles. `critical` is the half width of intervals in standard deviations. `clustering`
     /// is the variance of counts, relative to that of independent samples.
-    pub fn change(&self, amounts: [Amount; 2], critical: f64, clustering: f64) -> FigureChange {
+    pub fn compare_amounts(&self, amounts: [Amount; 2], critical: f64, clustering: f64) -> FigureChange {
         let [old, new] = [0, 1].map(|side: usize| self.estimate(side, amounts[side], critical, clustering));
-        let difference = new.minus(old);
+        let difference = new.subtract(old);
         let verdict = match (amounts[0].weight, amounts[1].weight) {
             _ if !self.is_judged(amounts) => ChangeVerdict::Unclear,
             (0, _) if difference.low > 0.0 => ChangeVerdict::New,
@@ -162,13 +162,13 @@ impl Scale {
         if !self.is_sampled {
             return Estimate::exact(value);
         }
-        let counted = match self.measure {
+        let counted = match self.value_kind {
             ValueKind::Share => Estimate::from_proportion(count, all, critical),
             _ => Estimate::from_count(count, critical),
         };
         // The mean value of a sample of this amount, or of all samples if the amount has none.
         let sample = if amount.count > 0 { value / count } else { total.weight as f64 * factor / all };
-        let varying = if self.measure == ValueKind::Share { value * (1.0 - value) } else { value };
+        let varying = if self.value_kind == ValueKind::Share { value * (1.0 - value) } else { value };
         let scheduling = SCHEDULING_VARIATION * total.weight as f64 * factor;
         let estimate = counted.scaled(sample).widened(critical * (RUN_VARIATION * varying).hypot(scheduling));
         // The exact value has no rounding error, so equal values have the difference 0.
@@ -204,7 +204,7 @@ mod tests {
         let profiles = [profile(old), profile(new)];
         let scale = Scale::new([&profiles[0], &profiles[1]], Normalize::Share, None);
         let amount = |count| Amount { weight: count * 1_003_009, count };
-        scale.change([amount(old[0]), amount(new[0])], Scale::critical_value(comparisons), 1.0)
+        scale.compare_amounts([amount(old[0]), amount(new[0])], Scale::critical_value(comparisons), 1.0)
     }
 
     #[test]
@@ -248,7 +248,7 @@ mod tests {
         fixture.period = 100_000_000;
         fixture.add("app", "main.f", 1);
         let scale = Scale::new([&old, &fixture.profile], Normalize::Share, None);
-        let change = scale.change([Amount::default(), Amount { weight: 100_000_000, count: 1 }], 1.96, 1.0);
+        let change = scale.compare_amounts([Amount::default(), Amount { weight: 100_000_000, count: 1 }], 1.96, 1.0);
         assert!(change.values[1] > 0.09, "{change:?}");
         assert_eq!(change.verdict, ChangeVerdict::Unclear);
     }

@@ -9,7 +9,7 @@ use super::top::{FunctionSums, function_sums};
 use crate::profile::{FunctionId, Profile};
 
 /// Number of parts into which a recording is divided.
-const PARTS: usize = 40;
+const PART_COUNT: usize = 40;
 
 /// With fewer samples in a part, the clustering stays unknown.
 const MIN_PART_SAMPLES: usize = 5;
@@ -34,14 +34,14 @@ impl Clustering {
 /// Returns the clustering of functions. `position` maps a function to its index in the result, which has `count` entries.
 pub(super) fn clustering(profile: &Profile, position: impl Fn(FunctionId) -> usize, count: usize) -> Vec<Clustering> {
     let samples = profile.timed_samples().unwrap_or_default();
-    let length = samples.len() / PARTS;
+    let length = samples.len() / PART_COUNT;
     if length < MIN_PART_SAMPLES {
         return vec![Clustering { self_weight: UNKNOWN_CLUSTERING, cumulative: UNKNOWN_CLUSTERING }; count];
     }
     let mut sums = vec![FunctionSums::default(); count];
     let mut squares = vec![[0.0; 2]; count];
     let mut last: Option<Vec<FunctionSums>> = None;
-    for part in samples.chunks_exact(length).take(PARTS) {
+    for part in samples.chunks_exact(length).take(PART_COUNT) {
         let mut stacks = vec![0; profile.stack_count()];
         for timed in part {
             stacks[profile.samples()[timed.sample as usize].stack.index()] += 1;
@@ -60,9 +60,9 @@ pub(super) fn clustering(profile: &Profile, position: impl Fn(FunctionId) -> usi
         last = Some(counts);
     }
     let variance = |sum: u64, squares: f64| {
-        let share = sum as f64 / (length * PARTS) as f64;
+        let share = sum as f64 / (length * PART_COUNT) as f64;
         let independent = length as f64 * share * (1.0 - share);
-        if independent > 0.0 { (squares / 2.0 / (PARTS - 1) as f64 / independent).max(1.0) } else { 1.0 }
+        if independent > 0.0 { (squares / 2.0 / (PART_COUNT - 1) as f64 / independent).max(1.0) } else { 1.0 }
     };
     let clustering = |(sums, squares): (FunctionSums, [f64; 2])| Clustering {
         self_weight: variance(sums.self_weight, squares[0]),

@@ -12,13 +12,13 @@ use crate::stats::{Estimate, critical_value};
 const EXPLAINED_POINTS: f64 = 3.0;
 
 /// Number of the hottest functions of each profile that are compared.
-const HOTTEST: usize = 10;
+const HOTTEST_COUNT: usize = 10;
 
 /// Probability that at least one of the intervals does not contain the true difference.
 const MISS_PROBABILITY: f64 = 0.05;
 
 /// Function names that the runtime records in place of stacks that it does not walk (runtime/proc.go, sigprof).
-const UNWALKED: [&str; 5] =
+const UNWALKED_NAMES: [&str; 5] =
     ["runtime._System", "runtime._GC", "runtime._ExternalCode", "runtime._LostExternalCode", "runtime._VDSO"];
 
 /// The function that the signal of a preemption inserts. On a busy machine, the profiling signal can arrive together with
@@ -73,7 +73,7 @@ pub enum DifferenceReason {
 
 impl SharesOfFunction {
     /// Whether the difference needs an explanation.
-    pub fn differs(&self) -> bool {
+    pub fn needs_explanation(&self) -> bool {
         self.points.value.abs() > EXPLAINED_POINTS
     }
 }
@@ -90,8 +90,9 @@ impl CrossCheck {
         let names: BTreeSet<&str> = ours.functions.keys().chain(theirs.functions.keys()).copied().collect();
         let critical = critical_value(MISS_PROBABILITY, names.len());
         let compare = |name: &&str| {
-            let points = ours.estimate(name, critical).minus(theirs.estimate(name, critical));
-            let percents = [&ours, &theirs].map(|shares| shares.percent(shares.function(name).self_weight));
+            let points = ours.estimate_share(name, critical).subtract(theirs.estimate_share(name, critical));
+            let percents =
+                [&ours, &theirs].map(|shares| shares.percent_of_total(shares.function_weight(name).self_weight));
             let mut row = SharesOfFunction {
                 name: (*name).to_owned(),
                 sampled_percent: percents[0],
@@ -99,17 +100,17 @@ impl CrossCheck {
                 points,
                 reason: None,
             };
-            if row.differs() {
+            if row.needs_explanation() {
                 row.reason = find_reason(name, &row, &ours);
             }
             row
         };
-        let hottest: BTreeSet<&str> = ours.hottest().chain(theirs.hottest()).collect();
+        let hottest: BTreeSet<&str> = ours.hottest_names().chain(theirs.hottest_names()).collect();
         let mut functions: Vec<_> = names.iter().map(compare).collect();
-        functions.retain(|row| row.differs() || hottest.contains(row.name.as_str()));
+        functions.retain(|row| row.needs_explanation() || hottest.contains(row.name.as_str()));
         functions
             .sort_by(|a, b| b.points.value.abs().total_cmp(&a.points.value.abs()).then_with(|| a.name.cmp(&b.name)));
-        let of_all = |weight: u64| percent(weight, ours.all);
+        let of_all = |weight: u64| percent_of(weight, ours.all);
         Some(Self {
             sampled_count: ours.count,
             fetched_count: theirs.count,
@@ -120,17 +121,17 @@ impl CrossCheck {
     }
 
     /// The functions whose difference needs an explanation.
-    pub fn differences(&self) -> impl Iterator<Item = &SharesOfFunction> {
-        self.functions.iter().filter(|row| row.differs())
+    pub fn differing_functions(&self) -> impl Iterator<Item = &SharesOfFunction> {
+        self.functions.iter().filter(|row| row.needs_explanation())
     }
 }
 
 fn find_reason(name: &str, row: &SharesOfFunction, sampled: &Shares<'_>) -> Option<DifferenceReason> {
-    let function = sampled.function(name);
-    let explains = |weight| 2.0 * sampled.percent(weight) >= row.points.value.abs();
+    let function = sampled.function_weight(name);
+    let explains = |weight| 2.0 * sampled.percent_of_total(weight) >= row.points.value.abs();
     if row.points.low <= 0.0 && row.points.high >= 0.0 {
         Some(DifferenceReason::Chance)
-    } else if UNWALKED.contains(&name) {
+    } else if UNWALKED_NAMES.contains(&name) {
         Some(DifferenceReason::UnwalkedStack)
     } else if function.origin == Some(Origin::Native) || name == "runtime.cgocall" || name == "runtime.asmcgocall" {
         Some(DifferenceReason::Cgo)
@@ -150,7 +151,7 @@ fn find_process(others: &Shares<'_>, profile: &Profile, stacks: &[StackClass<'_>
         if let StackClass::Function { name, .. } = stacks[sample.stack.index()]
             && others.functions.contains_key(name)
         {
-            add(weights.entry(profile.task(sample.task).pid).or_default(), sample.weight);
+            add_saturating(weights.entry(profile.task(sample.task).pid).or_default(), sample.weight);
         }
     }
     weights.into_iter().max_by_key(|(pid, weight)| (*weight, *pid)).map(|(pid, _)| pid)
@@ -192,45 +193,45 @@ impl<'p> Shares<'p> {
             if pid.is_some_and(|pid| profile.task(sample.task).pid != pid) {
                 continue;
             }
-            add(&mut shares.all, sample.weight);
+            add_saturating(&mut shares.all, sample.weight);
             match stacks[sample.stack.index()] {
-                StackClass::Signal => add(&mut shares.signals, sample.weight),
-                StackClass::Unseen => add(&mut shares.unseen, sample.weight),
+                StackClass::Signal => add_saturating(&mut shares.signals, sample.weight),
+                StackClass::Unseen => add_saturating(&mut shares.unseen, sample.weight),
                 StackClass::Function { name, origin, in_kernel } => {
                     let function = shares.functions.entry(name).or_default();
                     function.origin = Some(origin);
-                    add(&mut function.self_weight, sample.weight);
+                    add_saturating(&mut function.self_weight, sample.weight);
                     if in_kernel {
-                        add(&mut function.kernel, sample.weight);
+                        add_saturating(&mut function.kernel, sample.weight);
                     }
-                    add(&mut shares.total, sample.weight);
-                    add(&mut shares.count, sample.count);
+                    add_saturating(&mut shares.total, sample.weight);
+                    add_saturating(&mut shares.count, sample.count);
                 }
             }
         }
         shares
     }
 
-    fn function(&self, name: &str) -> FunctionWeight {
+    fn function_weight(&self, name: &str) -> FunctionWeight {
         self.functions.get(name).copied().unwrap_or_default()
     }
 
-    fn percent(&self, weight: u64) -> f64 {
-        percent(weight, self.total)
+    fn percent_of_total(&self, weight: u64) -> f64 {
+        percent_of(weight, self.total)
     }
 
     /// Returns the share of a function in percent, with its confidence interval.
-    fn estimate(&self, name: &str, critical: f64) -> Estimate {
-        let share = self.percent(self.function(name).self_weight) / 100.0;
+    fn estimate_share(&self, name: &str, critical: f64) -> Estimate {
+        let share = self.percent_of_total(self.function_weight(name).self_weight) / 100.0;
         let count = self.count as f64;
         Estimate::from_proportion(share * count, count, critical).scaled(100.0 / count)
     }
 
-    fn hottest(&self) -> impl Iterator<Item = &'p str> {
+    fn hottest_names(&self) -> impl Iterator<Item = &'p str> {
         let mut functions: Vec<(&'p str, u64)> =
             self.functions.iter().map(|(name, weight)| (*name, weight.self_weight)).collect();
         functions.sort_by(|(a, a_weight), (b, b_weight)| b_weight.cmp(a_weight).then_with(|| a.cmp(b)));
-        functions.into_iter().take(HOTTEST).map(|(name, _)| name)
+        functions.into_iter().take(HOTTEST_COUNT).map(|(name, _)| name)
     }
 }
 
@@ -270,11 +271,11 @@ fn classify_stack(profile: &Profile, stack: StackId) -> StackClass<'_> {
     }
 }
 
-fn add(sum: &mut u64, weight: u64) {
+fn add_saturating(sum: &mut u64, weight: u64) {
     *sum = sum.saturating_add(weight);
 }
 
-fn percent(part: u64, whole: u64) -> f64 {
+fn percent_of(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
 
@@ -293,7 +294,7 @@ mod tests {
         fixture.profile
     }
 
-    fn shown(check: &CrossCheck) -> Vec<(&str, f64, Option<DifferenceReason>)> {
+    fn compared_functions(check: &CrossCheck) -> Vec<(&str, f64, Option<DifferenceReason>)> {
         check.functions.iter().map(|row| (row.name.as_str(), row.points.value.round(), row.reason)).collect()
     }
 
@@ -312,10 +313,10 @@ mod tests {
             ("main.main|syscall.Write", 200),
         ]);
         let check = CrossCheck::new(&sampled, &fetched).unwrap();
-        assert_eq!(shown(&check), [("main.work", 0.0, None), ("syscall.Write", 0.0, None)]);
+        assert_eq!(compared_functions(&check), [("main.work", 0.0, None), ("syscall.Write", 0.0, None)]);
         assert_eq!((check.sampled_count, check.fetched_count), (8_000, 800));
         assert_eq!((check.signals_percent, check.unseen_percent), (10.0, 10.0));
-        assert_eq!(check.differences().count(), 0);
+        assert_eq!(check.differing_functions().count(), 0);
     }
 
     #[test]
@@ -334,7 +335,7 @@ mod tests {
         ]);
         let check = CrossCheck::new(&sampled, &fetched).unwrap();
         assert_eq!(
-            shown(&check),
+            compared_functions(&check),
             [
                 ("deflate", 20.0, Some(Cgo)),
                 ("runtime.cgocall", -20.0, Some(Cgo)),
@@ -351,8 +352,8 @@ mod tests {
         let sampled = fixture(&[("main.main|main.a", 500), ("main.main|main.b", 500)]);
         let fetched = fixture(&[("main.main|main.a", 12), ("main.main|main.b", 8)]);
         let check = CrossCheck::new(&sampled, &fetched).unwrap();
-        assert!(check.differences().all(|row| row.reason == Some(DifferenceReason::Chance)), "{check:?}");
-        assert_eq!(check.differences().count(), 2);
+        assert!(check.differing_functions().all(|row| row.reason == Some(DifferenceReason::Chance)), "{check:?}");
+        assert_eq!(check.differing_functions().count(), 2);
         assert_eq!(CrossCheck::new(&sampled, &fixture(&[])), None);
     }
 }

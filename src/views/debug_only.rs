@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::change::{Amount, ChangeVerdict, FigureChange};
 use super::diff::Diff;
-use super::top::{add, stack_sums};
+use super::top::{add_saturating, stack_sums};
 use super::view::View;
 use crate::profile::StackId;
 
@@ -24,13 +24,13 @@ pub struct DebugHotSpot {
     pub shares: [f64; 2],
     /// Whether the optimised build has samples in a copy of the function that is not inlined.
     pub is_called: bool,
-    /// Names of the functions that it is inlined into in the optimised build, the heaviest first. If none has samples, they
-    /// are from the inline tables, in the order of their code.
+    /// Names of the functions into which the optimised build inlines this function, the heaviest first. If its inlined
+    /// copies have no samples, the names come from the inline tables, in the order of their code.
     pub inlined_into: Vec<String>,
 }
 
 /// Returns the hot spots, the one with the largest difference of shares first. `optimised` must be the old profile of `diff`.
-pub fn debug_hot_spots(diff: &Diff, optimised: &View) -> Vec<DebugHotSpot> {
+pub fn find_debug_hot_spots(diff: &Diff, optimised: &View) -> Vec<DebugHotSpot> {
     let mut copies = FunctionCopies::new(diff, optimised);
     let spot = |(function, is_self_weight, shares)| {
         let (is_called, hosts) = copies.take_hosts(function);
@@ -81,15 +81,15 @@ impl FunctionCopies {
                 continue;
             }
             if caller != StackId::EMPTY {
-                add(&mut weights[caller.index()], weight);
+                add_saturating(&mut weights[caller.index()], weight);
             }
             for location in stacks.segment(stack) {
                 let mut frames = profile.frames(*location).iter();
                 let position = |frame: &crate::profile::Frame| diff.matching.position(0, frame.function);
                 let Some(host) = frames.next().map(position) else { continue };
-                add(&mut copies.not_inlined[host], weight);
+                add_saturating(&mut copies.not_inlined[host], weight);
                 for function in frames.map(position) {
-                    add(copies.inlined[function].entry(host).or_default(), weight);
+                    add_saturating(copies.inlined[function].entry(host).or_default(), weight);
                 }
             }
         }
@@ -109,7 +109,7 @@ impl FunctionCopies {
 mod tests {
     use super::*;
     use crate::profile::fixture::Fixture;
-    use crate::views::{By, Normalize, Scale};
+    use crate::views::{GroupBy, Normalize, Scale};
 
     fn view(stacks: &[(&str, u64)], build_id: &'static str) -> View {
         let mut fixture = Fixture::new();
@@ -117,7 +117,7 @@ mod tests {
         for (stack, count) in stacks {
             fixture.add("app", stack, *count);
         }
-        View::new(fixture.profile, By::Process)
+        View::new(fixture.profile, GroupBy::Process)
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
         let scale = Scale::new([release.profile(), debug.profile()], Normalize::Share, None);
         let diff = Diff::new([&release, &debug], scale);
         let name = |at: usize| diff.matching.functions[at].name.as_str();
-        let spots = debug_hot_spots(&diff, &release);
+        let spots = find_debug_hot_spots(&diff, &release);
         let shown: Vec<(_, _, _, Vec<&str>)> = spots
             .iter()
             .map(|spot| {

@@ -66,8 +66,8 @@ impl Diff {
         let clusters: Vec<_> = old.into_iter().zip(new).map(|(old, new)| old.max(new)).collect();
         let change = |(function, old, new): (usize, FunctionAmounts, FunctionAmounts)| FunctionChange {
             function,
-            self_weight: scale.change(own(&old, &new), critical, clusters[function].self_weight),
-            cumulative: scale.change(cumulative(&old, &new), critical, clusters[function].cumulative),
+            self_weight: scale.compare_amounts(own(&old, &new), critical, clusters[function].self_weight),
+            cumulative: scale.compare_amounts(cumulative(&old, &new), critical, clusters[function].cumulative),
         };
         let mut functions: Vec<_> = pairs().map(change).collect();
         functions.retain(|row| row.cumulative.amounts.iter().any(|amount| amount.weight > 0));
@@ -136,7 +136,7 @@ impl Diff {
         let critical = Scale::critical_value(judged);
         let change = |(parent, function, amounts): (usize, Option<usize>, [Amount; 2])| {
             let clustering = function.map_or(1.0, |function| self.clusters[function].cumulative);
-            NodeChange { parent, function, change: self.scale.change(amounts, critical, clustering) }
+            NodeChange { parent, function, change: self.scale.compare_amounts(amounts, critical, clustering) }
         };
         nodes.into_iter().map(change).collect()
     }
@@ -176,7 +176,7 @@ mod tests {
 
     use super::*;
     use crate::profile::fixture::Fixture;
-    use crate::views::{By, Normalize};
+    use crate::views::{GroupBy, Normalize};
 
     fn views(old: &[(&str, u64)], new: &[(&str, u64)]) -> [View; 2] {
         views_of_builds([(old, "0ldc0de"), (new, "c0ffee")])
@@ -189,7 +189,7 @@ mod tests {
             for (stack, count) in stacks {
                 fixture.add("app", stack, *count);
             }
-            View::new(fixture.profile, By::Process)
+            View::new(fixture.profile, GroupBy::Process)
         })
     }
 

@@ -21,9 +21,9 @@ pub struct Filters {
     /// Removes all callers of the matching frame nearest to the root, and samples without a matching frame.
     pub show_from: Option<Regex>,
     /// Keeps only samples with a matching label.
-    pub tag_focus: Option<Tag>,
+    pub tag_focus: Option<TagPattern>,
     /// Removes samples with a matching label.
-    pub tag_ignore: Option<Tag>,
+    pub tag_ignore: Option<TagPattern>,
     /// Keeps only samples that were taken in this range of time, in nanoseconds since the first sample. Needs a profile with
     /// [timed samples](Profile::timed_samples).
     pub time: Option<Range<u64>>,
@@ -31,7 +31,7 @@ pub struct Filters {
 
 /// A pattern for the labels of samples.
 #[derive(Debug, Clone)]
-pub struct Tag {
+pub struct TagPattern {
     /// Name of the label. `None` matches any label.
     key: Option<String>,
     value: Regex,
@@ -39,7 +39,7 @@ pub struct Tag {
 
 /// A filter that matches nothing in a profile, such as a mistyped one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unmatched {
+pub struct UnmatchedFilter {
     /// The name of the filter: `focus`, `tag-focus`.
     pub filter: &'static str,
     /// The pattern for names, or for the values of labels.
@@ -57,7 +57,7 @@ pub struct UnmatchedLabel {
     pub known_keys: Vec<String>,
 }
 
-impl Tag {
+impl TagPattern {
     /// Parses `KEY=REGEX`, or `REGEX` for the value of any label.
     pub fn parse(text: &str) -> Result<Self, regex::Error> {
         match text.split_once('=') {
@@ -95,19 +95,20 @@ impl Filters {
             .map(|(name, pattern)| (name, pattern.as_ref()))
     }
 
-    fn tags(&self) -> [(&'static str, Option<&Tag>); 2] {
+    fn tags(&self) -> [(&'static str, Option<&TagPattern>); 2] {
         [("tag-focus", self.tag_focus.as_ref()), ("tag-ignore", self.tag_ignore.as_ref())]
     }
 
     /// Returns the filters that match nothing in a profile. The profile must not be filtered yet.
-    pub fn unmatched(&self, profile: &Profile) -> Vec<Unmatched> {
+    pub fn unmatched_filters(&self, profile: &Profile) -> Vec<UnmatchedFilter> {
         let mut unmatched = Vec::new();
         for (filter, pattern) in self.patterns() {
             let Some(pattern) = pattern else { continue };
-            let matches = Matches::new(profile, pattern);
-            let is_used = |(id, location)| profile.frames(id).iter().any(|&frame| matches.contain(location, frame));
+            let matches = PatternMatches::new(profile, pattern);
+            let is_used =
+                |(id, location)| profile.frames(id).iter().any(|&frame| matches.matches_frame(location, frame));
             if !profile.locations().any(is_used) {
-                unmatched.push(Unmatched { filter, pattern: pattern.as_str().to_owned(), label: None });
+                unmatched.push(UnmatchedFilter { filter, pattern: pattern.as_str().to_owned(), label: None });
             }
         }
         for (filter, tag) in self.tags() {
@@ -115,7 +116,7 @@ impl Filters {
             let labels = task_ids(profile).flat_map(|task| profile.labels(task));
             let known: BTreeSet<String> = labels.map(|label| label.key.to_owned()).collect();
             let label = UnmatchedLabel { key: tag.key.clone(), known_keys: known.into_iter().collect() };
-            unmatched.push(Unmatched { filter, pattern: tag.value.as_str().to_owned(), label: Some(label) });
+            unmatched.push(UnmatchedFilter { filter, pattern: tag.value.as_str().to_owned(), label: Some(label) });
         }
         unmatched
     }
@@ -131,19 +132,21 @@ impl Filters {
             profile.retain_times(time);
         }
         let [focus, ignore, hide, show, show_from] =
-            self.patterns().map(|(_, pattern)| pattern.map(|pattern| Matches::new(&profile, pattern)));
-        let on_stack = |matches: &Matches| profile.stacks_with(|location, frame| matches.contain(location, frame));
+            self.patterns().map(|(_, pattern)| pattern.map(|pattern| PatternMatches::new(&profile, pattern)));
+        let on_stack = |matches: &PatternMatches| {
+            profile.stacks_with_frame(|location, frame| matches.matches_frame(location, frame))
+        };
         let [focus, ignore] = [&focus, &ignore].map(|matches| matches.as_ref().map(on_stack));
         let [tag_focus, tag_ignore] = self.tags().map(|(_, tag)| tag.map(|tag| tag.matching_tasks(&profile)));
         let is_shown = |location: &Location, frame: Frame| {
-            !hide.as_ref().is_some_and(|hidden| hidden.contain(location, frame))
-                && show.as_ref().is_none_or(|shown| shown.contain(location, frame))
+            !hide.as_ref().is_some_and(|hidden| hidden.matches_frame(location, frame))
+                && show.as_ref().is_none_or(|shown| shown.matches_frame(location, frame))
         };
         let is_start = |location: &Location, frame: Frame| {
-            is_shown(location, frame) && show_from.as_ref().is_none_or(|start| start.contain(location, frame))
+            is_shown(location, frame) && show_from.as_ref().is_none_or(|start| start.matches_frame(location, frame))
         };
         let has_shown_frame =
-            (hide.is_some() || show.is_some() || show_from.is_some()).then(|| profile.stacks_with(is_start));
+            (hide.is_some() || show.is_some() || show_from.is_some()).then(|| profile.stacks_with_frame(is_start));
         profile.retain_samples(|stack, task| {
             let (stack, task) = (stack.index(), task.index());
             focus.as_ref().is_none_or(|focus| focus[stack])
@@ -156,7 +159,7 @@ impl Filters {
             profile.retain_frames(is_shown);
         }
         if let Some(start) = &show_from {
-            profile.retain_callees_of(|location, frame| start.contain(location, frame));
+            profile.retain_callees_of(|location, frame| start.matches_frame(location, frame));
         }
         profile
     }
@@ -164,7 +167,7 @@ impl Filters {
 
 /// The functions and mappings that a pattern matches. A function matches by its names or its file. Code that is not Go also
 /// matches by the path of its mapped file, such as a library.
-struct Matches {
+struct PatternMatches {
     /// Indexed by function: whether a name or the file of the function matches.
     functions: Vec<bool>,
     /// Indexed by function: whether the function also matches by its mapping.
@@ -173,7 +176,7 @@ struct Matches {
     mappings: Vec<bool>,
 }
 
-impl Matches {
+impl PatternMatches {
     fn new(profile: &Profile, pattern: &Regex) -> Self {
         let matches = |function: &Function| {
             [function.display, function.name, function.file].iter().any(|text| pattern.is_match(profile.str(*text)))
@@ -185,7 +188,7 @@ impl Matches {
         }
     }
 
-    fn contain(&self, location: &Location, frame: Frame) -> bool {
+    fn matches_frame(&self, location: &Location, frame: Frame) -> bool {
         let function = frame.function.index();
         let in_mapping = || location.mapping.is_some_and(|mapping| self.mappings[mapping.index()]);
         self.functions[function] || (self.is_native[function] && in_mapping())
@@ -222,7 +225,7 @@ mod tests {
         profile.samples().iter().map(row).collect()
     }
 
-    fn owned(rows: &[(&str, u64)]) -> Vec<(String, u64)> {
+    fn to_owned_rows(rows: &[(&str, u64)]) -> Vec<(String, u64)> {
         rows.iter().map(|(stack, count)| ((*stack).to_owned(), *count)).collect()
     }
 
@@ -232,27 +235,33 @@ mod tests {
 
     #[test]
     fn samples_are_selected_by_the_frames_of_their_stacks() {
-        assert_eq!(remaining(&Filters::default()), owned(&[PARSE, WALK, HELPER]));
-        assert_eq!(remaining(&Filters { focus: Some(pattern("^regexp\\.")), ..Filters::default() }), owned(&[PARSE]));
+        assert_eq!(remaining(&Filters::default()), to_owned_rows(&[PARSE, WALK, HELPER]));
+        assert_eq!(
+            remaining(&Filters { focus: Some(pattern("^regexp\\.")), ..Filters::default() }),
+            to_owned_rows(&[PARSE])
+        );
         assert_eq!(
             remaining(&Filters { ignore: Some(pattern("inlined")), ..Filters::default() }),
-            owned(&[PARSE, HELPER])
+            to_owned_rows(&[PARSE, HELPER])
         );
         let both = Filters { focus: Some(pattern("^main")), ignore: Some(pattern("parse")), ..Filters::default() };
-        assert_eq!(remaining(&both), owned(&[WALK]));
+        assert_eq!(remaining(&both), to_owned_rows(&[WALK]));
         assert_eq!(remaining(&Filters { focus: Some(pattern("nothing")), ..Filters::default() }), []);
     }
 
     #[test]
     fn samples_without_remaining_frames_are_removed() {
         let hide = Filters { hide: Some(pattern("^runtime|^main.inlined|schedule")), ..Filters::default() };
-        assert_eq!(remaining(&hide), owned(&[("main.main main.parse regexp.Compile", 5), ("main.main main.walk", 3)]));
+        assert_eq!(
+            remaining(&hide),
+            to_owned_rows(&[("main.main main.parse regexp.Compile", 5), ("main.main main.walk", 3)])
+        );
         let show = Filters { show: Some(pattern("^main")), hide: Some(pattern("parse")), ..Filters::default() };
-        assert_eq!(remaining(&show), owned(&[("main.main", 5), ("main.main main.inlined main.walk", 3)]));
+        assert_eq!(remaining(&show), to_owned_rows(&[("main.main", 5), ("main.main main.inlined main.walk", 3)]));
         let hidden = Filters { focus: Some(pattern("parse")), hide: Some(pattern("parse")), ..Filters::default() };
         assert_eq!(
             remaining(&hidden),
-            owned(&[("runtime.goexit main.main regexp.Compile", 5)]),
+            to_owned_rows(&[("runtime.goexit main.main regexp.Compile", 5)]),
             "hidden frames still match"
         );
     }
@@ -262,18 +271,25 @@ mod tests {
         let from = |text| remaining(&Filters { show_from: Some(pattern(text)), ..Filters::default() });
         assert_eq!(
             from("^main"),
-            owned(&[("main.main main.parse regexp.Compile", 5), ("main.main main.inlined main.walk", 3)])
+            to_owned_rows(&[("main.main main.parse regexp.Compile", 5), ("main.main main.inlined main.walk", 3)])
         );
-        assert_eq!(from("inlined"), owned(&[("main.inlined main.walk", 3)]), "the frames of a location are divided");
+        assert_eq!(
+            from("inlined"),
+            to_owned_rows(&[("main.inlined main.walk", 3)]),
+            "the frames of a location are divided"
+        );
         let hidden =
             Filters { show_from: Some(pattern("^main")), hide: Some(pattern("main.main")), ..Filters::default() };
-        assert_eq!(remaining(&hidden), owned(&[("main.parse regexp.Compile", 5), ("main.inlined main.walk", 3)]));
+        assert_eq!(
+            remaining(&hidden),
+            to_owned_rows(&[("main.parse regexp.Compile", 5), ("main.inlined main.walk", 3)])
+        );
     }
 
     #[test]
     fn code_that_is_not_go_matches_by_its_mapped_file() {
         let kernel = Filters { hide: Some(pattern("kallsyms")), ..Filters::default() };
-        assert_eq!(remaining(&kernel), owned(&[PARSE, WALK, ("runtime.mcall", 2)]));
+        assert_eq!(remaining(&kernel), to_owned_rows(&[PARSE, WALK, ("runtime.mcall", 2)]));
         // The path of the program itself would match all of its functions.
         assert_eq!(remaining(&Filters { focus: Some(pattern("^/bin/app$")), ..Filters::default() }), []);
     }
@@ -285,29 +301,29 @@ mod tests {
         let filters = Filters {
             focus: Some(pattern("main")),
             ignore: Some(pattern("nothing")),
-            tag_focus: Some(Tag::parse("proces=app").unwrap()),
-            tag_ignore: Some(Tag::parse("app").unwrap()),
+            tag_focus: Some(TagPattern::parse("proces=app").unwrap()),
+            tag_ignore: Some(TagPattern::parse("app").unwrap()),
             ..Filters::default()
         };
-        let ignore = Unmatched { filter: "ignore", pattern: "nothing".to_owned(), label: None };
+        let ignore = UnmatchedFilter { filter: "ignore", pattern: "nothing".to_owned(), label: None };
         let known = ["pid", "process", "thread"].map(str::to_owned).to_vec();
         let label = UnmatchedLabel { key: Some("proces".to_owned()), known_keys: known };
-        let tag = Unmatched { filter: "tag-focus", pattern: "app".to_owned(), label: Some(label) };
-        assert_eq!(filters.unmatched(&fixture.profile), [ignore, tag]);
+        let tag = UnmatchedFilter { filter: "tag-focus", pattern: "app".to_owned(), label: Some(label) };
+        assert_eq!(filters.unmatched_filters(&fixture.profile), [ignore, tag]);
     }
 
     #[test]
     fn samples_are_selected_by_labels() {
-        let tag = |text| Tag::parse(text).unwrap();
+        let tag = |text| TagPattern::parse(text).unwrap();
         assert_eq!(
             remaining(&Filters { tag_focus: Some(tag("process=^help")), ..Filters::default() }),
-            owned(&[HELPER])
+            to_owned_rows(&[HELPER])
         );
         assert_eq!(
             remaining(&Filters { tag_ignore: Some(tag("helper")), ..Filters::default() }),
-            owned(&[PARSE, WALK])
+            to_owned_rows(&[PARSE, WALK])
         );
         assert_eq!(remaining(&Filters { tag_focus: Some(tag("thread=9")), ..Filters::default() }), []);
-        assert!(Tag::parse("process=(").is_err());
+        assert!(TagPattern::parse("process=(").is_err());
     }
 }

@@ -9,7 +9,7 @@ use crate::profile::{GoroutineId, Interner, Profile, Sample, StackId, StrId, Tas
 
 /// The property that samples are grouped by. The comment of a value is its help.
 #[derive(Debug, Clone, Default, PartialEq, Eq, ValueEnum)]
-pub enum By {
+pub enum GroupBy {
     /// The command name of the process
     #[default]
     Process,
@@ -53,26 +53,26 @@ const NO_GOROUTINE: &str = "(no goroutine)";
 
 impl Grouping {
     /// Groups the samples of a profile.
-    pub fn new(profile: &Profile, by: &By) -> Self {
+    pub fn new(profile: &Profile, by: &GroupBy) -> Self {
         let mut names = Interner::default();
         let group_of_sample: Vec<u32> = match by {
-            By::Process | By::Thread | By::Label(_) => {
+            GroupBy::Process | GroupBy::Thread | GroupBy::Label(_) => {
                 let name = |(id, task): (u32, &Task)| match by {
-                    By::Label(key) => label_value(profile, TaskId::from_index(id), key).into(),
-                    By::Thread => format!("{} thread {}", profile.str(task.process), task.tid).into(),
+                    GroupBy::Label(key) => label_value(profile, TaskId::from_index(id), key).into(),
+                    GroupBy::Thread => format!("{} thread {}", profile.str(task.process), task.tid).into(),
                     _ => Box::from(profile.str(task.process)),
                 };
                 let group_of_task: Vec<u32> = (0..).zip(profile.tasks()).map(|task| names.intern(name(task))).collect();
                 profile.samples().iter().map(|sample| group_of_task[sample.task.index()]).collect()
             }
-            By::Benchmark => {
+            GroupBy::Benchmark => {
                 let benchmarks = Benchmarks::new(profile);
                 profile.samples().iter().map(|sample| names.intern_str(&benchmarks.group_name(sample))).collect()
             }
-            By::Goroutine | By::Entry => {
-                let entries = Entries::new(profile);
+            GroupBy::Goroutine | GroupBy::Entry => {
+                let entries = GoroutineEntries::new(profile);
                 let name = |sample| match by {
-                    By::Entry => entries.entry_of_sample(sample).unwrap_or(NO_GOROUTINE).to_owned(),
+                    GroupBy::Entry => entries.entry_of_sample(sample).unwrap_or(NO_GOROUTINE).to_owned(),
                     _ => entries.goroutine_name(sample),
                 };
                 profile.samples().iter().map(|sample| names.intern_str(&name(sample))).collect()
@@ -120,12 +120,12 @@ fn label_value(profile: &Profile, task: TaskId, key: &str) -> String {
 }
 
 /// The entries of goroutines.
-struct Entries<'p> {
+struct GoroutineEntries<'p> {
     profile: &'p Profile,
     by_goroutine: HashMap<GoroutineId, StrId>,
 }
 
-impl<'p> Entries<'p> {
+impl<'p> GoroutineEntries<'p> {
     /// Finds the entry of each goroutine in one of its stacks, or else in its [`Goroutine`](crate::profile::Goroutine).
     fn new(profile: &'p Profile) -> Self {
         let mut by_goroutine = HashMap::new();
@@ -177,12 +177,12 @@ fn entry_of_stack(profile: &Profile, stack: StackId) -> Option<StrId> {
 
 #[cfg(test)]
 mod tests {
-    use super::{By, Grouping};
+    use super::{GroupBy, Grouping};
     use crate::profile::fixture::Fixture;
     use crate::profile::{Goroutine, Sample, Samples, Task};
 
     /// Returns the name and the count of each group, the heaviest first.
-    fn groups(by: &By) -> Vec<(String, u64)> {
+    fn groups(by: &GroupBy) -> Vec<(String, u64)> {
         let mut fixture = Fixture::new();
         fixture.add("app", "runtime.goexit|main.worker|i:main.step|main.hot", 5);
         fixture.add("app", "runtime.goexit|main.worker|runtime.mallocgc|k:page_fault", 3);
@@ -206,18 +206,22 @@ mod tests {
         rows.into_iter().map(|row| (row.name, row.count)).collect()
     }
 
-    fn owned(rows: &[(&str, u64)]) -> Vec<(String, u64)> {
+    fn to_owned_rows(rows: &[(&str, u64)]) -> Vec<(String, u64)> {
         rows.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
     }
 
     #[test]
     fn samples_are_grouped_by_each_property() {
-        assert_eq!(groups(&By::Process), owned(&[("app", 11)]));
-        assert_eq!(groups(&By::Thread), owned(&[("app thread 8", 11)]));
-        assert_eq!(groups(&By::Entry), owned(&[("main.worker", 8), ("main.other", 3)]));
+        assert_eq!(groups(&GroupBy::Process), to_owned_rows(&[("app", 11)]));
+        assert_eq!(groups(&GroupBy::Thread), to_owned_rows(&[("app thread 8", 11)]));
+        assert_eq!(groups(&GroupBy::Entry), to_owned_rows(&[("main.worker", 8), ("main.other", 3)]));
         assert_eq!(
-            groups(&By::Goroutine),
-            owned(&[("app goroutine 17 main.worker", 8), ("(no goroutine)", 2), ("app goroutine 18 main.other", 1)])
+            groups(&GroupBy::Goroutine),
+            to_owned_rows(&[
+                ("app goroutine 17 main.worker", 8),
+                ("(no goroutine)", 2),
+                ("app goroutine 18 main.other", 1)
+            ])
         );
     }
 }

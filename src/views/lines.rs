@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::top::{add, stack_sums};
+use super::top::{add_saturating, stack_sums};
 use crate::profile::{FunctionId, Profile, StrId};
 
 /// A function with the weights of its source lines. Functions with the same display name and file count as one.
@@ -54,16 +54,16 @@ pub fn function_lines(profile: &Profile, functions: &[FunctionId]) -> Vec<Functi
             let row = &mut rows[at];
             let line = row.lines.entry(frame.line).or_default();
             if depth == 0 {
-                add(&mut row.self_weight, weight);
-                add(&mut line.self_weight, weight);
+                add_saturating(&mut row.self_weight, weight);
+                add_saturating(&mut line.self_weight, weight);
             }
             if !counted.contains(&(at, None)) {
                 counted.push((at, None));
-                add(&mut row.cumulative, weight);
+                add_saturating(&mut row.cumulative, weight);
             }
             if !counted.contains(&(at, Some(frame.line))) {
                 counted.push((at, Some(frame.line)));
-                add(&mut line.cumulative, weight);
+                add_saturating(&mut line.cumulative, weight);
             }
         }
     }
@@ -74,7 +74,7 @@ pub fn function_lines(profile: &Profile, functions: &[FunctionId]) -> Vec<Functi
 mod tests {
     use super::*;
     use crate::profile::fixture::Fixture;
-    use crate::views::{By, View};
+    use crate::views::{GroupBy, View};
 
     #[test]
     fn a_sample_counts_once_for_each_line() {
@@ -82,7 +82,7 @@ mod tests {
         fixture.period = 1;
         fixture.add("app", "main.main:3|main.fib:10|main.fib:11|main.fib:10", 5);
         fixture.add("app", "main.main:3|main.fib:10|runtime.memmove", 2);
-        let view = View::new(fixture.profile, By::Process);
+        let view = View::new(fixture.profile, GroupBy::Process);
         let functions = view.matching_functions(|name| name == "main.fib");
         let [fib] = &function_lines(view.profile(), &functions)[..] else { panic!("{functions:?}") };
         assert_eq!((fib.self_weight, fib.cumulative), (5, 7));

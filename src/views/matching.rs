@@ -64,13 +64,13 @@ impl<'p> Name<'p> {
 }
 
 /// The names of one profile, each with the first function of this name.
-type Names<'p> = BTreeMap<Name<'p>, &'p Function>;
+type FunctionsByName<'p> = BTreeMap<Name<'p>, &'p Function>;
 
 impl Matching {
     /// Matches the functions of an old and a new profile.
     pub(super) fn new(profiles: [&Profile; 2]) -> Self {
         let names = profiles.map(|profile| {
-            let mut names = Names::new();
+            let mut names = FunctionsByName::new();
             for (_, function) in profile.functions() {
                 names.entry(Name::new(profile, function)).or_insert(function);
             }
@@ -116,12 +116,12 @@ fn are_of_one_build(profiles: [&Profile; 2]) -> bool {
 }
 
 /// The names of one function in the old and the new profile.
-type Group<'p> = [Vec<Name<'p>>; 2];
+type OldAndNewNames<'p> = [Vec<Name<'p>>; 2];
 
 /// Groups the names that belong to the same function.
-fn group_names<'p>(names: &[Names<'p>; 2], profiles: [&Profile; 2]) -> Vec<Group<'p>> {
+fn group_names<'p>(names: &[FunctionsByName<'p>; 2], profiles: [&Profile; 2]) -> Vec<OldAndNewNames<'p>> {
     let mut left: [BTreeSet<Name<'p>>; 2] = [0, 1].map(|side: usize| names[side].keys().copied().collect());
-    let mut groups: Vec<Group<'p>> = Vec::new();
+    let mut groups: Vec<OldAndNewNames<'p>> = Vec::new();
     for [old, new] in renumbered_closures(names, profiles) {
         // A name can be in several pairs, but is matched once.
         if left[0].remove(&old) {
@@ -145,7 +145,7 @@ fn group_names<'p>(names: &[Names<'p>; 2], profiles: [&Profile; 2]) -> Vec<Group
     let is_one_build = are_of_one_build(profiles);
     let forms = if is_one_build { &forms[..1] } else { &forms[..] };
     for form in forms {
-        let mut by_form: BTreeMap<(bool, String), Group<'p>> = BTreeMap::new();
+        let mut by_form: BTreeMap<(bool, String), OldAndNewNames<'p>> = BTreeMap::new();
         for (side, names) in left.iter().enumerate() {
             for name in names {
                 if let Some(form) = form(name.text) {
@@ -189,7 +189,7 @@ fn group_names<'p>(names: &[Names<'p>; 2], profiles: [&Profile; 2]) -> Vec<Group
 ///
 /// The shift of a pair is the new line minus the old line. All pairs with the most frequent shift match, if there are at least
 /// two, and more than pairs of equal names with any shift.
-fn renumbered_closures<'p>(names: &[Names<'p>; 2], profiles: [&Profile; 2]) -> Vec<[Name<'p>; 2]> {
+fn renumbered_closures<'p>(names: &[FunctionsByName<'p>; 2], profiles: [&Profile; 2]) -> Vec<[Name<'p>; 2]> {
     type Closures<'p> = BTreeMap<(&'p str, &'p str), Vec<(u32, Name<'p>)>>;
     let [old, new] = [0, 1].map(|side: usize| {
         let mut closures = Closures::new();

@@ -47,10 +47,10 @@ mod walk;
 
 pub use change::{Amount, ChangeVerdict, FigureChange, Normalize, Scale, ValueKind};
 pub use cross_check::{CrossCheck, DifferenceReason, SharesOfFunction};
-pub use debug_only::{DebugHotSpot, debug_hot_spots};
+pub use debug_only::{DebugHotSpot, find_debug_hot_spots};
 pub use diff::{Diff, FunctionChange, NodeChange};
-pub use filter::{Filters, Tag, Unmatched, UnmatchedLabel};
-pub use grouping::{By, GroupRow, Grouping};
+pub use filter::{Filters, TagPattern, UnmatchedFilter, UnmatchedLabel};
+pub use grouping::{GroupBy, GroupRow, Grouping};
 pub use lines::{FunctionLines, LineWeights, function_lines};
 pub use matching::{MatchedFunction, Matching};
 pub use moments::{Moment, ThreadMoments};

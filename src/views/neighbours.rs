@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::top::{add, stack_sums};
+use super::top::{add_saturating, stack_sums};
 use super::view::View;
 use crate::profile::{Function, FunctionId, Profile, StrId};
 
@@ -17,7 +17,7 @@ pub struct Neighbours {
     /// Weight of the samples with the function anywhere in the stack.
     pub cumulative: u64,
     /// Weight of the samples whose root is the function.
-    pub as_root: u64,
+    pub root_weight: u64,
     /// Each caller with the weight of its calls to the function, the heaviest first. A sample counts once for a caller. Calls
     /// of the function to itself do not count.
     pub callers: Vec<(FunctionId, u64)>,
@@ -30,7 +30,7 @@ pub struct Neighbours {
 struct NeighbourSums {
     self_weight: u64,
     cumulative: u64,
-    as_root: u64,
+    root_weight: u64,
     /// By display name of the caller: a function with this name, and the weight of its calls.
     callers: BTreeMap<StrId, (Option<FunctionId>, u64)>,
     callees: BTreeMap<StrId, (Option<FunctionId>, u64)>,
@@ -70,10 +70,10 @@ pub fn neighbours(profile: &Profile, functions: &[FunctionId]) -> Vec<Neighbours
             let outer_at = wanted.get(&name);
             if let Some(at) = outer_at {
                 if inner.is_none() {
-                    add(&mut sums[*at].self_weight, weight);
+                    add_saturating(&mut sums[*at].self_weight, weight);
                 }
                 if counted.insert(name) {
-                    add(&mut sums[*at].cumulative, weight);
+                    add_saturating(&mut sums[*at].cumulative, weight);
                 }
             }
             if let Some(inner) = inner.filter(|inner| display(*inner) != name) {
@@ -83,7 +83,7 @@ pub fn neighbours(profile: &Profile, functions: &[FunctionId]) -> Vec<Neighbours
                     let count = |list: &mut BTreeMap<_, (Option<FunctionId>, u64)>, key, function| {
                         let (one, sum) = list.entry(key).or_default();
                         one.get_or_insert(function);
-                        add(sum, weight);
+                        add_saturating(sum, weight);
                     };
                     if let Some(at) = outer_at {
                         count(&mut sums[*at].callees, called, inner);
@@ -96,7 +96,7 @@ pub fn neighbours(profile: &Profile, functions: &[FunctionId]) -> Vec<Neighbours
             inner = Some(outer);
         }
         if let Some(at) = inner.and_then(|root| wanted.get(&display(root))) {
-            add(&mut sums[*at].as_root, weight);
+            add_saturating(&mut sums[*at].root_weight, weight);
         }
     }
     let sorted = |list: BTreeMap<StrId, (Option<FunctionId>, u64)>| {
@@ -108,7 +108,7 @@ pub fn neighbours(profile: &Profile, functions: &[FunctionId]) -> Vec<Neighbours
         function: *function,
         self_weight: sums.self_weight,
         cumulative: sums.cumulative,
-        as_root: sums.as_root,
+        root_weight: sums.root_weight,
         callers: sorted(sums.callers),
         callees: sorted(sums.callees),
     });
@@ -119,7 +119,7 @@ pub fn neighbours(profile: &Profile, functions: &[FunctionId]) -> Vec<Neighbours
 mod tests {
     use super::*;
     use crate::profile::fixture::Fixture;
-    use crate::views::By;
+    use crate::views::GroupBy;
 
     #[test]
     fn a_sample_counts_once_for_each_neighbour() {
@@ -129,7 +129,7 @@ mod tests {
         fixture.add("app", "main.main|main.fib|main.leaf|main.fib|main.leaf", 2);
         fixture.add("app", "main.fib:2|main.other", 4);
         fixture.add("app", "main.main|main.fib", 1);
-        let view = View::new(fixture.profile, By::Process);
+        let view = View::new(fixture.profile, GroupBy::Process);
         let profile = view.profile();
         let named = |rows: &[(FunctionId, u64)]| -> Vec<(String, u64)> {
             let name = |id: FunctionId| profile.str(profile.function(id).display).to_owned();
@@ -139,10 +139,10 @@ mod tests {
             |rows: &[(&str, u64)]| rows.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect::<Vec<_>>();
         let functions = view.matching_functions(|name| name.contains("fib") || name.contains("leaf"));
         let [fib, leaf] = &neighbours(profile, &functions)[..] else { panic!("{functions:?}") };
-        assert_eq!((fib.self_weight, fib.cumulative, fib.as_root), (1, 12, 4));
+        assert_eq!((fib.self_weight, fib.cumulative, fib.root_weight), (1, 12, 4));
         assert_eq!(named(&fib.callers), owned(&[("main.main", 8), ("main.leaf", 2)]));
         assert_eq!(named(&fib.callees), owned(&[("main.leaf", 7), ("main.other", 4)]));
-        assert_eq!((leaf.self_weight, leaf.cumulative, leaf.as_root), (7, 7, 0));
+        assert_eq!((leaf.self_weight, leaf.cumulative, leaf.root_weight), (7, 7, 0));
         assert_eq!(named(&leaf.callers), owned(&[("main.fib", 7)]));
     }
 }

@@ -3,17 +3,17 @@
 use std::cmp::Reverse;
 
 use super::paths::CallPaths;
-use super::top::{add, function_name};
+use super::top::{add_saturating, function_name};
 use super::view::{SampleValue, View};
 use crate::profile::{FunctionId, position};
 
-/// The call tree as rows: a caller comes before its callees, and these are sorted by weight.
+/// The call tree as rows: a caller comes before its callees, and callees are sorted by weight.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outline {
     /// The rows that have at least the minimum weight.
     pub rows: Vec<OutlineRow>,
     /// Number of calls that were left out for too little weight. Their callees are not counted.
-    pub left_out: usize,
+    pub left_out_calls: usize,
 }
 
 /// A row of the call tree.
@@ -28,7 +28,7 @@ pub struct OutlineRow {
     /// Weight of the samples whose stack contains this node.
     pub cumulative: u64,
     /// Whether the compiler inlined all of these calls.
-    pub inlined: bool,
+    pub is_inlined: bool,
     /// Whether this row is the last callee of its caller.
     pub is_last: bool,
 }
@@ -63,7 +63,7 @@ impl Outline {
             .collect();
         groups.sort_by_key(|group| (Reverse(group.total), group.name));
         let shown = groups.iter().take_while(|group| group.total >= min_weight.max(1)).count();
-        let mut outline = Self { left_out: groups.len() - shown, ..Self::default() };
+        let mut outline = Self { left_out_calls: groups.len() - shown, ..Self::default() };
         let first_depth = usize::from(groups.len() > 1);
         for (at, group) in groups[..shown].iter().enumerate() {
             let tree = GroupTree::new(view, &paths, &caller_of, group.samples);
@@ -73,7 +73,7 @@ impl Outline {
                     depth: 0,
                     self_weight: tree.without_frames,
                     cumulative: group.total,
-                    inlined: false,
+                    is_inlined: false,
                     is_last: at + 1 == shown,
                 });
             }
@@ -112,7 +112,7 @@ impl<'p> GroupTree<'p> {
             let at = *sample as usize;
             let weight = view.value(SampleValue::Weight, &view.profile().samples()[at]);
             let sum = paths.leaves[at].map_or(&mut without_frames, |leaf| &mut self_weights[leaf as usize]);
-            add(sum, weight);
+            add_saturating(sum, weight);
         }
         let mut cumulative = self_weights.clone();
         let (mut roots, mut callees) = (Vec::new(), vec![Vec::new(); caller_of.len()]);
@@ -123,7 +123,7 @@ impl<'p> GroupTree<'p> {
                 Some(caller) => {
                     let weight = cumulative[path];
                     callees[*caller as usize].push(position(path));
-                    add(&mut cumulative[*caller as usize], weight);
+                    add_saturating(&mut cumulative[*caller as usize], weight);
                 }
                 None => roots.push(position(path)),
             }
@@ -135,11 +135,11 @@ impl<'p> GroupTree<'p> {
         let profile = view.profile();
         let function = |path: u32| self.paths.functions[path as usize];
         let mut pending: Vec<(u32, usize, bool)> = Vec::new();
-        let Outline { rows, left_out } = outline;
+        let Outline { rows, left_out_calls } = outline;
         let mut add_callees = |pending: &mut Vec<_>, callees: &[u32], depth| {
             let mut wide: Vec<u32> =
                 callees.iter().copied().filter(|path| self.cumulative[*path as usize] >= min_weight).collect();
-            *left_out += callees.len() - wide.len();
+            *left_out_calls += callees.len() - wide.len();
             // `pending` is a stack: its last element becomes the next row.
             wide.sort_by_key(|path| {
                 (self.cumulative[*path as usize], Reverse(function_name(profile, function(*path))))
@@ -154,7 +154,7 @@ impl<'p> GroupTree<'p> {
                 depth,
                 self_weight: self.self_weights[at],
                 cumulative: self.cumulative[at],
-                inlined: self.paths.inlined[at],
+                is_inlined: self.paths.inlined[at],
                 is_last,
             });
             add_callees(&mut pending, &self.callees[at], depth + 1);
@@ -169,7 +169,7 @@ pub fn hot_paths(view: &View, count: usize) -> Vec<HotPath> {
     let mut weights = vec![0; caller_of.len()];
     for (sample, leaf) in view.profile().samples().iter().zip(&paths.leaves) {
         if let Some(leaf) = leaf {
-            add(&mut weights[*leaf as usize], view.value(SampleValue::Weight, sample));
+            add_saturating(&mut weights[*leaf as usize], view.value(SampleValue::Weight, sample));
         }
     }
     let mut heaviest: Vec<u32> = (0..).zip(&weights).filter(|(_, weight)| **weight > 0).map(|(path, _)| path).collect();
@@ -188,7 +188,7 @@ pub fn hot_paths(view: &View, count: usize) -> Vec<HotPath> {
 mod tests {
     use super::*;
     use crate::profile::fixture::Fixture;
-    use crate::views::By;
+    use crate::views::GroupBy;
 
     fn fixture() -> Fixture {
         let mut fixture = Fixture::new();
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn callees_follow_their_caller_and_are_sorted_by_weight() {
-        let view = View::new(fixture().profile, By::Process);
+        let view = View::new(fixture().profile, GroupBy::Process);
         let expected = [
             (0, "runtime.main", 0, 9),
             (1, "main.main", 0, 9),
@@ -223,14 +223,14 @@ mod tests {
         assert_eq!(rows(&view, 1), expected);
         assert_eq!(rows(&view, 2), expected[..4]);
         let outline = Outline::new(&view, 2);
-        assert_eq!((outline.left_out, outline.rows[2].is_last, outline.rows[3].inlined), (1, true, true));
+        assert_eq!((outline.left_out_calls, outline.rows[2].is_last, outline.rows[3].is_inlined), (1, true, true));
     }
 
     #[test]
     fn several_groups_are_the_roots_of_the_tree() {
         let mut fixture = fixture();
         fixture.add("helper", "main.heavy", 20);
-        let view = View::new(fixture.profile, By::Process);
+        let view = View::new(fixture.profile, GroupBy::Process);
         let roots: Vec<_> = rows(&view, 1).into_iter().filter(|row| row.0 == 0).collect();
         assert_eq!(roots, [(0, "helper".to_owned(), 0, 20), (0, "app".to_owned(), 2, 11)]);
         assert_eq!(rows(&view, 12), [(0, "helper".to_owned(), 0, 20), (1, "main.heavy".to_owned(), 20, 20)]);
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_hot_path_counts_only_the_samples_that_end_with_it() {
-        let view = View::new(fixture().profile, By::Process);
+        let view = View::new(fixture().profile, GroupBy::Process);
         let shown = |path: &HotPath| {
             let names: Vec<_> = path.functions.iter().map(|id| function_name(view.profile(), *id)).collect();
             (names.join(" "), path.weight)

@@ -101,10 +101,10 @@ pub(super) fn function_sums(
         for frame in profile.frames_leaf_first(stack) {
             let at = position(frame.function);
             if std::mem::replace(&mut is_leaf, false) {
-                add(&mut sums[at].self_weight, value);
+                add_saturating(&mut sums[at].self_weight, value);
             }
             if std::mem::replace(&mut last_stack[at], stack) != stack {
-                add(&mut sums[at].cumulative, value);
+                add_saturating(&mut sums[at].cumulative, value);
             }
         }
     }
@@ -115,7 +115,7 @@ pub(super) fn function_sums(
 pub(super) fn stack_sums(profile: &Profile, value: impl Fn(&Sample) -> u64) -> Vec<u64> {
     let mut sums = vec![0; profile.stack_count()];
     for sample in profile.samples() {
-        add(&mut sums[sample.stack.index()], value(sample));
+        add_saturating(&mut sums[sample.stack.index()], value(sample));
     }
     sums
 }
@@ -152,7 +152,7 @@ pub(super) fn function_name(profile: &Profile, function: FunctionId) -> &str {
 }
 
 /// Adds and saturates: weights come from files, and their sum can exceed 64 bits.
-pub(super) fn add(sum: &mut u64, weight: u64) {
+pub(super) fn add_saturating(sum: &mut u64, weight: u64) {
     *sum = sum.saturating_add(weight);
 }
 
@@ -160,10 +160,10 @@ pub(super) fn add(sum: &mut u64, weight: u64) {
 mod tests {
     use super::*;
     use crate::profile::fixture::Fixture;
-    use crate::views::{By, View};
+    use crate::views::{GroupBy, View};
 
     fn top(fixture: &Fixture) -> Top {
-        View::new(fixture.profile.clone(), By::Process).top().clone()
+        View::new(fixture.profile.clone(), GroupBy::Process).top().clone()
     }
 
     /// Returns display name, self weight and cumulative weight of each function. The weights are in samples.
@@ -184,7 +184,7 @@ mod tests {
         top(fixture).path.iter().map(row).collect()
     }
 
-    fn owned<const N: usize>(rows: [(&str, u64); N]) -> Vec<(String, u64)> {
+    fn to_owned_rows<const N: usize>(rows: [(&str, u64); N]) -> Vec<(String, u64)> {
         rows.map(|(name, weight)| (name.to_owned(), weight)).to_vec()
     }
 
@@ -225,7 +225,7 @@ mod tests {
         fixture.add("app", "runtime.goexit|main.main|main.other", 45);
         fixture.add("app", "runtime.mstart|runtime.gc", 60);
         let steps = [("runtime.goexit", 115), ("main.main", 115), ("main.run", 70), ("main.hot", 70)];
-        assert_eq!(path(&fixture), owned(steps), "self weight of main.hot: 51, weight of main.inner: 19");
+        assert_eq!(path(&fixture), to_owned_rows(steps), "self weight of main.hot: 51, weight of main.inner: 19");
     }
 
     #[test]
@@ -234,13 +234,13 @@ mod tests {
         for at in 0..21 {
             fixture.add("app", &format!("runtime.goexit|main.main|main.f{at}"), 10);
         }
-        assert_eq!(path(&fixture), owned([("runtime.goexit", 210), ("main.main", 210)]));
+        assert_eq!(path(&fixture), to_owned_rows([("runtime.goexit", 210), ("main.main", 210)]));
         // A callee with exactly 1/20 of the total is hot.
         let mut fixture = Fixture::new();
         for at in 0..20 {
             fixture.add("app", &format!("main.main|main.f{at:02}"), 10);
         }
-        assert_eq!(path(&fixture), owned([("main.main", 200), ("main.f00", 10)]));
+        assert_eq!(path(&fixture), to_owned_rows([("main.main", 200), ("main.f00", 10)]));
     }
 
     #[test]
@@ -249,9 +249,9 @@ mod tests {
         fixture.add("app", "main.main|main.a", 5);
         fixture.add("app", "main.main|main.b", 4);
         fixture.add("app", "main.main", 5);
-        assert_eq!(path(&fixture), owned([("main.main", 14)]));
+        assert_eq!(path(&fixture), to_owned_rows([("main.main", 14)]));
         fixture.add("app", "main.main|main.a", 1);
-        assert_eq!(path(&fixture), owned([("main.main", 15), ("main.a", 6)]));
+        assert_eq!(path(&fixture), to_owned_rows([("main.main", 15), ("main.a", 6)]));
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub struct Node {
     /// Cumulative weight: the weight of all samples whose stack contains the node.
     pub cumulative: u64,
     /// Whether the compiler inlined all of these calls.
-    pub inlined: bool,
+    pub is_inlined: bool,
     /// Positions in all stacks that contain the node, each just after the node's frame.
     pub walkers: Vec<Walker>,
 }
@@ -97,11 +97,11 @@ pub struct ExpandScratch {
     /// The callees of the node, each with its number of walkers.
     callees: Vec<(Node, usize)>,
     /// The walkers of all callees.
-    moved: Vec<Walker>,
-    /// By walker in `moved`: the index of its callee.
-    callee_of_moved: Vec<u32>,
+    callee_walkers: Vec<Walker>,
+    /// By walker in `callee_walkers`: the index of its callee.
+    callee_of_walker: Vec<u32>,
     /// Walkers to move next, with the [text](CallTree::only_label) of their next location.
-    ahead: Vec<(Walker, LabelId)>,
+    walkers_ahead: Vec<(Walker, LabelId)>,
 }
 
 /// Number of walkers that look up their next frame text together. The look-ups are independent, so their cache misses
@@ -141,7 +141,7 @@ impl<'v> CallTree<'v> {
         let mut by_label = HashMap::new();
         for (group, label) in self.labels.groups.iter().enumerate() {
             let at = *by_label.entry(*label).or_insert_with(|| {
-                nodes.push(Node { label: *label, cumulative: 0, inlined: false, walkers: Vec::new() });
+                nodes.push(Node { label: *label, cumulative: 0, is_inlined: false, walkers: Vec::new() });
                 nodes.len() - 1
             });
             nodes[at].walkers.extend(self.walk.roots(group));
@@ -158,9 +158,9 @@ impl<'v> CallTree<'v> {
             ExpandScratch {
                 callee_of_label: vec![NO_CALLEE; labels.unwrap_or(0)],
                 callees: Vec::new(),
-                moved: Vec::new(),
-                callee_of_moved: Vec::new(),
-                ahead: Vec::new(),
+                callee_walkers: Vec::new(),
+                callee_of_walker: Vec::new(),
+                walkers_ahead: Vec::new(),
             }
         });
         let result = work(&mut scratch);
@@ -176,19 +176,19 @@ impl<'v> CallTree<'v> {
 
     /// Moves a walker past the next frame. `only_label` is the entry of [`CallTree::only_label`] for its location.
     /// Returns the frame's text, and whether the call was inlined. `None` at the end of the segment.
-    fn step(&self, walker: &mut Walker, only_label: LabelId) -> Option<(LabelId, bool)> {
+    fn pass_frame(&self, walker: &mut Walker, only_label: LabelId) -> Option<(LabelId, bool)> {
         if only_label != LabelId::NONE {
             walker.skip_location();
             return Some((only_label, false));
         }
-        let (frame, inlined) = self.walk.step(self.profile, walker)?;
+        let (frame, inlined) = self.walk.pass_frame(self.profile, walker)?;
         Some((self.labels.functions[frame.function.index()], inlined))
     }
 
     /// Moves a walker past the next frame. Returns the frame's text. `None` at the end of the segment.
     pub fn next(&self, walker: &mut Walker) -> Option<LabelId> {
         let only_label = self.only_label(walker);
-        self.step(walker, only_label).map(|(label, _)| label)
+        self.pass_frame(walker, only_label).map(|(label, _)| label)
     }
 
     /// Returns walkers at the starts of the callee segments of a walker that is at the end of its segment.
@@ -222,36 +222,36 @@ impl<'v> CallTree<'v> {
 
     /// Returns the callees of the node with these walkers, in the order in which the walkers reach them.
     pub fn expand(&self, mut walkers: Vec<Walker>, scratch: &mut ExpandScratch) -> Vec<Node> {
-        let ExpandScratch { callee_of_label, callees, moved, callee_of_moved, ahead } = scratch;
+        let ExpandScratch { callee_of_label, callees, callee_walkers, callee_of_walker, walkers_ahead } = scratch;
         loop {
-            if ahead.is_empty() {
+            if walkers_ahead.is_empty() {
                 let from = walkers.len().saturating_sub(LOOKUP_BATCH);
-                ahead.extend(walkers.drain(from..).map(|walker| (walker, self.only_label(&walker))));
+                walkers_ahead.extend(walkers.drain(from..).map(|walker| (walker, self.only_label(&walker))));
             }
-            let Some((mut walker, only_label)) = ahead.pop() else { break };
-            let Some((label, inlined)) = self.step(&mut walker, only_label) else {
+            let Some((mut walker, only_label)) = walkers_ahead.pop() else { break };
+            let Some((label, inlined)) = self.pass_frame(&mut walker, only_label) else {
                 walkers.extend(self.walk.callees(&walker));
                 continue;
             };
             let at = &mut callee_of_label[label.index()];
             if *at == NO_CALLEE {
                 *at = position(callees.len());
-                callees.push((Node { label, cumulative: 0, inlined: true, walkers: Vec::new() }, 0));
+                callees.push((Node { label, cumulative: 0, is_inlined: true, walkers: Vec::new() }, 0));
             }
             let (node, count) = &mut callees[*at as usize];
             node.cumulative = node.cumulative.saturating_add(self.weight(&walker));
-            node.inlined &= inlined;
+            node.is_inlined &= inlined;
             *count += 1;
-            moved.push(walker);
-            callee_of_moved.push(*at);
+            callee_walkers.push(walker);
+            callee_of_walker.push(*at);
         }
         if callees.len() == 1
             && let Some((node, _)) = callees.pop_if(|(node, _)| node.cumulative >= self.min_weight)
         {
             // All walkers have the same callee, so they need no sorting.
             callee_of_label[node.label.index()] = NO_CALLEE;
-            callee_of_moved.clear();
-            std::mem::swap(&mut walkers, moved);
+            callee_of_walker.clear();
+            std::mem::swap(&mut walkers, callee_walkers);
             return vec![Node { walkers, ..node }];
         }
         let mut nodes: Vec<Node> = Vec::new();
@@ -265,7 +265,7 @@ impl<'v> CallTree<'v> {
                 nodes.push(Node { walkers: Vec::with_capacity(count), ..node });
             }
         }
-        for (walker, callee) in moved.drain(..).zip(callee_of_moved.drain(..)) {
+        for (walker, callee) in callee_walkers.drain(..).zip(callee_of_walker.drain(..)) {
             if let Some(node) = nodes.get_mut(node_of_callee[callee as usize]) {
                 node.walkers.push(walker);
             }
@@ -279,11 +279,11 @@ mod tests {
     use super::{LabelId, Node, TreeLabels};
     use crate::profile::fixture::Fixture;
     use crate::profile::{Function, Interner, Profile};
-    use crate::views::{By, SampleValue, View};
+    use crate::views::{GroupBy, SampleValue, View};
 
     /// Returns all nodes, sorted: the texts from the root, the cumulative weight, and whether it is inlined.
     fn nodes(profile: &Profile, min_weight: u64) -> Vec<(String, u64, bool)> {
-        let view = View::new(profile.clone(), By::Process);
+        let view = View::new(profile.clone(), GroupBy::Process);
         let mut texts = Interner::default();
         let tree = view.call_tree(SampleValue::Count, min_weight, || {
             let groups = view.grouping().names().map(|name| LabelId::intern(name.to_uppercase(), &mut texts)).collect();
@@ -295,7 +295,7 @@ mod tests {
         let mut nodes = Vec::new();
         while let Some((path, node)) = pending.pop() {
             let path = format!("{path} {}", texts.items()[node.label.index()]);
-            nodes.push((path.trim().to_owned(), node.cumulative, node.inlined));
+            nodes.push((path.trim().to_owned(), node.cumulative, node.is_inlined));
             let callees = tree.with_scratch(|scratch| tree.expand(node.walkers, scratch));
             pending.extend(callees.into_iter().map(|callee| (path.clone(), callee)));
         }

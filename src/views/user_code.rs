@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::top::{add, function_name, stack_sums};
+use super::top::{add_saturating, function_name, stack_sums};
 use crate::profile::{FunctionId, Origin, Profile};
 
 /// A line of the user's code.
@@ -28,7 +28,7 @@ pub(super) fn user_code_lines(profile: &Profile) -> Vec<UserCodeLine> {
         for frame in profile.frames_leaf_first(stack) {
             if profile.function(frame.function).origin == Origin::Main {
                 let callees = lines.entry((frame.function, frame.line)).or_default();
-                add(callees.entry(callee).or_default(), weights[stack.index()]);
+                add_saturating(callees.entry(callee).or_default(), weights[stack.index()]);
                 break;
             }
             callee = Some(frame.function);
@@ -47,7 +47,7 @@ pub(super) fn user_code_lines(profile: &Profile) -> Vec<UserCodeLine> {
 #[cfg(test)]
 mod tests {
     use crate::profile::fixture::Fixture;
-    use crate::views::{By, View};
+    use crate::views::{GroupBy, View};
 
     #[test]
     fn a_sample_counts_for_the_line_of_user_code_nearest_to_its_leaf() {
@@ -57,7 +57,7 @@ mod tests {
         fixture.add("app", "runtime.main|main.main|sort.Slice|main.less", 2);
         fixture.add("app", "runtime.gcBgMarkWorker", 9);
         let profile = &fixture.profile;
-        let view = View::new(profile.clone(), By::Process);
+        let view = View::new(profile.clone(), GroupBy::Process);
         let name = |function| profile.str(profile.function(function).display);
         let lines = view.user_code_lines();
         let rows: Vec<_> =

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::filter::Filters;
-use super::grouping::{By, Grouping};
+use super::grouping::{GroupBy, Grouping};
 use super::moments::{Moment, ThreadMoments, moments_by_group, moments_of_threads};
 use super::paths::CallPaths;
 use super::top::{Top, function_labels};
@@ -48,8 +48,8 @@ pub struct View {
 
 impl View {
     /// Returns a view of all samples.
-    #[expect(clippy::needless_pass_by_value, reason = "most callers name a property: `By::Process`")]
-    pub fn new(profile: Profile, by: By) -> Self {
+    #[expect(clippy::needless_pass_by_value, reason = "most callers name a property: `GroupBy::Process`")]
+    pub fn new(profile: Profile, by: GroupBy) -> Self {
         let grouping = Grouping::new(&profile, &by);
         let period = common_period(&profile);
         let divisor = overflow_divisor(&profile);
@@ -59,7 +59,7 @@ impl View {
     }
 
     /// Returns a view of the samples and frames that the filters keep.
-    pub fn filtered(profile: Profile, filters: &Filters, by: By) -> Self {
+    pub fn filtered(profile: Profile, filters: &Filters, by: GroupBy) -> Self {
         Self::new(filters.apply(profile), by)
     }
 

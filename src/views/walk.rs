@@ -55,7 +55,7 @@ impl Link {
     const NONE: Self = Self(u32::MAX);
 
     /// Returns a link to the node that is added next.
-    fn to_next(nodes: &[SparseNode]) -> Self {
+    fn to_next_node(nodes: &[SparseNode]) -> Self {
         Self(position(nodes.len()))
     }
 
@@ -113,7 +113,7 @@ impl StackWalk {
         let sparse = || {
             let mut nodes = SparseNodes::new(stacks);
             for (at, group) in small {
-                roots[at] = Roots::Sparse(nodes.add(group));
+                roots[at] = Roots::Sparse(nodes.add_group(group));
             }
             nodes.list
         };
@@ -144,7 +144,7 @@ impl StackWalk {
     /// the node `first` and its siblings.
     fn walkers(&self, caller: StackId, table: u8, first: Link) -> impl Iterator<Item = Walker> {
         let dense = self.tables.get(usize::from(table)).into_iter().flat_map(move |weights| {
-            let stacks = self.callees.iter(caller).map(|stack| (position(stack.index()), weights[stack.index()]));
+            let stacks = self.callees.callees_of(caller).map(|stack| (position(stack.index()), weights[stack.index()]));
             stacks.filter(|(_, weight)| *weight > 0)
         });
         let sparse = std::iter::successors(self.node(first).map(|node| (first, node)), |(_, node)| {
@@ -182,7 +182,7 @@ impl StackWalk {
 
     /// Moves the walker past the next frame. Returns the frame, and whether the compiler inlined this call into its
     /// caller. `None` at the end of the segment.
-    pub(super) fn step(&self, profile: &Profile, walker: &mut Walker) -> Option<(Frame, bool)> {
+    pub(super) fn pass_frame(&self, profile: &Profile, walker: &mut Walker) -> Option<(Frame, bool)> {
         let stack = self.stack(walker);
         while let Some(location) = profile.stacks().location(stack, walker.location) {
             let frame = profile.frames(location).get(usize::from(walker.frame));
@@ -214,7 +214,7 @@ impl Callees {
     }
 
     /// Returns the callees of a stack, the last one first. The callees of [`StackId::EMPTY`] are the roots.
-    fn iter(&self, caller: StackId) -> impl Iterator<Item = StackId> {
+    fn callees_of(&self, caller: StackId) -> impl Iterator<Item = StackId> {
         let start = caller.index().checked_sub(1).map_or(0, |previous| self.ends[previous]);
         self.by_caller[start as usize..self.ends[caller.index()] as usize].iter().rev().copied()
     }
@@ -237,10 +237,10 @@ impl<'p> SparseNodes<'p> {
     }
 
     /// Adds the nodes of a group. Returns the first root.
-    fn add(&mut self, group: impl Iterator<Item = (StackId, u64)> + Clone) -> Link {
+    fn add_group(&mut self, group: impl Iterator<Item = (StackId, u64)> + Clone) -> Link {
         let stacks = self.stacks;
         let mut members = Vec::new();
-        let first_new = Link::to_next(&self.list);
+        let first_new = Link::to_next_node(&self.list);
         for (mut stack, _) in group.clone() {
             while stack != StackId::EMPTY && !self.links[stack.index()].is_at_or_after(first_new) {
                 // Marks the stack as a member. The loop below sets the real link.
@@ -257,7 +257,7 @@ impl<'p> SparseNodes<'p> {
             if weight == 0 {
                 continue;
             }
-            let link = Link::to_next(&self.list);
+            let link = Link::to_next_node(&self.list);
             // The caller of a stack with weight has weight too, and so a node.
             let siblings = match stacks.caller(stack) {
                 StackId::EMPTY => &mut root,
@@ -332,7 +332,7 @@ mod tests {
         let mut frames = Vec::new();
         let mut pending: Vec<(usize, Walker)> = walk.roots(group).map(|root| (0, root)).collect();
         while let Some((depth, mut walker)) = pending.pop() {
-            if let Some((frame, inlined)) = walk.step(profile, &mut walker) {
+            if let Some((frame, inlined)) = walk.pass_frame(profile, &mut walker) {
                 let name = profile.str(profile.function(frame.function).display).to_owned();
                 frames.push((depth, name, walker.weight, inlined));
                 pending.push((depth + 1, walker));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 use goflame::pprof;
-use goflame::views::{By, FunctionRow, View};
+use goflame::views::{FunctionRow, GroupBy, View};
 use serde_json::Value;
 
 use crate::harness::{Project, alone, figure, text, tool};
@@ -49,7 +49,7 @@ fn compare_with_go_pprof(project: &Project, name: &str, sample_type: &str, unit:
     }
     // The summary lists only the hottest functions. The table of the view has all functions.
     let profile = pprof::read(&fs::read(file).unwrap(), Some(sample_type)).unwrap().profile;
-    let view = View::new(profile, By::Process);
+    let view = View::new(profile, GroupBy::Process);
     let (profile, rows) = (view.profile(), &view.top().functions);
     let name_of = |row: &FunctionRow| profile.str(profile.function(row.function).name).to_owned();
     let ours: BTreeMap<_, _> =

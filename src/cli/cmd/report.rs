@@ -224,8 +224,8 @@ pub(super) fn measurements(
 }
 
 pub(super) fn layout(args: &TableArgs, terminal: &Terminal, for_terminal: bool) -> render::text::Layout {
-    let color = for_terminal && terminal.data_color();
-    render::text::Layout { columns: terminal.columns(), color, rows: args.rows, sort: args.sort }
+    let has_color = for_terminal && terminal.data_color();
+    render::text::Layout { columns: terminal.columns(), has_color, rows: args.rows, sort: args.sort }
 }
 
 /// Prints the quality of the profile and the reasons that limit it, except a reason that was printed before.

@@ -351,7 +351,7 @@ fn describe_cross_check(check: &CrossCheck) -> String {
         DifferenceReason::UnwalkedStack => "runtime/pprof does not walk these stacks",
         DifferenceReason::SignalBias => "signals come late in this code",
     };
-    let beyond_chance = check.differences().filter(|row| row.reason != Some(DifferenceReason::Chance));
+    let beyond_chance = check.differing_functions().filter(|row| row.reason != Some(DifferenceReason::Chance));
     let listed: Vec<String> = beyond_chance
         .take(SHOWN_DIFFERENCES)
         .map(|row| {
@@ -363,7 +363,9 @@ fn describe_cross_check(check: &CrossCheck) -> String {
         return format!("samples with runtime/pprof: {}", listed.join(", "));
     }
     match check.functions.first() {
-        Some(row) if row.differs() => "samples with runtime/pprof: they agree as far as so few samples can".to_owned(),
+        Some(row) if row.needs_explanation() => {
+            "samples with runtime/pprof: they agree as far as so few samples can".to_owned()
+        }
         Some(row) => {
             format!("samples with runtime/pprof: the shares differ by at most {:.1} points", row.points.value.abs())
         }

@@ -4,13 +4,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::pprof::limits::{MAX_MEMORY, MAX_SAMPLE_TYPES};
+use crate::pprof::limits::{MAX_MEMORY_BYTES, MAX_SAMPLE_TYPES};
 use crate::pprof::unpack::unpack_within;
 
 #[test]
-fn cut_at_every_byte() {
-    let whole = small().0;
-    let all = stacks(&imported(&small()).profile);
+fn a_file_cut_at_any_byte_does_not_panic() {
+    let whole = small_profile().0;
+    let all = stacks(&imported(&small_profile()).profile);
     let last_name = 6 + whole.windows(6).position(|bytes| bytes == b"memcpy").unwrap();
     for cut in 0..whole.len() {
         match read(&whole[..cut], None) {
@@ -20,7 +20,7 @@ fn cut_at_every_byte() {
                 assert_eq!(stacks(&imported.profile), all);
             }
             Err(Error::Damaged { offset, .. }) => assert!(offset <= cut, "{offset} in {cut} bytes"),
-            Err(Error::Dangling { target: "string", .. } | Error::NoSampleType) => {}
+            Err(Error::DanglingReference { target: "string", .. } | Error::NoSampleType) => {}
             Err(other) => panic!("{cut}: {other:?}"),
         }
     }
@@ -35,8 +35,8 @@ fn cut_at_every_byte() {
 }
 
 #[test]
-fn every_byte_set_to_anything() {
-    let whole = small().0;
+fn a_file_with_any_changed_byte_does_not_panic() {
+    let whole = small_profile().0;
     let packed = gzipped(&whole);
     for bytes in [&whole, &packed] {
         for at in 0..bytes.len() {
@@ -51,7 +51,7 @@ fn every_byte_set_to_anything() {
 
 #[test]
 fn bombs_are_not_unpacked() {
-    let mut bomb = small().0;
+    let mut bomb = small_profile().0;
     bomb.resize(1 << 20, 0);
     let packed = gzipped(&bomb);
     assert!(packed.len() < 1 << 12);
@@ -66,7 +66,7 @@ fn bombs_are_not_unpacked() {
 #[test]
 fn tables_are_refused_before_they_fill_the_memory() {
     // Regression: strings of 2 bytes took 34 bytes of memory each.
-    let strings = [0x32, 0].repeat(MAX_MEMORY / 64);
+    let strings = [0x32, 0].repeat(MAX_MEMORY_BYTES / 64);
     assert!(matches!(read(&strings, None), Err(Error::NoSampleType)));
     let one_more = [&strings[..], &[0x32, 0]].concat();
     assert!(matches!(read(&one_more, None), Err(Error::TooManyEntries)));
@@ -78,12 +78,12 @@ fn tables_are_refused_before_they_fill_the_memory() {
 #[test]
 fn other_sample_types_are_left_out_if_they_need_too_much_memory() {
     // The entries of `small` take as much as 28 strings, and 56 bytes. What remains is less than a row of the table.
-    let strings = [0x32, 0].repeat(MAX_MEMORY / 64 - 29);
-    let Imported { profile, notes, .. } = read(&[small().0, strings].concat(), None).unwrap();
+    let strings = [0x32, 0].repeat(MAX_MEMORY_BYTES / 64 - 29);
+    let Imported { profile, notes, .. } = read(&[small_profile().0, strings].concat(), None).unwrap();
     assert_eq!((profile.total_count(), profile.event_table().is_none()), (203, true));
     let note = "the other sample types are left out: with them, the profile would take more than 256 MiB of memory";
     assert_eq!(notes, [note]);
-    assert!(imported(&small()).profile.event_table().is_some());
+    assert!(imported(&small_profile()).profile.event_table().is_some());
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn ids_may_come_in_any_order() {
 
 #[test]
 fn text_that_is_not_utf8_does_not_grow() {
-    let message = small().location(3, 1, 0x40_3000, &[(4, 1)]);
+    let message = small_profile().location(3, 1, 0x40_3000, &[(4, 1)]);
     let function = Message::default().number(1, 4).number(3, STRINGS.len() as u64);
     let message = message.message(5, &function).bytes(6, &[0xff; 4000]).sample(&[3], &[1, 1]);
     assert_eq!(stacks(&imported(&message).profile)[2].0, "\u{fffd}:1", "each byte would make three");
@@ -114,13 +114,13 @@ fn text_that_is_not_utf8_does_not_grow() {
 #[test]
 fn dangling_references_are_errors() {
     let cases = [
-        (small().sample(&[9], &[1, 1]), "a sample", "location 9"),
-        (small().sample(&[0], &[1, 1]), "a sample", "location 0"),
-        (small().location(9, 7, 0, &[]), "a location", "mapping 7"),
-        (small().location(9, 1, 0, &[(u64::MAX, 0)]), "a line", "function 18446744073709551615"),
-        (small().function(9, 1 << 40, 0, 0), "a function", "string 1099511627776"),
-        (small().value_type(1, 99, 0), "a sample type", "string 99"),
-        (small().message(3, &Message::default().number(1, 9).number(6, u64::MAX)), "a mapping", "string "),
+        (small_profile().sample(&[9], &[1, 1]), "a sample", "location 9"),
+        (small_profile().sample(&[0], &[1, 1]), "a sample", "location 0"),
+        (small_profile().location(9, 7, 0, &[]), "a location", "mapping 7"),
+        (small_profile().location(9, 1, 0, &[(u64::MAX, 0)]), "a line", "function 18446744073709551615"),
+        (small_profile().function(9, 1 << 40, 0, 0), "a function", "string 1099511627776"),
+        (small_profile().value_type(1, 99, 0), "a sample type", "string 99"),
+        (small_profile().message(3, &Message::default().number(1, 9).number(6, u64::MAX)), "a mapping", "string "),
     ];
     for (message, what, target) in cases {
         let text = error(&message).to_string();
@@ -131,10 +131,10 @@ fn dangling_references_are_errors() {
 #[test]
 fn ids_are_unique_and_never_zero() {
     for (message, expected) in [
-        (small().location(1, 1, 0, &[]), "a location at byte [..] has the id 1, which is taken"),
-        (small().location(0, 1, 0, &[]), "a location at byte [..] has the id 0, which is reserved"),
-        (small().function(3, 0, 0, 0), "a function at byte [..] has the id 3, which is taken"),
-        (small().message(3, &Message::default()), "a mapping at byte [..] has the id 0, which is reserved"),
+        (small_profile().location(1, 1, 0, &[]), "a location at byte [..] has the id 1, which is taken"),
+        (small_profile().location(0, 1, 0, &[]), "a location at byte [..] has the id 0, which is reserved"),
+        (small_profile().function(3, 0, 0, 0), "a function at byte [..] has the id 3, which is taken"),
+        (small_profile().message(3, &Message::default()), "a mapping at byte [..] has the id 0, which is reserved"),
     ] {
         let text = error(&message).to_string().replace(" of the unpacked profile", "");
         let (start, end) = expected.split_once("[..]").unwrap();
@@ -145,16 +145,18 @@ fn ids_are_unique_and_never_zero() {
 #[test]
 fn a_sample_has_a_value_for_each_type() {
     for values in [&[][..], &[1], &[1, 2, 3]] {
-        let error = error(&small().sample(&[1], values));
-        assert!(matches!(error, Error::Values { types: 2, .. }), "{error:?}");
+        let error = error(&small_profile().sample(&[1], values));
+        assert!(matches!(error, Error::WrongValueCount { types: 2, .. }), "{error:?}");
     }
 }
 
 #[test]
 fn negative_values_are_left_out_with_a_note() {
     let minus = |value: i64| value.cast_unsigned();
-    let message =
-        small().sample(&[2], &[minus(-3), minus(-30)]).sample(&[2], &[1, minus(i64::MIN)]).sample(&[2], &[0, 0]);
+    let message = small_profile()
+        .sample(&[2], &[minus(-3), minus(-30)])
+        .sample(&[2], &[1, minus(i64::MIN)])
+        .sample(&[2], &[0, 0]);
     let Imported { profile, notes, .. } = imported(&message);
     assert_eq!(profile.total_count(), 203);
     assert_eq!(notes, ["2 samples have negative values, as differences of profiles do: they are left out"]);
@@ -163,7 +165,8 @@ fn negative_values_are_left_out_with_a_note() {
 #[test]
 fn huge_counts_saturate() {
     let most = i64::MAX.unsigned_abs();
-    let message = small().sample(&[1], &[most, most]).sample(&[1], &[most, most]).sample(&[2, 1], &[most, most]);
+    let message =
+        small_profile().sample(&[1], &[most, most]).sample(&[1], &[most, most]).sample(&[2, 1], &[most, most]);
     let Imported { profile, quality, .. } = imported(&message);
     assert_eq!((profile.total_count(), profile.total_weight()), (u64::MAX, u64::MAX));
     assert_eq!(quality.user_frames, u64::MAX);
@@ -173,15 +176,15 @@ fn huge_counts_saturate() {
 #[test]
 fn inlined_calls_cannot_multiply_the_file() {
     let chain = vec![(1, 1); 4000];
-    let mut message = small().location(3, 1, 0, &chain);
+    let mut message = small_profile().location(3, 1, 0, &chain);
     for at in 0..1000 {
         message = message.sample(&[3], &[1, at]);
     }
-    assert!(matches!(error(&message), Error::Repetitive));
-    let deep = small().location(3, 1, 0, &chain).sample(&[3, 3], &[1, 1]);
-    assert!(matches!(error(&deep), Error::Deep { .. }));
-    let deep = small().sample(&vec![1; 1 << 20], &[1, 1]);
-    assert!(matches!(error(&deep), Error::Deep { .. }));
+    assert!(matches!(error(&message), Error::TooRepetitive));
+    let deep = small_profile().location(3, 1, 0, &chain).sample(&[3, 3], &[1, 1]);
+    assert!(matches!(error(&deep), Error::TooDeep { .. }));
+    let deep = small_profile().sample(&vec![1; 1 << 20], &[1, 1]);
+    assert!(matches!(error(&deep), Error::TooDeep { .. }));
 }
 
 #[test]
@@ -195,23 +198,23 @@ fn other_files_are_not_profiles() {
         assert!(matches!(error, Error::NotPprof), "{error:?}");
     }
     // Bytes after the stream must be neither lost nor read as a profile.
-    let mut tail = gzipped(&small().0);
+    let mut tail = gzipped(&small_profile().0);
     tail.extend(b"tail");
     assert!(matches!(read(&tail, None), Err(Error::Gzip { .. })));
 }
 
 #[test]
 fn unknown_fields_are_skipped() {
-    let mut message = small().number(15, 1).number(99, 7).bytes(98, b"new");
+    let mut message = small_profile().number(15, 1).number(99, 7).bytes(98, b"new");
     // Fixed-size fields of eight and four bytes.
     varint(&mut message.0, 97 << 3 | 1);
     message.0.extend([7; 8]);
     varint(&mut message.0, 96 << 3 | 5);
     message.0.extend([7; 4]);
-    assert_eq!(stacks(&imported(&message).profile), stacks(&imported(&small()).profile));
+    assert_eq!(stacks(&imported(&message).profile), stacks(&imported(&small_profile()).profile));
     // Groups, which are deprecated, and a field with number 0.
     for key in [99 << 3 | 3, 99 << 3 | 7, 0] {
-        let mut message = small();
+        let mut message = small_profile();
         let offset = message.0.len();
         varint(&mut message.0, key);
         assert!(matches!(error(&message), Error::Damaged { offset: at, .. } if at == offset));
@@ -220,8 +223,8 @@ fn unknown_fields_are_skipped() {
 
 proptest! {
     #[test]
-    fn any_fields_behind_a_good_profile(tail in prop::collection::vec(any::<u8>(), 0..200)) {
-        let mut bytes = small().0;
+    fn any_fields_after_a_good_profile_do_not_panic(tail in prop::collection::vec(any::<u8>(), 0..200)) {
+        let mut bytes = small_profile().0;
         bytes.extend(tail);
         if let Ok(imported) = read(&bytes, None) {
             prop_assert!(imported.profile.total_count() >= 203);

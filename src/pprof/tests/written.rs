@@ -13,7 +13,7 @@ use crate::pprof::wire::RawMessage;
 use crate::pprof::{Imported, SourceDirs, read, write};
 use crate::profile::Profile;
 use crate::profile::fixture::Fixture;
-use crate::views::{By, FunctionRow, View};
+use crate::views::{FunctionRow, GroupBy, View};
 
 fn encoded(profile: &Profile) -> Vec<u8> {
     let mut out = Vec::new();
@@ -26,7 +26,7 @@ fn unpacked(profile: &Profile) -> Vec<u8> {
 }
 
 /// Returns the numbers of one field of each sample.
-fn of_samples(bytes: &[u8], number: u64) -> Vec<Vec<u64>> {
+fn numbers_of_samples(bytes: &[u8], number: u64) -> Vec<Vec<u64>> {
     let numbers = |sample: RawMessage<'_>| {
         let mut numbers = Vec::new();
         for field in sample.fields().map(Result::unwrap).filter(|field| field.number == number) {
@@ -58,7 +58,7 @@ fn go_pprof(profile: &Profile, flags: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn busy() -> Fixture {
+fn busy_fixture() -> Fixture {
     let mut fixture = Fixture::new();
     fixture.add("app", "runtime.goexit|main.main|main.fib|main.fib|main.fib", 50);
     fixture.add("app", "runtime.goexit|main.main|main.Map[...]|i:main.(*T).add:8|i:main.inner:9", 30);
@@ -71,7 +71,7 @@ fn busy() -> Fixture {
 
 #[test]
 fn go_tool_pprof_shows_the_same_weights_as_our_table() {
-    let profile = busy().profile;
+    let profile = busy_fixture().profile;
     let flags = ["-top", "-unit=ns", "-nodefraction=0", "-edgefraction=0", "-sample_index=cpu"];
     let text = go_pprof(&profile, &flags);
     let mut theirs = BTreeMap::new();
@@ -85,14 +85,14 @@ fn go_tool_pprof_shows_the_same_weights_as_our_table() {
         let name = profile.str(profile.function(row.function).name).to_owned();
         (name, (row.self_weight, row.cumulative_weight))
     };
-    let ours: BTreeMap<_, _> = View::new(profile.clone(), By::Process).top().functions.iter().map(row).collect();
+    let ours: BTreeMap<_, _> = View::new(profile.clone(), GroupBy::Process).top().functions.iter().map(row).collect();
     assert_eq!(ours.len(), 8);
     assert_eq!(theirs, ours);
 }
 
 #[test]
 fn go_tool_pprof_reads_all_parts_of_the_file() {
-    let profile = busy().profile;
+    let profile = busy_fixture().profile;
     let text = go_pprof(&profile, &["-top", "-sample_index=samples"]);
     for part in ["File: app\n", "Build ID: c0ffee\n", "Type: samples\n", "Duration: 2s, Total samples = 98"] {
         assert!(text.contains(part), "{part:?} is missing in\n{text}");
@@ -156,20 +156,20 @@ fn equal_locations_are_written_once() {
     let tables = Tables::read(&bytes).unwrap();
     let lines: Vec<_> = tables.locations.items.iter().map(|location| tables.lines_of(location)[0].line).collect();
     assert_eq!(lines, [3, 1, 4]);
-    assert_eq!(of_samples(&bytes, sample::LOCATION), [[1, 2], [3, 2], [1, 2]]);
+    assert_eq!(numbers_of_samples(&bytes, sample::LOCATION), [[1, 2], [3, 2], [1, 2]]);
 
     // Two locations of one address are the same location of the file, and their samples are one.
     let profile = &mut fixture.profile;
     let [caller, leaf] = profile.stack(profile.samples()[0].stack)[..] else { panic!("two locations") };
     let (location, frames) = (*profile.location(leaf), profile.frames(leaf).to_vec());
     let again = profile.add_location(location, frames);
-    // Nor does a location without frames make another sample.
+    // A location without frames does not make another sample either.
     let hidden = profile.add_location(location, []);
     let stack = profile.intern_stack(&[hidden, caller, again]);
     fixture.add_stack("app", stack, 1);
     let bytes = unpacked(&fixture.profile);
     assert_eq!(Tables::read(&bytes).unwrap().locations.items.len(), 3);
-    let counts: Vec<_> = of_samples(&bytes, sample::VALUE).iter().map(|values| values[0]).collect();
+    let counts: Vec<_> = numbers_of_samples(&bytes, sample::VALUE).iter().map(|values| values[0]).collect();
     assert_eq!((counts.len(), counts[0]), (3, 2));
 }
 
@@ -199,7 +199,7 @@ fn empty_profile_is_valid() {
 
 #[test]
 fn gzip_header_holds_no_time() {
-    assert_eq!(encoded(&busy().profile)[4..8], [0; 4]);
+    assert_eq!(encoded(&busy_fixture().profile)[4..8], [0; 4]);
 }
 
 /// The Go compiler rejects a profile whose functions have no start line. It matches functions by linker name, and calls by
@@ -207,7 +207,7 @@ fn gzip_header_holds_no_time() {
 #[test]
 fn go_accepts_the_file_for_pgo() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("default.pgo"), encoded(&busy().profile)).unwrap();
+    fs::write(dir.path().join("default.pgo"), encoded(&busy_fixture().profile)).unwrap();
     let output = Command::new("go")
         .args(["tool", "preprofile", "-i", "default.pgo", "-o", "edges"])
         .current_dir(dir.path())

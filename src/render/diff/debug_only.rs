@@ -3,13 +3,13 @@
 use serde::Serialize;
 
 use super::document::DiffDocument;
-use crate::render::name::clean;
+use crate::render::name::clean_name;
 use crate::views::DebugHotSpot;
 
 pub(in crate::render) const DEBUG_ONLY_HEADING: &str = "Hot in the debug build only";
 
 /// Maximum number of named functions that a hot spot is inlined into.
-const MAX_NAMED: usize = 2;
+const MAX_NAMED_HOSTS: usize = 2;
 
 /// An entry of the list: a hot spot in words.
 #[derive(Serialize)]
@@ -24,11 +24,11 @@ pub(in crate::render) struct DebugOnlyEntry {
 
 /// Returns the entries of the list.
 pub(in crate::render) fn entries(document: &DiffDocument<'_>) -> Vec<DebugOnlyEntry> {
-    document.debug_only.iter().map(entry).collect()
+    document.debug_only.iter().map(describe_hot_spot).collect()
 }
 
-fn entry(spot: &DebugHotSpot) -> DebugOnlyEntry {
-    let [release, debug] = spot.shares.map(percent);
+fn describe_hot_spot(spot: &DebugHotSpot) -> DebugOnlyEntry {
+    let [release, debug] = spot.shares.map(format_percent);
     let kind = if spot.is_self_weight { "self" } else { "cum" };
     DebugOnlyEntry {
         function: spot.function,
@@ -38,8 +38,8 @@ fn entry(spot: &DebugHotSpot) -> DebugOnlyEntry {
 }
 
 fn describe_reason(spot: &DebugHotSpot) -> String {
-    let named: Vec<_> = spot.inlined_into.iter().take(MAX_NAMED).map(|host| clean(host)).collect();
-    let others = match spot.inlined_into.len().saturating_sub(MAX_NAMED) {
+    let named: Vec<_> = spot.inlined_into.iter().take(MAX_NAMED_HOSTS).map(|host| clean_name(host)).collect();
+    let others = match spot.inlined_into.len().saturating_sub(MAX_NAMED_HOSTS) {
         0 => String::new(),
         count => format!(" and {count} more"),
     };
@@ -53,7 +53,7 @@ fn describe_reason(spot: &DebugHotSpot) -> String {
     }
 }
 
-fn percent(share: f64) -> String {
+fn format_percent(share: f64) -> String {
     match share {
         0.0 => "0".to_owned(),
         _ if share < 0.0005 => "<0.1 %".to_owned(),

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use crate::profile::format_number;
-use crate::render::amount::Amounts;
+use crate::render::amount::AmountFormat;
 use crate::render::document::Document;
 use crate::render::name;
 
@@ -11,7 +11,7 @@ use crate::views::{ChangeVerdict, DebugHotSpot, Diff, FigureChange, FunctionChan
 
 /// The profile whose weights are the widths of frames.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum DrawnWidth {
+pub enum WidthSource {
     /// The old profile: shows what is gone
     Old,
     /// The new profile: shows what is new
@@ -28,22 +28,22 @@ pub struct DiffDocument<'a> {
     pub sides: [Document<'a>; 2],
     /// The ids of the runs or the paths of the files, the old one first.
     pub names: [&'a str; 2],
-    /// The headline. `None` for the titles of the profiles.
+    /// The headline. `None`: the headline consists of the titles of both profiles.
     pub title: Option<&'a str>,
     /// Limits of the comparison, for the user.
     pub notes: &'a [String],
     /// The profile whose weights are the widths of frames.
-    pub width: DrawnWidth,
+    pub width_source: WidthSource,
     /// Short names of the profiles, the old one first: `old` and `new`, or the names of their variants.
     pub labels: [&'a str; 2],
-    /// A sentence about the work that both programs did in their time. `None` if it is unknown.
+    /// A sentence that compares the work of both programs. `None` if their work is unknown.
     pub work: Option<&'a str>,
     /// Hot spots that only the debug build has.
     pub debug_only: &'a [DebugHotSpot],
 }
 
 /// Events that measure CPU time.
-const CPU_TIME: [&str; 4] = ["cpu-clock", "task-clock", "cpu", "samples"];
+const CPU_TIME_EVENTS: [&str; 4] = ["cpu-clock", "task-clock", "cpu", "samples"];
 
 impl<'a> DiffDocument<'a> {
     /// Returns both views, the old one first.
@@ -58,7 +58,7 @@ impl<'a> DiffDocument<'a> {
             None if old == new => new.to_owned(),
             None => format!("{old} → {new}"),
         };
-        name::clean(&title).into_owned()
+        name::clean_name(&title).into_owned()
     }
 
     /// Describes a profile in one line: its name, its title, the event, the number of samples and the quality.
@@ -67,7 +67,7 @@ impl<'a> DiffDocument<'a> {
         if self.sides[side].title != name {
             name = format!("{name} {}", self.sides[side].title);
         }
-        name::clean(&format!("{name}: {}", self.sides[side].subtitle())).into_owned()
+        name::clean_name(&format!("{name}: {}", self.sides[side].subtitle())).into_owned()
     }
 
     /// Returns the result in one line. If the work is known, the totals are left out: two programs that did different numbers
@@ -114,11 +114,11 @@ impl<'a> DiffDocument<'a> {
             1 => format!(", 1{more} with what it calls"),
             count => format!(", {}{more} with what they call", format_number(count as u64)),
         };
-        format!("{start}{}{with_callees}", self.beyond_chance())
+        format!("{start}{}{with_callees}", self.beyond_chance_words())
     }
 
     /// Returns the words ` beyond chance`, or nothing if the counts are not samples.
-    pub(in crate::render) fn beyond_chance(&self) -> &'static str {
+    pub(in crate::render) fn beyond_chance_words(&self) -> &'static str {
         if self.diff.scale.is_sampled { " beyond chance" } else { "" }
     }
 
@@ -127,10 +127,10 @@ impl<'a> DiffDocument<'a> {
         let totals = self.diff.scale.totals.map(|total| total.weight);
         let [old, new] = [0, 1].map(|side| {
             let total = if events[0].unit == events[1].unit { totals[0].max(totals[1]) } else { totals[side] };
-            Amounts::new(events[side].unit, total, None).format(totals[side])
+            AmountFormat::new(events[side].unit, total, None).format(totals[side])
         });
-        match events.map(|event| name::clean(&event.name)) {
-            [first, second] if [&first, &second].iter().all(|name| CPU_TIME.contains(&&***name)) => {
+        match events.map(|event| name::clean_name(&event.name)) {
+            [first, second] if [&first, &second].iter().all(|name| CPU_TIME_EVENTS.contains(&&***name)) => {
                 format!("total CPU time {old} → {new}")
             }
             [first, second] if first == second => format!("total {first} {old} → {new}"),
@@ -154,13 +154,14 @@ impl<'a> DiffDocument<'a> {
             let weight = |row: &FunctionChange| row.cumulative.values[0].max(row.cumulative.values[1]);
             weight(b).total_cmp(&weight(a))
         });
-        let joined = |names: &Vec<String>| names.iter().map(|name| name::clean(name)).collect::<Vec<_>>().join(", ");
+        let joined =
+            |names: &Vec<String>| names.iter().map(|name| name::clean_name(name)).collect::<Vec<_>>().join(", ");
         renamed.into_iter().map(|row| function(row).names.each_ref().map(joined)).collect()
     }
 
     /// Returns the name of a function, by its index in [`Matching::functions`](crate::views::Matching::functions).
     pub(in crate::render) fn function_name(&self, function: usize) -> String {
-        name::clean(&self.diff.matching.functions[function].name).into_owned()
+        name::clean_name(&self.diff.matching.functions[function].name).into_owned()
     }
 
     /// Returns the format of values and differences.
@@ -168,13 +169,17 @@ impl<'a> DiffDocument<'a> {
         let scale = &self.diff.scale;
         let unit = self.sides[1].view.profile().event.unit;
         let largest = scale.larger_total();
-        ValueFormat { measure: scale.measure, amounts: Amounts::new(unit, largest, None), is_sampled: scale.is_sampled }
+        ValueFormat {
+            value_kind: scale.value_kind,
+            amounts: AmountFormat::new(unit, largest, None),
+            is_sampled: scale.is_sampled,
+        }
     }
 
     /// Returns a text that explains values, differences and intervals.
     pub(in crate::render) fn explanation(&self) -> String {
         let unit = self.value_format().unit();
-        let values = match self.diff.scale.measure {
+        let values = match self.diff.scale.value_kind {
             ValueKind::Share => format!("shares of all samples in percent, changes in {unit}"),
             ValueKind::Weight if unit.is_empty() => "weights as sampled".to_owned(),
             ValueKind::Weight => format!("weights as sampled, in {unit}"),
@@ -194,14 +199,14 @@ impl<'a> DiffDocument<'a> {
 
 /// Formats values and differences for people.
 pub(in crate::render) struct ValueFormat {
-    measure: ValueKind,
-    amounts: Amounts,
+    value_kind: ValueKind,
+    amounts: AmountFormat,
     is_sampled: bool,
 }
 
 impl ValueFormat {
     pub(in crate::render) fn format_value(&self, value: f64) -> String {
-        match self.measure {
+        match self.value_kind {
             _ if value <= 0.0 => "0".to_owned(),
             ValueKind::Share if value < 0.0005 => "<0.1 %".to_owned(),
             ValueKind::Share => format!("{:.1} %", value * 100.0),
@@ -217,7 +222,7 @@ impl ValueFormat {
 
     /// Formats a difference with its margin, without the unit: `+5.90 ± 1.20`. Empty if both values are 0.
     pub(in crate::render) fn format_difference(&self, change: &FigureChange) -> String {
-        let number = |value: f64| match self.measure {
+        let number = |value: f64| match self.value_kind {
             ValueKind::Share => format!("{:.2}", value * 100.0),
             _ => self.amounts.format_number(value),
         };
@@ -228,7 +233,7 @@ impl ValueFormat {
         let sign = |value: f64| if value < 0.0 { "−" } else { "+" };
         let margin = if self.is_sampled { format!(" ± {}", number(change.margin())) } else { String::new() };
         let relative = match change.values[0] {
-            old if old > 0.0 && self.measure != ValueKind::Share => {
+            old if old > 0.0 && self.value_kind != ValueKind::Share => {
                 let percent = difference / old * 100.0;
                 format!(", {}{:.0} %", sign(percent), percent.abs())
             }
@@ -237,18 +242,18 @@ impl ValueFormat {
         format!("{}{}{margin}{relative}", sign(difference), number(difference.abs()))
     }
 
-    /// Returns the same format for the script of a page.
+    /// Returns this format as data for the script of a page.
     pub(in crate::render) fn page_format(&self) -> PageValueFormat {
-        match self.measure {
+        match self.value_kind {
             ValueKind::Share => PageValueFormat { scale: 0.01, decimals: 1, unit: "%".to_owned() },
-            _ => PageValueFormat { scale: self.amounts.scale(), decimals: 2, unit: self.unit() },
+            _ => PageValueFormat { scale: self.amounts.unit_weight(), decimals: 2, unit: self.unit() },
         }
     }
 
     /// Returns the unit of differences.
     pub(in crate::render) fn unit(&self) -> String {
-        let symbol = self.amounts.symbol();
-        match self.measure {
+        let symbol = self.amounts.unit_symbol();
+        match self.value_kind {
             ValueKind::Share => "percentage points".to_owned(),
             ValueKind::Weight => symbol.to_owned(),
             ValueKind::WeightPerSecond => format!("{symbol}/s"),
@@ -277,7 +282,7 @@ pub(in crate::render) fn verdict_word(change: &FigureChange) -> &'static str {
 }
 
 /// Returns the last line of a shortened list: `and 3 others`.
-pub(in crate::render) fn and_others(count: usize) -> String {
+pub(in crate::render) fn format_others(count: usize) -> String {
     let noun = if count == 1 { "other" } else { "others" };
     format!("and {} {noun}", format_number(count as u64))
 }

@@ -1,4 +1,4 @@
-//! The differences for programs.
+//! The differences as JSON, for programs.
 //!
 //! ```text
 //! {
@@ -37,7 +37,7 @@ use crate::render::name::escape_json;
 use crate::views::{ChangeVerdict, DebugHotSpot, FigureChange, FunctionChange, ValueKind};
 
 /// Version of this format.
-const SCHEMA: u32 = 1;
+const SCHEMA_VERSION: u32 = 1;
 
 #[derive(Serialize)]
 struct DiffFigures<'a> {
@@ -122,10 +122,10 @@ pub(super) fn write(document: &DiffDocument<'_>, out: &mut dyn Write) -> io::Res
     let [old, new] = [0, 1].map(|side: usize| side_figures(document, side));
     let count = |verdict| diff.count_with_verdict(verdict);
     let figures = DiffFigures {
-        schema: SCHEMA,
+        schema: SCHEMA_VERSION,
         old,
         new,
-        measure: match diff.scale.measure {
+        measure: match diff.scale.value_kind {
             ValueKind::Share => "share",
             ValueKind::Weight => "weight",
             ValueKind::WeightPerSecond => "per-second",
@@ -141,7 +141,7 @@ pub(super) fn write(document: &DiffDocument<'_>, out: &mut dyn Write) -> io::Res
             gone: count(ChangeVerdict::Gone),
         },
         functions: diff.functions.iter().map(|row| function_figures(document, row)).collect(),
-        variants: document.work.map(|work| VariantFigures { work, debug_only: debug_only(document) }),
+        variants: document.work.map(|work| VariantFigures { work, debug_only: debug_only_figures(document) }),
         notes: document.notes,
     };
     let mut text = escape_json(&serde_json::to_string_pretty(&figures)?);
@@ -180,7 +180,7 @@ fn function_figures<'a>(document: &DiffDocument<'a>, row: &FunctionChange) -> Fu
     }
 }
 
-fn debug_only<'a>(document: &DiffDocument<'a>) -> Vec<DebugOnlyFigures<'a>> {
+fn debug_only_figures<'a>(document: &DiffDocument<'a>) -> Vec<DebugOnlyFigures<'a>> {
     let name = |at: usize| document.diff.matching.functions[at].name.as_str();
     let figures = |spot: &'a DebugHotSpot| DebugOnlyFigures {
         name: name(spot.function),

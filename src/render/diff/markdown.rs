@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::debug_only::{self, DEBUG_ONLY_HEADING};
-use super::document::{DiffDocument, and_others, verdict_word};
+use super::document::{DiffDocument, format_others, verdict_word};
 use crate::profile::format_number;
 use crate::render::markdown::{code, escape};
 use crate::views::FunctionChange;
@@ -41,7 +41,7 @@ pub(super) fn write(document: &DiffDocument<'_>, rows: usize, out: &mut dyn Writ
     let others = (document.diff.functions.len() - clear.len() + hidden) as u64;
     let noun = if others == 1 { "other function" } else { "other functions" };
     let changed = match hidden {
-        0 => format!("not changed{}", document.beyond_chance()),
+        0 => format!("not changed{}", document.beyond_chance_words()),
         hidden => format!("{} of them changed", format_number(hidden as u64)),
     };
     writeln!(out, "\n{} {noun}: {changed}. Figures: {}.", format_number(others), document.explanation())?;
@@ -53,7 +53,7 @@ pub(super) fn write(document: &DiffDocument<'_>, rows: usize, out: &mut dyn Writ
             escape(&entry.reason)
         )
     });
-    list(out, DEBUG_ONLY_HEADING, &debug_only.collect::<Vec<_>>(), rows)?;
+    write_list(out, DEBUG_ONLY_HEADING, &debug_only.collect::<Vec<_>>(), rows)?;
     let gone = document.gone_functions().into_iter().map(|row| {
         format!(
             "{} {}",
@@ -61,15 +61,15 @@ pub(super) fn write(document: &DiffDocument<'_>, rows: usize, out: &mut dyn Writ
             escape(&values.format_value(row.cumulative.values[0]))
         )
     });
-    list(out, "Gone, with what they called", &gone.collect::<Vec<_>>(), rows)?;
+    write_list(out, "Gone, with what they called", &gone.collect::<Vec<_>>(), rows)?;
     let renamed = document.renamed_functions().into_iter().map(|[old, new]| format!("{} → {}", code(&old), code(&new)));
-    list(out, "Matched under different names", &renamed.collect::<Vec<_>>(), rows)?;
+    write_list(out, "Matched under different names", &renamed.collect::<Vec<_>>(), rows)?;
     let notes: Vec<_> = document.notes.iter().map(|note| code(note)).collect();
-    list(out, "Notes", &notes, usize::MAX)?;
+    write_list(out, "Notes", &notes, usize::MAX)?;
     out.flush()
 }
 
-fn list(out: &mut dyn Write, title: &str, items: &[String], rows: usize) -> io::Result<()> {
+fn write_list(out: &mut dyn Write, title: &str, items: &[String], rows: usize) -> io::Result<()> {
     if !items.is_empty() {
         writeln!(out, "\n{title}:\n")?;
     }
@@ -77,7 +77,7 @@ fn list(out: &mut dyn Write, title: &str, items: &[String], rows: usize) -> io::
         writeln!(out, "- {item}")?;
     }
     if items.len() > rows {
-        writeln!(out, "- {}", and_others(items.len() - rows))?;
+        writeln!(out, "- {}", format_others(items.len() - rows))?;
     }
     Ok(())
 }

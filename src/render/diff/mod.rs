@@ -15,7 +15,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-pub use document::{DiffDocument, DrawnWidth};
+pub use document::{DiffDocument, WidthSource};
 pub use text::write as write_text;
 
 use super::{flamegraph, html};

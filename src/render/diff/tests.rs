@@ -1,12 +1,12 @@
 #![allow(clippy::unwrap_used)]
 
-use super::{DiffDocument, DiffFormat, DrawnWidth, write_text};
+use super::{DiffDocument, DiffFormat, WidthSource, write_text};
 use crate::pprof::SourceDirs;
 use crate::profile::Quality;
 use crate::profile::fixture::Fixture;
 use crate::render::text::{Layout, Sort};
 use crate::render::{Document, Drawing};
-use crate::views::{By, Diff, Normalize, Scale, View};
+use crate::views::{Diff, GroupBy, Normalize, Scale, View};
 
 const OLD: [(&str, u64); 4] = [
     ("main.main|main.parse", 5_000),
@@ -24,7 +24,7 @@ const NEW: [(&str, u64); 4] = [
 fn write_comparison(
     normalize: Normalize,
     write: impl Fn(&DiffDocument<'_>, &mut Vec<u8>),
-    width: DrawnWidth,
+    width: WidthSource,
 ) -> String {
     let [old, new] = [(&OLD, "0ldc0de"), (&NEW, "c0ffee")].map(|(stacks, build_id)| {
         let mut fixture = Fixture::new();
@@ -32,7 +32,7 @@ fn write_comparison(
         for (stack, count) in stacks {
             fixture.add("app", &stack.replace("`new|x", "`new"), *count);
         }
-        View::new(fixture.profile, By::Process)
+        View::new(fixture.profile, GroupBy::Process)
     });
     let diff = Diff::new([&old, &new], Scale::new([old.profile(), new.profile()], normalize, None));
     let (quality, sources, drawing) = (&Quality::default(), &SourceDirs::default(), &Drawing::default());
@@ -43,7 +43,7 @@ fn write_comparison(
         names: ["20261130-1", "cpu.pb.gz"],
         title: None,
         notes: &[],
-        width,
+        width_source: width,
         labels: ["old", "new"],
         work: None,
         debug_only: &[],
@@ -54,8 +54,8 @@ fn write_comparison(
 }
 
 fn text(normalize: Normalize, columns: usize) -> String {
-    let layout = Layout { columns, color: false, rows: 3, sort: Sort::SelfWeight };
-    write_comparison(normalize, |document, out| write_text(document, layout, out).unwrap(), DrawnWidth::New)
+    let layout = Layout { columns, has_color: false, rows: 3, sort: Sort::SelfWeight };
+    write_comparison(normalize, |document, out| write_text(document, layout, out).unwrap(), WidthSource::New)
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn lines_fit_into_the_terminal_and_numbers_are_not_shortened() {
 #[test]
 fn markdown_escapes_names() {
     let write = |document: &DiffDocument<'_>, out: &mut Vec<u8>| DiffFormat::Markdown.write(document, 10, out).unwrap();
-    let markdown = write_comparison(Normalize::Share, write, DrawnWidth::New);
+    let markdown = write_comparison(Normalize::Share, write, WidthSource::New);
     let row = markdown.lines().find(|line| line.starts_with("| new |")).unwrap();
     assert!(row.starts_with("| new | `main.'new` | 0 | 12.8 % | **+12.84 ± "), "{row}");
     assert_eq!(row.matches(" | ").count(), 7, "{row}");
@@ -117,7 +117,7 @@ fn markdown_escapes_names() {
 }
 
 /// Returns the tooltip and the colour of each frame.
-fn frames(width: DrawnWidth) -> Vec<(String, String)> {
+fn frames(width: WidthSource) -> Vec<(String, String)> {
     let svg =
         write_comparison(Normalize::Share, |document, out| DiffFormat::Svg.write(document, 10, out).unwrap(), width);
     let frame = |frame: &str| {
@@ -130,7 +130,7 @@ fn frames(width: DrawnWidth) -> Vec<(String, String)> {
 
 #[test]
 fn the_flame_graph_shows_the_figures_and_colours_of_both_profiles() {
-    let new = frames(DrawnWidth::New);
+    let new = frames(WidthSource::New);
     let colour = |frames: &[(String, String)], name: &str| {
         let found = frames.iter().find(|(title, _)| title.starts_with(&format!("{name} ")));
         found.unwrap_or_else(|| panic!("no {name} in {frames:?}")).clone()
@@ -152,7 +152,7 @@ fn the_flame_graph_shows_the_figures_and_colours_of_both_profiles() {
     assert_eq!((yellow, grey[0] == grey[2]), (vec![240, 200, 60], true), "{grey:?}");
     assert!(!new.iter().any(|(title, _)| title.starts_with("main.old")), "{new:?}");
 
-    let old = frames(DrawnWidth::Old);
+    let old = frames(WidthSource::Old);
     let (title, _) = colour(&old, "main.old&lt;&amp;&gt;");
     assert!(title.contains(", gone; 1 000 samples and 0 samples)"), "{title}");
     assert!(!old.iter().any(|(title, _)| title.starts_with("main.`new")), "{old:?}");

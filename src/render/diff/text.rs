@@ -3,14 +3,14 @@
 use std::io::{self, Write};
 
 use super::debug_only::{self, DEBUG_ONLY_HEADING};
-use super::document::{DiffDocument, ValueFormat, and_others, verdict_word};
+use super::document::{DiffDocument, ValueFormat, format_others, verdict_word};
 use crate::profile::format_number;
 use crate::render::columns::{self, GAP};
 use crate::render::text::{Layout, Styles};
 use crate::views::{ChangeVerdict, FigureChange, FunctionChange};
 
 /// Minimum number of columns for names. Other columns are dropped to reach it.
-const MIN_NAME: usize = 24;
+const MIN_NAME_WIDTH: usize = 24;
 
 /// Minimum width. Narrower terminals wrap lines.
 const MIN_COLUMNS: usize = 40;
@@ -20,7 +20,7 @@ const MIN_COLUMNS: usize = 40;
 const DROPPED_COLUMNS: [&[usize]; 4] = [&[4, 5], &[1, 2], &[6], &[0]];
 
 /// A column of values, the column of their changes, and the heading of the changes if the values are dropped.
-const CHANGES: [(usize, usize, &str); 2] = [(1, 3, "self change"), (4, 6, "cum change")];
+const CHANGE_COLUMNS: [(usize, usize, &str); 2] = [(1, 3, "self change"), (4, 6, "cum change")];
 
 /// A row of the table of functions: cells that are aligned at the right, then a name.
 struct Row {
@@ -33,10 +33,10 @@ struct Row {
 /// Writes the result in one line, the two profiles, the changed functions, the gone functions, and the functions that were
 /// matched under different names.
 pub fn write(document: &DiffDocument<'_>, layout: Layout, out: &mut dyn Write) -> io::Result<()> {
-    let styles = Styles::new(layout.color);
+    let styles = Styles::new(layout.has_color);
     let width = layout.columns.max(MIN_COLUMNS);
     writeln!(out, "{}", styles.bold(&document.summary()))?;
-    let longest = columns::widest(document.labels.iter());
+    let longest = columns::max_width(document.labels.iter());
     for (side, label) in document.labels.into_iter().enumerate() {
         let indent = longest + GAP.len();
         let lines = columns::wrap(&document.description(side), width.saturating_sub(indent));
@@ -50,7 +50,7 @@ pub fn write(document: &DiffDocument<'_>, layout: Layout, out: &mut dyn Write) -
     for line in columns::wrap(&document.explanation(), width) {
         writeln!(out, "{}", styles.dim(&line))?;
     }
-    out.write_all(table(rows(document, layout.rows), width, &styles).as_bytes())?;
+    out.write_all(format_table(function_rows(document, layout.rows), width, &styles).as_bytes())?;
     let others = others_line(document, layout.rows);
     if !others.is_empty() {
         writeln!(out, "{}", styles.dim(&others))?;
@@ -74,13 +74,13 @@ pub fn write(document: &DiffDocument<'_>, layout: Layout, out: &mut dyn Write) -
             writeln!(out, "{}", columns::shorten(line, width))?;
         }
         if lines.len() > layout.rows {
-            writeln!(out, "{}", styles.dim(&and_others(lines.len() - layout.rows)))?;
+            writeln!(out, "{}", styles.dim(&format_others(lines.len() - layout.rows)))?;
         }
     }
     out.flush()
 }
 
-fn rows(document: &DiffDocument<'_>, count: usize) -> Vec<Row> {
+fn function_rows(document: &DiffDocument<'_>, count: usize) -> Vec<Row> {
     let values = document.value_format();
     let functions = &document.diff.functions;
     let [old, new] = document.labels;
@@ -88,7 +88,7 @@ fn rows(document: &DiffDocument<'_>, count: usize) -> Vec<Row> {
     let heading = ["", &own, new, "change", &cumulative, new, "change"].map(str::to_owned);
     let mut rows =
         vec![Row { cells: heading, name: "function".to_owned(), is_dim: true, verdict: ChangeVerdict::Unclear }];
-    rows.extend(functions.iter().take(count).map(|row| self::row(document, &values, row)));
+    rows.extend(functions.iter().take(count).map(|row| self::function_row(document, &values, row)));
     rows
 }
 
@@ -99,9 +99,9 @@ fn others_line(document: &DiffDocument<'_>, count: usize) -> String {
     let changed = others.iter().filter(|row| row.self_weight.is_clear() || row.cumulative.is_clear()).count();
     match (others.len(), changed) {
         (0, _) => String::new(),
-        (1, 0) => format!("1 other function, not changed{}", document.beyond_chance()),
+        (1, 0) => format!("1 other function, not changed{}", document.beyond_chance_words()),
         (others, 0) => {
-            format!("{} other functions, not changed{}", format_number(others as u64), document.beyond_chance())
+            format!("{} other functions, not changed{}", format_number(others as u64), document.beyond_chance_words())
         }
         (others, changed) => {
             format!(
@@ -113,7 +113,7 @@ fn others_line(document: &DiffDocument<'_>, count: usize) -> String {
     }
 }
 
-fn row(document: &DiffDocument<'_>, values: &ValueFormat, row: &FunctionChange) -> Row {
+fn function_row(document: &DiffDocument<'_>, values: &ValueFormat, row: &FunctionChange) -> Row {
     let shown = if row.self_weight.is_clear() { &row.self_weight } else { &row.cumulative };
     let cells = |change: &FigureChange| {
         let [old, new] = change.values.map(|value| values.format_cell(value));
@@ -146,17 +146,17 @@ fn mark_unclear(difference: String, change: &FigureChange) -> String {
     }
 }
 
-fn table(mut rows: Vec<Row>, width: usize, styles: &Styles) -> String {
-    let mut widths: [usize; 7] = std::array::from_fn(|at| columns::widest(rows.iter().map(|row| &row.cells[at])));
+fn format_table(mut rows: Vec<Row>, width: usize, styles: &Styles) -> String {
+    let mut widths: [usize; 7] = std::array::from_fn(|at| columns::max_width(rows.iter().map(|row| &row.cells[at])));
     let used = |widths: &[usize; 7]| widths.iter().filter(|width| **width > 0).map(|width| width + GAP.len()).sum();
     for dropped in DROPPED_COLUMNS {
-        if width.saturating_sub(used(&widths)) < MIN_NAME {
+        if width.saturating_sub(used(&widths)) < MIN_NAME_WIDTH {
             for at in dropped {
                 widths[*at] = 0;
             }
         }
     }
-    for (values, change, name) in CHANGES {
+    for (values, change, name) in CHANGE_COLUMNS {
         if let Some(heading) = rows.first_mut().filter(|_| widths[values] == 0 && widths[change] > 0) {
             name.clone_into(&mut heading.cells[change]);
             widths[change] = widths[change].max(name.len());
@@ -173,7 +173,7 @@ fn table(mut rows: Vec<Row>, width: usize, styles: &Styles) -> String {
         }
         let line = format!("{cells}{}", columns::shorten(&row.name, room));
         let line = line.trim_end();
-        if row.is_dim { styles.dim(line) } else { styles.verdict(row.verdict, line) }
+        if row.is_dim { styles.dim(line) } else { styles.style_verdict(row.verdict, line) }
     };
     let mut lines: Vec<_> = rows.iter().map(line).collect();
     // Adds the end of the last line.

@@ -11,26 +11,26 @@ use inferno::flamegraph::color::{Color, PaletteMap};
 use super::draw::{frame_key, inferno_svg};
 use super::frames::{FrameTexts, pixel_width, write_texts};
 use super::legend::LegendEntry;
-use super::measure::MAX_EXACT;
+use super::measure::MAX_EXACT_WIDTH;
 use super::page;
 use super::palette::shade;
-use super::tree::{MAX_NAME_WIDTH, MIN_SHARE_DIVISOR, OTHERS, depth_first, folded_lines, select_widest};
+use super::tree::{MAX_NAME_WIDTH, MIN_SHARE_DIVISOR, OTHERS_TEXT, depth_first_order, folded_lines, select_widest};
 use crate::profile::{format_number, format_samples};
 use crate::render::columns;
-use crate::render::diff::document::{DiffDocument, DrawnWidth, ValueFormat, verdict_word};
+use crate::render::diff::document::{DiffDocument, ValueFormat, WidthSource, verdict_word};
 use crate::render::drawing::Drawing;
 use crate::views::{ChangeVerdict, FigureChange, NodeChange};
 
 /// Colour of frames whose change chance can explain.
-const UNCLEAR: Color = Color::new(228, 228, 228);
+const UNCLEAR_COLOUR: Color = Color::new(228, 228, 228);
 
 /// Colour of frames that the old profile does not have.
-const NEW: Color = Color::new(240, 200, 60);
+const NEW_COLOUR: Color = Color::new(240, 200, 60);
 
 /// Colours of frames that grew a little, and of frames that grew much.
-const GREW: [Color; 2] = [Color::new(253, 211, 200), Color::new(238, 97, 84)];
+const GREW_COLOURS: [Color; 2] = [Color::new(253, 211, 200), Color::new(238, 97, 84)];
 /// Colours of frames that shrank a little, and of frames that shrank much.
-const SHRANK: [Color; 2] = [Color::new(205, 223, 250), Color::new(96, 152, 238)];
+const SHRANK_COLOURS: [Color; 2] = [Color::new(205, 223, 250), Color::new(96, 152, 238)];
 
 /// Maximum width of the list of gone functions in the legend, in characters.
 const MAX_GONE_WIDTH: usize = 60;
@@ -45,14 +45,14 @@ pub fn write(document: &DiffDocument<'_>, out: &mut dyn Write) -> io::Result<()>
         return out.flush();
     }
     let mut colours = PaletteMap::default();
-    colours.insert("", UNCLEAR);
+    colours.insert("", UNCLEAR_COLOUR);
     for (at, index) in graph.order.iter().enumerate() {
-        colours.insert(frame_key(at), graph.colour(*index));
+        colours.insert(frame_key(at), graph.node_colour(*index));
     }
     let drawing = Drawing::default();
-    let svg = inferno_svg(&document.headline(), graph.subtitle(), &drawing, &mut colours, &graph.lines())?;
-    let texts: Vec<_> = graph.order.iter().map(|index| graph.texts(*index)).collect();
-    let svg = page::assemble(&write_texts(&svg, &graph.texts(0), &texts)?, &graph.legend(), &drawing)?;
+    let svg = inferno_svg(&document.headline(), graph.subtitle(), &drawing, &mut colours, &graph.folded_lines())?;
+    let texts: Vec<_> = graph.order.iter().map(|index| graph.frame_texts(*index)).collect();
+    let svg = page::assemble(&write_texts(&svg, &graph.frame_texts(0), &texts)?, &graph.legend_entries(), &drawing)?;
     out.write_all(svg.as_bytes())?;
     out.flush()
 }
@@ -61,10 +61,10 @@ pub fn write(document: &DiffDocument<'_>, out: &mut dyn Write) -> io::Result<()>
 fn change_colour(change: &FigureChange) -> Color {
     let [old, new] = change.values;
     let [light, deep] = match change.verdict {
-        ChangeVerdict::Unclear => return UNCLEAR,
-        ChangeVerdict::New => return NEW,
-        ChangeVerdict::Grew => GREW,
-        ChangeVerdict::Shrank | ChangeVerdict::Gone => SHRANK,
+        ChangeVerdict::Unclear => return UNCLEAR_COLOUR,
+        ChangeVerdict::New => return NEW_COLOUR,
+        ChangeVerdict::Grew => GREW_COLOURS,
+        ChangeVerdict::Shrank | ChangeVerdict::Gone => SHRANK_COLOURS,
     };
     let depth = (change.difference.value.abs() / old.max(new)).clamp(0.0, 1.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between two bytes is a byte")]
@@ -90,11 +90,11 @@ struct DiffGraph<'a> {
 impl<'a> DiffGraph<'a> {
     fn new(document: &'a DiffDocument<'a>) -> Self {
         let all = document.diff.call_tree(document.views(), MIN_SHARE_DIVISOR);
-        let side = match document.width {
-            DrawnWidth::Old => 0,
-            DrawnWidth::New => 1,
+        let side = match document.width_source {
+            WidthSource::Old => 0,
+            WidthSource::New => 1,
         };
-        let divisor = document.diff.scale.totals[side].weight.div_ceil(MAX_EXACT).max(1);
+        let divisor = document.diff.scale.totals[side].weight.div_ceil(MAX_EXACT_WIDTH).max(1);
         let all_widths: Vec<u64> = all.iter().map(|node| node.change.amounts[side].weight / divisor).collect();
         let (drawn, _) = select_widest(&all_widths);
         let (mut nodes, mut widths) = (Vec::new(), Vec::new());
@@ -120,7 +120,7 @@ impl<'a> DiffGraph<'a> {
         }
         let mut graph =
             Self { document, nodes, widths, order: Vec::new(), remainders, dropped, values: document.value_format() };
-        graph.order = depth_first(&graph.parents(), |at| graph.name(at));
+        graph.order = depth_first_order(&graph.parents(), |at| graph.node_name(at));
         graph
     }
 
@@ -136,40 +136,43 @@ impl<'a> DiffGraph<'a> {
         text
     }
 
-    fn name(&self, at: usize) -> String {
+    fn node_name(&self, at: usize) -> String {
         match self.nodes[at].function {
             Some(function) => columns::shorten(&self.document.function_name(function), MAX_NAME_WIDTH).into_owned(),
             None if at == 0 => "all".to_owned(),
-            None => OTHERS.to_owned(),
+            None => OTHERS_TEXT.to_owned(),
         }
     }
 
-    fn lines(&self) -> Vec<String> {
+    fn folded_lines(&self) -> Vec<String> {
         folded_lines(&self.parents(), &self.order, |at| self.remainders[at], frame_key)
     }
 
-    fn colour(&self, at: usize) -> Color {
+    fn node_colour(&self, at: usize) -> Color {
         match self.nodes[at].change.verdict {
             // Neighbours without a clear change differ a little in their shade.
-            ChangeVerdict::Unclear => shade(UNCLEAR, &self.name(at)),
+            ChangeVerdict::Unclear => shade(UNCLEAR_COLOUR, &self.node_name(at)),
             _ => change_colour(&self.nodes[at].change),
         }
     }
 
     /// Returns the name and the figures of a frame.
-    fn texts(&self, at: usize) -> FrameTexts {
+    fn frame_texts(&self, at: usize) -> FrameTexts {
         let NodeChange { function, change, .. } = &self.nodes[at];
         let is_go = function.is_some_and(|function| self.document.diff.matching.functions[function].origin.is_go());
-        let figures =
-            if function.is_none() && at > 0 { "frames that are not drawn".to_owned() } else { self.figures(change) };
+        let figures = if function.is_none() && at > 0 {
+            "frames that are not drawn".to_owned()
+        } else {
+            self.format_figures(change)
+        };
         let pixels = pixel_width(self.widths[at], self.widths[0], Drawing::default().frames_width());
-        FrameTexts::with_figures(&self.name(at), &figures, is_go, pixels)
+        FrameTexts::with_figures(&self.node_name(at), &figures, is_go, pixels)
     }
 
-    fn figures(&self, change: &FigureChange) -> String {
+    fn format_figures(&self, change: &FigureChange) -> String {
         let [old, new] = change.values.map(|value| self.values.format_value(value));
         let word = match verdict_word(change) {
-            "" => format!("no change{}", self.document.beyond_chance()),
+            "" => format!("no change{}", self.document.beyond_chance_words()),
             word => word.to_owned(),
         };
         let difference = self.values.format_difference(change);
@@ -184,19 +187,19 @@ impl<'a> DiffGraph<'a> {
         format!("{old} → {new}{difference}, {word}{samples}")
     }
 
-    fn legend(&self) -> Vec<LegendEntry> {
+    fn legend_entries(&self) -> Vec<LegendEntry> {
         let entry = |colour, label: &str, tooltip: &str| LegendEntry {
             colour,
             label: label.to_owned(),
             tooltip: format!("{label}: {tooltip}"),
         };
         let [old, new] = self.document.labels;
-        let unclear = format!("no change{}", self.document.beyond_chance());
+        let unclear = format!("no change{}", self.document.beyond_chance_words());
         let mut entries = vec![
-            entry(GREW[1], "grew", "the frame with all that it calls; the deeper, the more"),
-            entry(SHRANK[1], "shrank", "the frame with all that it calls; the deeper, the more"),
-            entry(NEW, "new", &format!("the {old} profile does not have the frame")),
-            entry(UNCLEAR, &unclear, "chance can explain the difference"),
+            entry(GREW_COLOURS[1], "grew", "the frame with all that it calls; the deeper, the more"),
+            entry(SHRANK_COLOURS[1], "shrank", "the frame with all that it calls; the deeper, the more"),
+            entry(NEW_COLOUR, "new", &format!("the {old} profile does not have the frame")),
+            entry(UNCLEAR_COLOUR, &unclear, "chance can explain the difference"),
         ];
         let gone = self.document.gone_functions();
         if !gone.is_empty() {
@@ -206,7 +209,7 @@ impl<'a> DiffGraph<'a> {
                 format_number(gone.len() as u64),
                 columns::shorten(&names.join(", "), MAX_GONE_WIDTH)
             );
-            entries.push(entry(SHRANK[1], &label, &format!("the {new} profile does not have these functions")));
+            entries.push(entry(SHRANK_COLOURS[1], &label, &format!("the {new} profile does not have these functions")));
         }
         entries
     }

@@ -55,7 +55,7 @@ fn draw(view: &View, measure: &Measure<'_>, title: &str, subtitle: &str, drawing
         colours.insert(frame_key(at), frame_colour(text, kind, drawing.palette));
     }
     let subtitle = full_subtitle(&tree, drawing.subtitle.as_deref().unwrap_or(subtitle));
-    let svg = inferno_svg(title, subtitle, drawing, &mut colours, &tree.lines(frame_key))?;
+    let svg = inferno_svg(title, subtitle, drawing, &mut colours, &tree.folded_lines(frame_key))?;
     let root = FrameTexts::root(&tree, measure);
     let whole = drawing.frames_width();
     let texts: Vec<_> = tree.frames().map(|frame| FrameTexts::new(drawn, frame, measure, whole)).collect();
@@ -81,7 +81,7 @@ pub(super) fn inferno_svg(
     lines: &[String],
 ) -> io::Result<String> {
     let mut inferno = InfernoOptions::default();
-    inferno.title = name::clean(title).into_owned();
+    inferno.title = name::clean_name(title).into_owned();
     inferno.subtitle = Some(subtitle);
     inferno.notes = String::from(NOTICE);
     inferno.bgcolors = Some(BackgroundColor::Flat(Color::new(255, 255, 255)));
@@ -98,7 +98,7 @@ pub(super) fn inferno_svg(
 }
 
 fn full_subtitle(tree: &DrawnTree, subtitle: &str) -> String {
-    let mut text = if subtitle.is_empty() { String::new() } else { name::clean(subtitle).into_owned() };
+    let mut text = if subtitle.is_empty() { String::new() } else { name::clean_name(subtitle).into_owned() };
     if tree.dropped_count() > 0 {
         let _ = write!(text, " (the {} widest frames)", format_number(tree.drawn_count() as u64));
     }

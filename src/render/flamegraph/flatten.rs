@@ -18,15 +18,15 @@ pub(super) struct FlatNode {
     /// Cumulative weight.
     pub(super) cumulative: u64,
     /// Whether the compiler inlined all of these calls.
-    pub(super) inlined: bool,
+    pub(super) is_inlined: bool,
     /// The function with the line that has the most weight. `None` for a group.
     pub(super) frame: Option<Frame>,
 }
 
 impl FlatNode {
     fn new(tree: &CallTree<'_>, node: &Node, parent: usize) -> Self {
-        let Node { label, cumulative, inlined, .. } = *node;
-        Self { parent, label, cumulative, inlined, frame: tree.heaviest_frame(&node.walkers) }
+        let Node { label, cumulative, is_inlined, .. } = *node;
+        Self { parent, label, cumulative, is_inlined, frame: tree.heaviest_frame(&node.walkers) }
     }
 }
 
@@ -35,23 +35,23 @@ impl FlatNode {
 const MAX_SHARED_DEPTH: usize = 128;
 
 /// Returns all nodes of a call tree, below a new root with the weight `total`. A caller comes before its callees. Callees of
-/// nodes heavier than `heavy` are shared among the cores.
-pub(super) fn flatten(tree: &CallTree<'_>, total: u64, heavy: u64) -> Vec<FlatNode> {
-    let all = FlatNode { parent: ROOT, label: LabelId::NONE, cumulative: total, inlined: false, frame: None };
+/// nodes heavier than `heavy_weight` are shared among the cores.
+pub(super) fn flatten(tree: &CallTree<'_>, total: u64, heavy_weight: u64) -> Vec<FlatNode> {
+    let all = FlatNode { parent: ROOT, label: LabelId::NONE, cumulative: total, is_inlined: false, frame: None };
     let groups = tree.groups().into_par_iter().filter(|node| node.cumulative >= tree.min_weight());
-    with_callees(all, groups.map(|node| expand_shared(tree, node, heavy, 0)).collect())
+    append_callees(all, groups.map(|node| expand_shared(tree, node, heavy_weight, 0)).collect())
 }
 
 /// Returns the same as [`expand_alone`], but uses all cores. `depth` is the number of callers between the root and the node.
-fn expand_shared(tree: &CallTree<'_>, node: Node, heavy: u64, depth: usize) -> Vec<FlatNode> {
-    if node.cumulative <= heavy || depth == MAX_SHARED_DEPTH {
+fn expand_shared(tree: &CallTree<'_>, node: Node, heavy_weight: u64, depth: usize) -> Vec<FlatNode> {
+    if node.cumulative <= heavy_weight || depth == MAX_SHARED_DEPTH {
         return expand_alone(tree, node);
     }
     let flat = FlatNode::new(tree, &node, ROOT);
     let callees = tree.with_scratch(|scratch| tree.expand(node.walkers, scratch));
     let callees = callees.into_par_iter().with_max_len(1);
-    let callees = callees.map(|callee| expand_shared(tree, callee, heavy, depth + 1));
-    with_callees(flat, callees.collect())
+    let callees = callees.map(|callee| expand_shared(tree, callee, heavy_weight, depth + 1));
+    append_callees(flat, callees.collect())
 }
 
 /// Returns a node, which comes first, and all its direct and indirect callees. Parents are indexes into the result.
@@ -71,7 +71,7 @@ fn expand_alone(tree: &CallTree<'_>, node: Node) -> Vec<FlatNode> {
 
 /// Appends the trees of a node's callees to the node. The first node of a tree is its root, and parents are indexes into
 /// the tree.
-fn with_callees(node: FlatNode, callees: Vec<Vec<FlatNode>>) -> Vec<FlatNode> {
+fn append_callees(node: FlatNode, callees: Vec<Vec<FlatNode>>) -> Vec<FlatNode> {
     let mut flat = vec![node];
     for callee in callees {
         let first = flat.len();
@@ -87,7 +87,7 @@ fn with_callees(node: FlatNode, callees: Vec<Vec<FlatNode>>) -> Vec<FlatNode> {
 mod tests {
     use super::{FlatNode, ROOT, flatten};
     use crate::profile::fixture::Fixture;
-    use crate::views::{By, LabelId, SampleValue, TreeLabels, View};
+    use crate::views::{GroupBy, LabelId, SampleValue, TreeLabels, View};
 
     /// Returns all nodes, sorted: the frame texts from the root, the weight, and whether it is inlined.
     fn frames(nodes: &[FlatNode]) -> Vec<(Vec<usize>, u64, bool)> {
@@ -97,7 +97,7 @@ mod tests {
             path.push(node.label.index());
             paths.push(path);
         }
-        let frames = paths.into_iter().zip(nodes).map(|(path, node)| (path, node.cumulative, node.inlined));
+        let frames = paths.into_iter().zip(nodes).map(|(path, node)| (path, node.cumulative, node.is_inlined));
         let mut frames: Vec<_> = frames.collect();
         frames.sort();
         frames
@@ -115,11 +115,11 @@ mod tests {
         let profile = &fixture.profile;
         let functions = profile.functions().map(|(id, _)| LabelId::from_index(id.index()));
         let functions: Vec<LabelId> = functions.collect();
-        let view = View::new(profile.clone(), By::Process);
-        let flat = |heavy, min_weight| {
+        let view = View::new(profile.clone(), GroupBy::Process);
+        let flat = |heavy_weight, min_weight| {
             let groups = vec![LabelId::from_index(functions.len())];
             let tree = view.call_tree(SampleValue::Count, min_weight, || TreeLabels::new(groups, functions.clone()));
-            let nodes = flatten(&tree, view.total(SampleValue::Count), heavy);
+            let nodes = flatten(&tree, view.total(SampleValue::Count), heavy_weight);
             let behind_caller = |(at, node): (usize, &FlatNode)| node.parent < at && node.cumulative >= min_weight;
             assert!(nodes.iter().enumerate().skip(1).all(behind_caller));
             assert_eq!(nodes[ROOT].cumulative, 1800);
@@ -129,8 +129,8 @@ mod tests {
             let alone = flat(u64::MAX, min_weight);
             let inlined = alone.iter().filter(|frame| frame.2).count();
             assert_eq!((alone.len() > 5, inlined > 0), (true, min_weight < 90), "{} frames", alone.len());
-            for heavy in [0, 1, 100, 500] {
-                assert!(flat(heavy, min_weight) == alone, "heavy from {heavy} on, min_weight {min_weight}");
+            for heavy_weight in [0, 1, 100, 500] {
+                assert!(flat(heavy_weight, min_weight) == alone, "shared from {heavy_weight} on, minimum {min_weight}");
             }
         }
     }

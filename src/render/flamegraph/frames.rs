@@ -5,7 +5,7 @@ use std::io;
 
 use super::measure::Measure;
 use super::svg::unexpected_svg;
-use super::tree::{DrawnNode, DrawnTree, FrameKind, INLINED};
+use super::tree::{DrawnNode, DrawnTree, FrameKind, INLINED_SUFFIX};
 use crate::render::columns;
 use crate::render::name::{self, escape};
 use crate::views::View;
@@ -28,7 +28,7 @@ impl FrameTexts {
     /// Returns the texts of the root frame, which contains all samples.
     pub(super) fn root(tree: &DrawnTree, measure: &Measure<'_>) -> Self {
         let label = "all".to_owned();
-        Self { tooltip: format!("{label} ({})", measure.describe(tree.total())), label, is_go: false }
+        Self { tooltip: format!("{label} ({})", measure.describe_value(tree.total())), label, is_go: false }
     }
 
     /// Returns the texts of a frame with a name, figures and a width in pixels. `figures` must not contain parentheses.
@@ -38,25 +38,30 @@ impl FrameTexts {
         Self { tooltip, label, is_go }
     }
 
-    /// Returns the texts of a frame. The root frame is `whole` pixels wide.
-    pub(super) fn new(view: &View, frame: (&DrawnNode, &str, FrameKind), measure: &Measure<'_>, whole: usize) -> Self {
+    /// Returns the texts of a frame. The root frame is `root_width` pixels wide.
+    pub(super) fn new(
+        view: &View,
+        frame: (&DrawnNode, &str, FrameKind),
+        measure: &Measure<'_>,
+        root_width: usize,
+    ) -> Self {
         let (node, text, kind) = frame;
         let profile = view.profile();
         let file = node.frame.map(|frame| (profile.str(profile.function(frame.function).file), frame.line));
         let place = match file {
-            Some((file, line)) if !file.is_empty() => format!("{}, ", name::place(file, line).replace('(', "[")),
+            Some((file, line)) if !file.is_empty() => format!("{}, ", name::format_place(file, line).replace('(', "[")),
             _ => String::new(),
         };
-        let figures = format!("{place}{}", measure.describe(node.cumulative).replace('(', "["));
+        let figures = format!("{place}{}", measure.describe_value(node.cumulative).replace('(', "["));
         let is_go = matches!(kind, FrameKind::Function(origin) if origin.is_go());
-        Self::with_figures(text, &figures, is_go, pixel_width(node.cumulative, measure.total(), whole))
+        Self::with_figures(text, &figures, is_go, pixel_width(node.cumulative, measure.total(), root_width))
     }
 }
 
-/// Returns the width of a frame in pixels. The root frame has the value `total` and is `whole` pixels wide.
-pub(super) fn pixel_width(value: u64, total: u64, whole: usize) -> usize {
-    let pixels = u128::from(value) * whole as u128 / u128::from(total).max(1);
-    usize::try_from(pixels).unwrap_or(usize::MAX / 1000).min(whole)
+/// Returns the width of a frame in pixels. The root frame has the value `total` and is `root_width` pixels wide.
+pub(super) fn pixel_width(value: u64, total: u64, root_width: usize) -> usize {
+    let pixels = u128::from(value) * root_width as u128 / u128::from(total).max(1);
+    usize::try_from(pixels).unwrap_or(usize::MAX / 1000).min(root_width)
 }
 
 /// Minimum number of characters that remain of a cut name.
@@ -65,7 +70,7 @@ const MIN_CUT_NAME: usize = 3;
 /// Shortens a name to at most `limit` columns: `net/http.(*conn).serve`, `http.(*conn).serve`, `(*conn).serve`, `serve`,
 /// `ser..`. The function `fit` of `page.js` does the same.
 pub(super) fn fit(name: &str, is_go: bool, limit: usize) -> String {
-    let plain = name.strip_suffix(INLINED).unwrap_or(name);
+    let plain = name.strip_suffix(INLINED_SUFFIX).unwrap_or(name);
     let (mut after_path, mut after_package, mut after_receiver) = (0, 0, 0);
     if is_go {
         let path = &plain[..plain.find(['[', '(', '{', ' ']).unwrap_or(plain.len())];

@@ -8,7 +8,7 @@ use super::measure::Measure;
 use super::palette::origin_colour;
 use super::tree::OriginValues;
 use crate::profile::Origin;
-use crate::render::drawing::MARGIN;
+use crate::render::drawing::SIDE_MARGIN;
 use crate::render::name::escape;
 
 /// Height of a row. All lengths in this file are in pixels unless noted.
@@ -66,11 +66,11 @@ pub(super) struct Legend {
 /// `page.js` moves the entries again to fit the window.
 pub(super) fn draw(entries: &[LegendEntry], top: usize, image_width: usize) -> Legend {
     let mut svg = String::from(r#"<g id="legend">"#);
-    let (mut x, mut y) = (MARGIN, top);
+    let (mut x, mut y) = (SIDE_MARGIN, top);
     for LegendEntry { colour, label, tooltip } in entries {
         let width = SWATCH_SIZE + LABEL_GAP + label.chars().count() * CHAR_WIDTH / 100;
-        if x > MARGIN && x + width > image_width - MARGIN {
-            (x, y) = (MARGIN, y + ROW_HEIGHT);
+        if x > SIDE_MARGIN && x + width > image_width - SIDE_MARGIN {
+            (x, y) = (SIDE_MARGIN, y + ROW_HEIGHT);
         }
         let (red, green, blue) = (colour.r, colour.g, colour.b);
         let (square, base, text) = ((ROW_HEIGHT - SWATCH_SIZE) / 2, ROW_HEIGHT / 2 + 4, SWATCH_SIZE + LABEL_GAP);

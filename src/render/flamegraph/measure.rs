@@ -1,7 +1,7 @@
 //! The quantity that the widths of frames show: samples, time, memory or events. Also formats figures of tooltips and legend.
 
 use crate::profile::{Event, Unit, format_count, format_share};
-use crate::render::amount::{Amounts, sample_count};
+use crate::render::amount::{AmountFormat, sample_count};
 use crate::render::name;
 use crate::views::{SampleValue, View};
 
@@ -10,31 +10,31 @@ pub(super) struct Measure<'v> {
     event: &'v Event,
     /// Whether widths sum counts or weights of samples.
     pub(super) value: SampleValue,
-    /// All widths are values divided by this number, so that the total is at most [`MAX_EXACT`].
+    /// All widths are values divided by this number, so that the total is at most [`MAX_EXACT_WIDTH`].
     divisor: u64,
     total: u64,
     /// Weight of one unit of the value. `None` if the profile has no weights.
-    weight: Option<u64>,
+    unit_weight: Option<u64>,
     /// Number of samples. `None` if the profile was not sampled.
     samples: Option<u64>,
 }
 
 /// Largest sum of widths: 2^53. Browsers compute with 64-bit floating point numbers, which are exact up to here.
-pub(super) const MAX_EXACT: u64 = 1 << 53;
+pub(super) const MAX_EXACT_WIDTH: u64 = 1 << 53;
 
 impl<'v> Measure<'v> {
     /// Chooses samples if all have the same weight, as samples of a clock usually do. Their number shows how certain a width
     /// is. Otherwise chooses time, memory or events.
     pub(super) fn new(view: &'v View) -> Self {
         let event = &view.profile().event;
-        let (value, weight) = match (event.unit, view.period()) {
+        let (value, unit_weight) = match (event.unit, view.period()) {
             _ if view.total(SampleValue::Weight) == 0 => (SampleValue::Count, None),
             (Unit::Nanoseconds, Some(period)) if event.is_sampled() => (SampleValue::Count, Some(period)),
             _ => (SampleValue::Weight, Some(1)),
         };
         let total = view.total(value);
-        let divisor = total.div_ceil(MAX_EXACT).max(1);
-        Self { event, value, divisor, total, weight, samples: sample_count(view.profile()) }
+        let divisor = total.div_ceil(MAX_EXACT_WIDTH).max(1);
+        Self { event, value, divisor, total, unit_weight, samples: sample_count(view.profile()) }
     }
 
     /// Returns the width of a frame with this value.
@@ -53,14 +53,14 @@ impl<'v> Measure<'v> {
     }
 
     /// Formats a value for a tooltip: `0.73 s, 23.9 %, 731 samples`.
-    pub(super) fn describe(&self, value: u64) -> String {
+    pub(super) fn describe_value(&self, value: u64) -> String {
         let mut parts = Vec::new();
-        if let Some(weight) = self.weight {
+        if let Some(weight) = self.unit_weight {
             let sample = self.samples.map(|samples| self.total.saturating_mul(weight) / samples.max(1));
             let weight = value.saturating_mul(weight);
-            let amount = Amounts::new(self.event.unit, weight, sample).format(weight);
+            let amount = AmountFormat::new(self.event.unit, weight, sample).format(weight);
             parts.push(match self.event.unit {
-                Unit::Events => format!("{amount} {}", name::clean(&self.event.name)),
+                Unit::Events => format!("{amount} {}", name::clean_name(&self.event.name)),
                 Unit::Nanoseconds | Unit::Bytes => amount,
             });
         }

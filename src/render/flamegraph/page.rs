@@ -75,7 +75,7 @@ impl<'s> InfernoSvg<'s> {
 
 /// Returns the image for a profile without samples.
 pub(super) fn image_without_samples(title: &str) -> String {
-    let title = escape(&name::clean(title));
+    let title = escape(&name::clean_name(title));
     let mut svg = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = write!(
         svg,

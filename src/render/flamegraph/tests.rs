@@ -4,13 +4,13 @@ use std::io;
 use std::process::Command;
 
 use super::draw::NOTICE;
-use super::measure::MAX_EXACT;
+use super::measure::MAX_EXACT_WIDTH;
 use super::tree::MAX_FRAMES;
 use super::{frames, page, palette, write};
 use crate::profile::fixture::Fixture;
 use crate::profile::{Event, Origin, Profile, StackId, Unit};
 use crate::render::{Drawing, FramePalette, MinWidth};
-use crate::views::{By, View};
+use crate::views::{GroupBy, View};
 
 fn svg(profile: &Profile) -> String {
     svg_with(profile, &Drawing::default())
@@ -18,7 +18,7 @@ fn svg(profile: &Profile) -> String {
 
 fn svg_with(profile: &Profile, drawing: &Drawing) -> String {
     let mut out = Vec::new();
-    let view = View::new(profile.clone(), By::Process);
+    let view = View::new(profile.clone(), GroupBy::Process);
     write(&view, "app (debug) <1>", "997 Hz, cpu-clock", drawing, &mut out).unwrap();
     let svg = String::from_utf8(out).unwrap();
     assert_well_formed(&svg);
@@ -125,7 +125,7 @@ fn absurd_weights_are_scaled_to_exact_numbers_of_browsers() {
     let svg = svg(&fixture.profile);
     let (_, total) = svg.split_once("total_samples=\"").unwrap();
     let total: u64 = total.split_once('"').unwrap().0.parse().unwrap();
-    assert!(total <= MAX_EXACT && total > MAX_EXACT / 2, "{total}");
+    assert!(total <= MAX_EXACT_WIDTH && total > MAX_EXACT_WIDTH / 2, "{total}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ const SHARED_SHARE_DIVISOR: u64 = 64;
 pub(super) const MAX_NAME_WIDTH: usize = 200;
 
 /// Text of the frame for all groups that are not drawn, so that percentages stay percentages of the total.
-pub(super) const OTHERS: &str = "(others)";
+pub(super) const OTHERS_TEXT: &str = "(others)";
 
 /// Kind of a frame. It decides the colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,7 +40,7 @@ pub(super) enum FrameKind {
 type FrameLabel = (String, FrameKind);
 
 /// Suffix of a frame if the compiler inlined all of its calls.
-pub(super) const INLINED: &str = " (inlined)";
+pub(super) const INLINED_SUFFIX: &str = " (inlined)";
 
 /// The frames that are drawn.
 pub(super) struct DrawnTree {
@@ -50,7 +50,7 @@ pub(super) struct DrawnTree {
     /// The indexes of all nodes except the root: a caller comes before its callees, and siblings are sorted by name.
     order: Vec<usize>,
     total: u64,
-    /// Number of drawn frames, without the frame [`OTHERS`].
+    /// Number of drawn frames, without the frame [`OTHERS_TEXT`].
     drawn_count: usize,
     /// Number of wide frames beyond [`MAX_FRAMES`].
     dropped_count: usize,
@@ -82,10 +82,10 @@ impl DrawnTree {
         let (profile, total) = (view.profile(), view.total(measure.value));
         let mut labels = Interner::default();
         let tree = view.call_tree(measure.value, drawing.min_weight(total, MIN_SHARE_DIVISOR), || {
-            let group = |name| frame_label(&name::folded_process(name), FrameKind::Group);
+            let group = |name| frame_label(&name::folded_process_name(name), FrameKind::Group);
             let groups = view.grouping().names().map(|name| LabelId::intern(group(name), &mut labels)).collect();
             let function = |(_, function): (_, &Function)| {
-                let name = name::folded_frame(profile.str(function.display));
+                let name = name::folded_frame_name(profile.str(function.display));
                 LabelId::intern(frame_label(&name, FrameKind::Function(function.origin)), &mut labels)
             };
             let functions = profile.functions().map(function).collect();
@@ -102,7 +102,7 @@ impl DrawnTree {
         let mut shown = Interner::default();
         for (at, node) in merged.iter().enumerate().filter(|(at, _)| drawn.contains(at)) {
             let (text, kind) = &labels.items()[node.label.index()];
-            let text = if node.inlined { format!("{text}{INLINED}") } else { text.clone() };
+            let text = if node.is_inlined { format!("{text}{INLINED_SUFFIX}") } else { text.clone() };
             let label = LabelId::intern((text, *kind), &mut shown);
             let (parent, remainder) = (drawn_nodes[node.parent], measure.width(node.cumulative));
             nodes[parent].remainder = nodes[parent].remainder.saturating_sub(remainder);
@@ -112,12 +112,12 @@ impl DrawnTree {
         let drawn: u64 = nodes.iter().skip(1).filter(|node| node.parent == ROOT).map(|node| node.cumulative).sum();
         let remainder = std::mem::take(&mut nodes[ROOT].remainder);
         if remainder > 0 {
-            let label = LabelId::intern((OTHERS.to_owned(), FrameKind::Group), &mut shown);
+            let label = LabelId::intern((OTHERS_TEXT.to_owned(), FrameKind::Group), &mut shown);
             let cumulative = total.saturating_sub(drawn);
             nodes.push(DrawnNode { parent: ROOT, label, cumulative, remainder, frame: None });
         }
         let parents: Vec<usize> = nodes.iter().map(|node| node.parent).collect();
-        let order = depth_first(&parents, |at| &shown.items()[nodes[at].label.index()]);
+        let order = depth_first_order(&parents, |at| &shown.items()[nodes[at].label.index()]);
         Self { labels: shown, nodes, order, total, dropped_count, drawn_count }
     }
 
@@ -146,7 +146,7 @@ impl DrawnTree {
 
     /// Returns the tree as folded stacks, in the order of [`DrawnTree::frames`]. `key` makes the text of a frame from its
     /// position there.
-    pub(super) fn lines(&self, key: impl Fn(usize) -> String) -> Vec<String> {
+    pub(super) fn folded_lines(&self, key: impl Fn(usize) -> String) -> Vec<String> {
         let parents: Vec<usize> = self.nodes.iter().map(|node| node.parent).collect();
         folded_lines(&parents, &self.order, |at| self.nodes[at].remainder, key)
     }
@@ -178,7 +178,7 @@ pub(super) fn folded_lines(
 }
 
 /// Returns the indexes of all nodes except the root: a caller before its callees, and siblings sorted by name.
-pub(super) fn depth_first<N: Ord>(parents: &[usize], name: impl Fn(usize) -> N) -> Vec<usize> {
+pub(super) fn depth_first_order<N: Ord>(parents: &[usize], name: impl Fn(usize) -> N) -> Vec<usize> {
     let mut callees = vec![Vec::new(); parents.len()];
     for (at, parent) in parents.iter().enumerate().skip(1) {
         callees[*parent].push(at);
@@ -214,7 +214,7 @@ pub(super) fn origin_values(view: &View, measure: &Measure) -> Vec<OriginValues>
     let occurring = locations.fold(0, |all, frame| all | bit(origin(frame)));
     let present = Origin::ALL.into_iter().filter(|origin| occurring & bit(*origin) != 0);
     let mut shares: Vec<_> = present.map(|origin| OriginValues { origin, self_value: 0, cumulative: 0 }).collect();
-    let (leaves, stacks) = (profile.leaf_properties(origin), profile.stack_bits(|frame| bit(origin(frame))));
+    let (leaves, stacks) = (profile.leaf_properties(origin), profile.union_stack_bits(|frame| bit(origin(frame))));
     for sample in profile.samples() {
         let (value, at) = (view.value(measure.value, sample), sample.stack.index());
         for share in &mut shares {

@@ -20,13 +20,13 @@ use crate::render::sanitize;
 #[derive(Default)]
 pub(super) struct Columns {
     /// Name and number of values of each column.
-    pub(super) lengths: Vec<(String, usize)>,
+    pub(super) names_and_lengths: Vec<(String, usize)>,
     pub(super) bytes: Vec<u8>,
 }
 
 impl Columns {
     pub(super) fn add(&mut self, name: impl Into<String>, values: impl ExactSizeIterator<Item = u64>) {
-        self.lengths.push((name.into(), values.len()));
+        self.names_and_lengths.push((name.into(), values.len()));
         for value in values {
             push_varint(&mut self.bytes, value);
         }
@@ -44,6 +44,6 @@ pub(super) fn pack_columns(texts: &impl Serialize, columns: &[u8]) -> io::Result
 }
 
 /// Returns a text without characters that reorder it or that cannot be shown.
-pub(super) fn sanitized(text: &str) -> String {
+pub(super) fn sanitize_to_string(text: &str) -> String {
     sanitize(text).into_owned()
 }

@@ -28,14 +28,14 @@ use std::io;
 
 use serde::Serialize;
 
-use super::columns::{Columns, pack_columns, sanitized};
+use super::columns::{Columns, pack_columns, sanitize_to_string};
 use super::events::{EventEntry, page_events};
 use super::lines::{SourceEntry, UserCodeLineEntry, user_code_line_entries};
 use super::timeline::Timeline;
 use crate::goname;
 use crate::profile::{Assessment, Function, FunctionId, Grade, Interner, Origin, Profile, Unit, position};
 use crate::render::document::Document;
-use crate::views::{By, CallPaths, Grouping};
+use crate::views::{CallPaths, GroupBy, Grouping};
 
 /// A grouping with more groups is left out: nobody reads such a list, and it makes the file large.
 const MAX_GROUPS: usize = 5000;
@@ -118,16 +118,17 @@ pub(super) fn pack(document: &Document<'_>) -> io::Result<Vec<u8>> {
         SourceEntry::new(profile, at, one, lines_of_events)
     });
     let sources: Vec<SourceEntry> = sources.collect();
-    let events = events.into_iter().enumerate().map(|(at, event)| event.entry(at, &sources, &mut columns)).collect();
-    let findings = document.findings.iter().map(|finding| sanitized(&finding.to_string()));
+    let events =
+        events.into_iter().enumerate().map(|(at, event)| event.into_entry(at, &sources, &mut columns)).collect();
+    let findings = document.findings.iter().map(|finding| sanitize_to_string(&finding.to_string()));
     let meta = Meta {
-        title: sanitized(document.title),
-        facts: document.facts.iter().map(|(name, value)| (*name, sanitized(value))).collect(),
-        notes: findings.chain(document.notes.iter().map(|note| sanitized(note))).collect(),
+        title: sanitize_to_string(document.title),
+        facts: document.facts.iter().map(|(name, value)| (*name, sanitize_to_string(value))).collect(),
+        notes: findings.chain(document.notes.iter().map(|note| sanitize_to_string(note))).collect(),
         quality: QualityEntry {
             grade,
             summary: document.quality.summary(),
-            reasons: reasons.iter().map(|reason| sanitized(reason)).collect(),
+            reasons: reasons.iter().map(|reason| sanitize_to_string(reason)).collect(),
         },
         event: &profile.event.name,
         unit: profile.event.unit,
@@ -140,7 +141,7 @@ pub(super) fn pack(document: &Document<'_>) -> io::Result<Vec<u8>> {
         sources,
         groupings,
         timeline,
-        columns: columns.lengths,
+        columns: columns.names_and_lengths,
     };
     pack_columns(&meta, &columns.bytes)
 }
@@ -168,11 +169,11 @@ impl<'p> FunctionTable<'p> {
                 ("", Origin::Native) => "[C and native]".to_owned(),
                 ("", Origin::Vdso) => "[vdso]".to_owned(),
                 ("", _) => "[no package]".to_owned(),
-                (package, _) => sanitized(package),
+                (package, _) => sanitize_to_string(package),
             };
             entries.push(FunctionEntry {
-                name: sanitized(display),
-                file: sanitized(self.profile.str(file)),
+                name: sanitize_to_string(display),
+                file: sanitize_to_string(self.profile.str(file)),
                 line: start_line,
                 origin,
                 package: packages.intern_str(&package),
@@ -185,9 +186,13 @@ impl<'p> FunctionTable<'p> {
 /// Adds a column for each property by which samples can be grouped. A property with a single group, or with more than
 /// [`MAX_GROUPS`], is left out.
 fn add_groupings(profile: &Profile, columns: &mut Columns) -> Vec<GroupingEntry> {
-    let labels = profile.label_keys().into_iter().map(|key| (key.to_owned(), By::Label(key.to_owned())));
-    let properties =
-        [("process", By::Process), ("thread", By::Thread), ("goroutine", By::Goroutine), ("entry", By::Entry)];
+    let labels = profile.label_keys().into_iter().map(|key| (key.to_owned(), GroupBy::Label(key.to_owned())));
+    let properties = [
+        ("process", GroupBy::Process),
+        ("thread", GroupBy::Thread),
+        ("goroutine", GroupBy::Goroutine),
+        ("entry", GroupBy::Entry),
+    ];
     let properties = properties.into_iter().map(|(name, by)| (name.to_owned(), by)).chain(labels);
     let mut entries = Vec::new();
     for (name, by) in properties {
@@ -202,7 +207,10 @@ fn add_groupings(profile: &Profile, columns: &mut Columns) -> Vec<GroupingEntry>
             }
         }
         columns.add(format!("group {}", entries.len()), group_of_sample.into_iter());
-        entries.push(GroupingEntry { name: sanitized(&name), names: grouping.names().map(sanitized).collect() });
+        entries.push(GroupingEntry {
+            name: sanitize_to_string(&name),
+            names: grouping.names().map(sanitize_to_string).collect(),
+        });
     }
     entries
 }

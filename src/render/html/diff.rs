@@ -20,18 +20,18 @@ use std::io;
 
 use serde::Serialize;
 
-use super::columns::{Columns, pack_columns, sanitized};
+use super::columns::{Columns, pack_columns, sanitize_to_string};
 use crate::render::diff::debug_only::{self, DEBUG_ONLY_HEADING, DebugOnlyEntry};
-use crate::render::diff::document::{DiffDocument, DrawnWidth};
+use crate::render::diff::document::{DiffDocument, WidthSource};
 use crate::render::flamegraph::MIN_SHARE_DIVISOR;
 use crate::views::{CallPaths, ChangeVerdict, FigureChange, ValueKind};
 
 /// The order of the verdicts in columns.
-const VERDICTS: [ChangeVerdict; 5] =
+const VERDICT_ORDER: [ChangeVerdict; 5] =
     [ChangeVerdict::Unclear, ChangeVerdict::Grew, ChangeVerdict::Shrank, ChangeVerdict::New, ChangeVerdict::Gone];
 
 /// Number of steps in the larger total. Bounds of intervals are rounded to a step.
-const STEPS: f64 = 1e9;
+const STEPS_IN_TOTAL: f64 = 1e9;
 
 #[derive(Serialize)]
 struct DiffMeta<'a> {
@@ -77,7 +77,7 @@ pub(super) fn pack(document: &DiffDocument<'_>) -> io::Result<Vec<u8>> {
     let diff = document.diff;
     let nodes = diff.call_tree(document.views(), MIN_SHARE_DIVISOR);
     let totals = nodes.first().map_or([0.0; 2], |root| root.change.values);
-    let step = totals[0].max(totals[1]) / STEPS;
+    let step = totals[0].max(totals[1]) / STEPS_IN_TOTAL;
     let mut positions = vec![None; diff.matching.functions.len()];
     for (at, row) in diff.functions.iter().enumerate() {
         positions[row.function] = Some(at);
@@ -109,27 +109,27 @@ pub(super) fn pack(document: &DiffDocument<'_>) -> io::Result<Vec<u8>> {
     let figures = values.page_format();
     let meta = DiffMeta {
         summary: document.summary(),
-        work: document.work.map(sanitized).unwrap_or_default(),
+        work: document.work.map(sanitize_to_string).unwrap_or_default(),
         explanation: document.explanation(),
-        notes: notes(document),
+        notes: merged_notes(document),
         labels: document.labels,
-        facts: facts(document),
-        width: usize::from(document.width == DrawnWidth::New),
+        facts: merged_facts(document),
+        width: usize::from(document.width_source == WidthSource::New),
         factors: diff.scale.factors(),
         step,
         scale: figures.scale,
         decimals: figures.decimals,
         value_unit: figures.unit,
         unit: values.unit(),
-        shares: diff.scale.measure == ValueKind::Share,
+        shares: diff.scale.value_kind == ValueKind::Share,
         sampled: diff.scale.is_sampled,
-        unclear: format!("no change{}", document.beyond_chance()),
-        verdicts: VERDICTS,
+        unclear: format!("no change{}", document.beyond_chance_words()),
+        verdicts: VERDICT_ORDER,
         functions: diff.functions.iter().map(|row| function_entry(document, row.function)).collect(),
         renamed: document.renamed_functions(),
         only_heading: DEBUG_ONLY_HEADING,
         only: debug_only::entries(document).into_iter().filter_map(only).collect(),
-        columns: columns.lengths,
+        columns: columns.names_and_lengths,
     };
     pack_columns(&meta, &columns.bytes)
 }
@@ -150,26 +150,30 @@ fn add_changes(columns: &mut Columns, list: &str, changes: &[FigureChange], step
     add("new samples", &|change| change.amounts[1].count);
     add("below", &|change| steps(change.difference.value - change.difference.low));
     add("above", &|change| steps(change.difference.high - change.difference.value));
-    add("verdict", &|change| VERDICTS.iter().position(|verdict| *verdict == change.verdict).unwrap_or(0) as u64);
+    add("verdict", &|change| VERDICT_ORDER.iter().position(|verdict| *verdict == change.verdict).unwrap_or(0) as u64);
 }
 
 fn function_entry(document: &DiffDocument<'_>, at: usize) -> DiffFunctionEntry {
     let function = &document.diff.matching.functions[at];
-    DiffFunctionEntry { name: document.function_name(at), file: sanitized(&function.file), line: function.start_line }
+    DiffFunctionEntry {
+        name: document.function_name(at),
+        file: sanitize_to_string(&function.file),
+        line: function.start_line,
+    }
 }
 
 /// Returns the limits of the comparison, and the limits of each profile.
-fn notes(document: &DiffDocument<'_>) -> Vec<String> {
+fn merged_notes(document: &DiffDocument<'_>) -> Vec<String> {
     let of_sides = document.sides.iter().zip(document.labels).flat_map(|(side, label)| {
         let reasons = side.quality.assess().reasons;
         let notes = reasons.into_iter().chain(side.notes.iter().cloned());
         notes.map(move |note| format!("{label}: {note}"))
     });
-    document.notes.iter().cloned().chain(of_sides).map(|note| sanitized(&note)).collect()
+    document.notes.iter().cloned().chain(of_sides).map(|note| sanitize_to_string(&note)).collect()
 }
 
 /// Returns the facts of both runs, in the order of the run with more facts.
-fn facts(document: &DiffDocument<'_>) -> Vec<(String, [String; 2])> {
+fn merged_facts(document: &DiffDocument<'_>) -> Vec<(String, [String; 2])> {
     let sides = document.sides.map(|side| side.facts);
     let longer = usize::from(sides[1].len() > sides[0].len());
     let mut names: Vec<&str> = sides[longer].iter().map(|(name, _)| *name).collect();
@@ -180,7 +184,7 @@ fn facts(document: &DiffDocument<'_>) -> Vec<(String, [String; 2])> {
     }
     let value = |side: usize, name: &str| {
         let fact = sides[side].iter().find(|(other, _)| *other == name);
-        fact.map_or_else(String::new, |(_, value)| sanitized(value))
+        fact.map_or_else(String::new, |(_, value)| sanitize_to_string(value))
     };
     let profiles = ("Profile".to_owned(), [0, 1].map(|side: usize| document.description(side)));
     let facts = names.into_iter().map(|name| (name.to_owned(), [value(0, name), value(1, name)]));

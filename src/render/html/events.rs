@@ -8,9 +8,9 @@ use super::columns::Columns;
 use super::lines::{SourceEntry, UserCodeLineEntry, user_code_line_entries};
 use crate::profile::{FunctionId, Profile, Unit};
 use crate::render::document::Document;
-use crate::views::{By, FunctionLines, LineWeights, View, function_lines};
+use crate::views::{FunctionLines, GroupBy, LineWeights, View, function_lines};
 
-/// With more events, the page would be too large: it shows one.
+/// Maximum number of events of a page. A profile with more would make the page too large, so the page shows only one.
 const MAX_EVENTS: usize = 20;
 
 /// An event, and the figures that the page does not compute from the samples.
@@ -32,15 +32,15 @@ pub(super) struct PageEvent {
     pub(super) lines: Vec<FunctionLines>,
 }
 
-/// Returns the events that the page offers. Empty if there are not several.
+/// Returns the events that the page offers. Empty if there are fewer than two.
 pub(super) fn page_events(document: &Document<'_>) -> Vec<PageEvent> {
     let profile = document.view.profile();
     let Some(table) = profile.event_table() else { return Vec::new() };
-    // The number of samples of a sampled event has the same shares as the event.
+    // An event that is only the number of samples of another event would show the same shares.
     let is_count = |at: usize| table.events.iter().any(|other| other.event.is_sampled() && other.count == at);
     let mut names = HashSet::from([profile.event.name.as_str()]);
     let offered = (table.events.iter().enumerate())
-        .filter(|(at, other)| *at == table.shown || (!is_count(*at) && names.insert(other.event.name.as_str())));
+        .filter(|(at, other)| *at == table.shown_index || (!is_count(*at) && names.insert(other.event.name.as_str())));
     let offered: Vec<usize> = offered.map(|(at, _)| at).collect();
     if !(2..=MAX_EVENTS).contains(&offered.len()) {
         return Vec::new();
@@ -56,10 +56,10 @@ pub(super) fn page_events(document: &Document<'_>) -> Vec<PageEvent> {
 
 impl PageEvent {
     /// Returns the texts and figures of the event, and adds the column of its weights. `sources` are those of the page.
-    pub(super) fn entry(self, at: usize, sources: &[SourceEntry], columns: &mut Columns) -> EventEntry {
+    pub(super) fn into_entry(self, at: usize, sources: &[SourceEntry], columns: &mut Columns) -> EventEntry {
         let Self { profile, lines } = self;
         if let Some(table) = profile.event_table() {
-            let weights = table.values_of(&table.events[table.shown]).map(|(_, weight)| weight);
+            let weights = table.counts_and_weights(&table.events[table.shown_index]).map(|(_, weight)| weight);
             columns.add(format!("weight of event {at}"), weights);
         }
         let source_weights = |source: &SourceEntry| {
@@ -70,7 +70,7 @@ impl PageEvent {
                 .map(|line: LineWeights| (line.self_weight, line.cumulative))
                 .collect()
         };
-        let view = View::new(profile, By::default());
+        let view = View::new(profile, GroupBy::default());
         let profile = view.profile();
         EventEntry {
             name: profile.event.name.clone(),

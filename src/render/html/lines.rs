@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::columns::sanitized;
+use super::columns::sanitize_to_string;
 use crate::profile::{FunctionId, Profile};
 use crate::render::source::{AnnotatedFunction, SourceText};
 use crate::views::{FunctionLines, LineWeights, UserCodeLine, View};
@@ -24,10 +24,10 @@ pub(super) struct UserCodeLineEntry {
 /// Returns the heaviest lines of the user's code.
 pub(super) fn user_code_line_entries(view: &View) -> Vec<UserCodeLineEntry> {
     let profile = view.profile();
-    let display = |id: FunctionId| sanitized(profile.str(profile.function(id).display));
+    let display = |id: FunctionId| sanitize_to_string(profile.str(profile.function(id).display));
     let entry = |line: &UserCodeLine| UserCodeLineEntry {
         function: display(line.function),
-        file: sanitized(profile.str(profile.function(line.function).file)),
+        file: sanitize_to_string(profile.str(profile.function(line.function).file)),
         line: line.line,
         callee: line.callee.map(display),
         weight: line.weight,
@@ -50,7 +50,7 @@ pub(super) struct SourceEntry {
 
 impl SourceEntry {
     /// Returns the source of a function: the lines with a text, or with a weight of one of the events. Tabs become four
-    /// spaces, because [`sanitized`] would make one space of each.
+    /// spaces, because [`sanitize_to_string`] would make one space of each.
     pub(super) fn new<'l>(
         profile: &Profile,
         at: usize,
@@ -65,14 +65,14 @@ impl SourceEntry {
         let numbers: BTreeSet<u32> = numbers.copied().collect();
         let line = |number: u32| {
             let LineWeights { self_weight, cumulative } = weights.get(&number).copied().unwrap_or_default();
-            let text = lines.get(&number).map(|line| sanitized(&line.replace('\t', "    ")));
+            let text = lines.get(&number).map(|line| sanitize_to_string(&line.replace('\t', "    ")));
             (number, text, self_weight, cumulative)
         };
         Some(Self {
             annotated: at,
-            function: sanitized(profile.str(function.display)),
-            file: sanitized(profile.str(function.file)),
-            doubt: doubt.as_deref().map(sanitized),
+            function: sanitize_to_string(profile.str(function.display)),
+            file: sanitize_to_string(profile.str(function.file)),
+            doubt: doubt.as_deref().map(sanitize_to_string),
             lines: numbers.into_iter().map(line).collect(),
         })
     }

@@ -21,7 +21,7 @@ use crate::render::diff::document::DiffDocument;
 
 const PAGE: &str = include_str!("../../../templates/report/page.html");
 const DIFF_PAGE: &str = include_str!("../../../templates/report/diff.html");
-/// The end of both pages, from the call tree as text on.
+/// The end of both pages: the call tree as text, the data and the scripts.
 const PAGE_END: &str = include_str!("../../../templates/report/end.html");
 
 /// The style of the page of a comparison, in addition to the style of all pages.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::report::{Layout, MIN_COLUMNS, MIN_NAME};
+use super::report::{Layout, MIN_COLUMNS, MIN_NAME_WIDTH};
 use super::style::Styles;
 use crate::gobench::BenchmarkResult;
 use crate::profile::format_number;
@@ -16,34 +16,34 @@ const GO_UNITS: [&str; 3] = ["ns/op", "B/op", "allocs/op"];
 /// row, with the median of each value. No results give no output.
 pub fn write_benchmarks(results: &[BenchmarkResult], layout: Layout, out: &mut dyn Write) -> io::Result<()> {
     if !results.is_empty() {
-        out.write_all(table(results, layout).as_bytes())?;
+        out.write_all(format_table(results, layout).as_bytes())?;
     }
     out.flush()
 }
 
-fn table(results: &[BenchmarkResult], layout: Layout) -> String {
-    let names = without_repeats(results.iter().map(|result| result.name.as_str()));
+fn format_table(results: &[BenchmarkResult], layout: Layout) -> String {
+    let names = remove_repeats(results.iter().map(|result| result.name.as_str()));
     let units = results.iter().flat_map(|result| result.metrics.iter().map(|metric| metric.unit.as_str()));
     let units: Vec<&str> =
-        without_repeats(GO_UNITS.into_iter().filter(|unit| units.clone().any(|own| own == *unit)).chain(units.clone()));
+        remove_repeats(GO_UNITS.into_iter().filter(|unit| units.clone().any(|own| own == *unit)).chain(units.clone()));
     let is_repeated = names.len() < results.len();
     let mut rows = vec![(heading(&units, is_repeated), "benchmark".to_owned())];
     rows.extend(names.into_iter().map(|name| {
         let runs: Vec<&BenchmarkResult> = results.iter().filter(|result| result.name == name).collect();
-        (cells(&runs, &units, is_repeated), name::clean(name).into_owned())
+        (cells(&runs, &units, is_repeated), name::clean_name(name).into_owned())
     }));
 
     let columns = layout.columns.max(MIN_COLUMNS);
     let count = rows.first().map_or(0, |(cells, _)| cells.len());
     let mut widths: Vec<usize> =
-        (0..count).map(|at| columns::widest(rows.iter().map(|(cells, _)| &cells[at]))).collect();
+        (0..count).map(|at| columns::max_width(rows.iter().map(|(cells, _)| &cells[at]))).collect();
     let used = |widths: &[usize]| widths.iter().map(|width| width + GAP.len()).sum::<usize>();
     // If names get too little room, the last columns are dropped.
-    while widths.len() > 1 && columns.saturating_sub(used(&widths)) < MIN_NAME {
+    while widths.len() > 1 && columns.saturating_sub(used(&widths)) < MIN_NAME_WIDTH {
         widths.pop();
     }
     let room = columns.saturating_sub(used(&widths));
-    let styles = Styles::new(layout.color);
+    let styles = Styles::new(layout.has_color);
     let mut text = format!("{}\n", styles.bold("Benchmarks"));
     for (at, (cells, name)) in rows.iter().enumerate() {
         let cells: String =
@@ -56,7 +56,7 @@ fn table(results: &[BenchmarkResult], layout: Layout) -> String {
     text
 }
 
-fn without_repeats<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+fn remove_repeats<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut once = Vec::new();
     for text in texts {
         if !once.contains(&text) {
@@ -67,7 +67,7 @@ fn without_repeats<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 }
 
 fn heading(units: &[&str], is_repeated: bool) -> Vec<String> {
-    let mut cells: Vec<String> = units.iter().map(|unit| name::clean(unit).into_owned()).collect();
+    let mut cells: Vec<String> = units.iter().map(|unit| name::clean_name(unit).into_owned()).collect();
     if is_repeated {
         cells.insert(1.min(cells.len()), "spread".to_owned());
     }
@@ -84,7 +84,7 @@ fn cells(runs: &[&BenchmarkResult], units: &[&str], is_repeated: bool) -> Vec<St
     let mut cells: Vec<String> =
         units.iter().map(|unit| median(values(unit)).map_or_else(String::new, format_value)).collect();
     if is_repeated {
-        let spread = units.first().map(|unit| spread(values(unit))).unwrap_or_default();
+        let spread = units.first().map(|unit| format_spread(values(unit))).unwrap_or_default();
         cells.insert(1.min(cells.len()), spread);
     }
     cells.push(format_number(runs.iter().fold(0, |sum, run| run.iterations.saturating_add(sum))));
@@ -102,7 +102,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 /// Returns the largest distance of a value from the median, as a share of the median.
-fn spread(values: Vec<f64>) -> String {
+fn format_spread(values: Vec<f64>) -> String {
     let Some(median) = median(values.clone()).filter(|median| *median > 0.0) else { return String::new() };
     let largest = values.into_iter().map(|value| (value - median).abs()).fold(0.0, f64::max);
     format!("±{:.0} %", 100.0 * largest / median)
@@ -132,7 +132,7 @@ mod tests {
     }
 
     fn lines(results: &[BenchmarkResult], columns: usize) -> String {
-        table(results, Layout { columns, color: false, rows: DEFAULT_ROWS, sort: Sort::default() })
+        format_table(results, Layout { columns, has_color: false, rows: DEFAULT_ROWS, sort: Sort::default() })
     }
 
     #[test]

@@ -16,13 +16,13 @@ pub fn write_findings(findings: &[ProfileFinding], layout: Layout, out: &mut dyn
     if findings.is_empty() {
         return Ok(());
     }
-    let styles = Styles::new(layout.color);
+    let styles = Styles::new(layout.has_color);
     let mut text = format!("\n{}\n", styles.bold("Findings"));
     for finding in findings.iter().take(MAX_FINDINGS) {
         let (title, facts, advice) = (&finding.title, finding.evidence_text(), &finding.advice);
         for (first, paragraph) in [("- ", title), ("  ", &facts), ("  → ", advice)] {
             let (mut indent, indented) = (first.to_owned(), columns::width(first));
-            for line in columns::wrap(&name::clean(paragraph), layout.columns.max(MIN_COLUMNS) - indented) {
+            for line in columns::wrap(&name::clean_name(paragraph), layout.columns.max(MIN_COLUMNS) - indented) {
                 let line = if first == "  " { styles.dim(&line) } else { line };
                 let _ = writeln!(text, "{indent}{line}");
                 indent = " ".repeat(indented);

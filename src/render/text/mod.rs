@@ -17,7 +17,7 @@ mod tests;
 pub use benchmarks::write_benchmarks;
 pub use findings::write_findings;
 pub use neighbours::write_neighbours;
-pub use report::{DEFAULT_ROWS, Layout, LinkOf, Links, Sort, write, write_groups};
+pub use report::{DEFAULT_ROWS, FindSourceUrl, Layout, Links, Sort, write, write_groups};
 pub use source::write_source;
 pub(super) use style::Styles;
 pub use tree::{write_paths, write_tree};

@@ -12,10 +12,10 @@ use crate::views::{LineWeights, View};
 const TAB_WIDTH: usize = 4;
 
 /// Narrower terminals show shares in place of amounts.
-const COLUMNS_WITH_AMOUNTS: usize = 70;
+const MIN_COLUMNS_FOR_AMOUNTS: usize = 70;
 
 /// A line with at least 1/5 of the function's cumulative weight is marked.
-const HOT_DIVISOR: u64 = 5;
+const HOT_LINE_DIVISOR: u64 = 5;
 
 /// Writes functions with the self and cumulative weight of each line.
 pub fn write_source(
@@ -32,10 +32,10 @@ pub fn write_source(
     out.flush()
 }
 
-fn function_section(report: &TerminalReport<'_>, one: &AnnotatedFunction) -> String {
-    let weights = &one.weights;
+fn function_section(report: &TerminalReport<'_>, annotated: &AnnotatedFunction) -> String {
+    let weights = &annotated.weights;
     let mut text = report.function_heading(weights.function, weights.self_weight, weights.cumulative);
-    let notes = match &one.source {
+    let notes = match &annotated.source {
         SourceText::Found { path, doubt, .. } => vec![Some(name::sanitize(path).into_owned()), doubt.clone()],
         SourceText::Absent { reason } => vec![Some(reason.clone())],
     };
@@ -46,20 +46,20 @@ fn function_section(report: &TerminalReport<'_>, one: &AnnotatedFunction) -> Str
     }
     text.push('\n');
     let start = report.profile.function(weights.function).start_line;
-    let wanted = match &one.source {
+    let wanted = match &annotated.source {
         SourceText::Found { .. } => wanted_lines(weights, start),
         // Without the text, only lines with weight are of interest.
         SourceText::Absent { .. } => weights.lines.keys().copied().filter(|line| *line > 0).collect(),
     };
     let cell = |weight: u64| match weight {
         0 => String::new(),
-        _ if report.columns < COLUMNS_WITH_AMOUNTS => format_share(weight, report.top.total, report.samples),
+        _ if report.columns < MIN_COLUMNS_FOR_AMOUNTS => format_share(weight, report.top.total, report.samples),
         _ => report.amounts.format(weight),
     };
     let of_line = |line: u32| weights.lines.get(&line).copied().unwrap_or_default();
     let unknown = of_line(0);
     let cells = weights.lines.values().flat_map(|line| [cell(line.self_weight), cell(line.cumulative)]);
-    let width = columns::widest(cells).max("self".len());
+    let width = columns::max_width(cells).max("self".len());
     let digits = wanted.last().map_or(0, |line| line.to_string().len()).max("line".len());
     let row = |LineWeights { self_weight, cumulative }: LineWeights, number: &str, line: &str| {
         let cells =
@@ -67,7 +67,7 @@ fn function_section(report: &TerminalReport<'_>, one: &AnnotatedFunction) -> Str
         let head = format!("{cells}{GAP}{}{GAP}", columns::align_right(number, digits));
         let room = report.columns.saturating_sub(columns::width(&head));
         let line = cut_end(&expand_tabs(line), room);
-        let is_hot = cumulative >= weights.cumulative.div_ceil(HOT_DIVISOR) && cumulative > 0;
+        let is_hot = cumulative >= weights.cumulative.div_ceil(HOT_LINE_DIVISOR) && cumulative > 0;
         let line = match cumulative {
             0 => report.styles.dim(&line),
             _ if is_hot => report.styles.bold(&line),
@@ -78,14 +78,14 @@ fn function_section(report: &TerminalReport<'_>, one: &AnnotatedFunction) -> Str
     let heading =
         [columns::align_right("self", width), columns::align_right("cum", width), columns::align_right("line", digits)];
     text.push_str(&(report.styles.dim(&heading.join(GAP)) + "\n"));
-    let has_text = matches!(one.source, SourceText::Found { .. });
+    let has_text = matches!(annotated.source, SourceText::Found { .. });
     let mut last = None;
     for line in wanted {
         if has_text && last.is_some_and(|last| line > last + 1) {
             text.push_str(&(report.styles.dim(&columns::align_right("…", 2 * width + digits + 2 * GAP.len())) + "\n"));
         }
         last = Some(line);
-        let content = one.source.line(line);
+        let content = annotated.source.line_text(line);
         // The context of the last line can reach beyond the end of the file.
         if content.is_some() || of_line(line).cumulative > 0 {
             text.push_str(&row(of_line(line), &line.to_string(), content.unwrap_or_default()));

@@ -26,7 +26,7 @@ impl Styles {
     }
 
     /// Styles a function name by its origin. The main module is bold, the others have the hues of the flame graph.
-    pub(in crate::render) fn function(&self, origin: Origin, text: &str) -> String {
+    pub(in crate::render) fn style_function(&self, origin: Origin, text: &str) -> String {
         let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
         let style = match origin {
             Origin::Main => Style::new().bold(),
@@ -42,7 +42,7 @@ impl Styles {
     }
 
     /// Styles a function by the verdict on its change, with the hues of the flame graph of differences.
-    pub(in crate::render) fn verdict(&self, verdict: ChangeVerdict, text: &str) -> String {
+    pub(in crate::render) fn style_verdict(&self, verdict: ChangeVerdict, text: &str) -> String {
         let colour = match verdict {
             ChangeVerdict::Grew => AnsiColor::Red,
             ChangeVerdict::Shrank | ChangeVerdict::Gone => AnsiColor::Blue,

@@ -1,15 +1,15 @@
 #![allow(clippy::unwrap_used)]
 
-use super::report::{MIN_COLUMNS, PATH_HEAD, PATH_TAIL};
+use super::report::{MIN_COLUMNS, PATH_HEAD_ROWS, PATH_TAIL_ROWS};
 use super::{DEFAULT_ROWS, Layout, Links, Sort, write};
 use crate::profile::fixture::Fixture;
 use crate::render::columns;
-use crate::views::{By, View};
+use crate::views::{GroupBy, View};
 
-fn report(fixture: &Fixture, columns: usize, color: bool) -> String {
-    let layout = Layout { columns, color, rows: DEFAULT_ROWS, sort: Sort::SelfWeight };
+fn report(fixture: &Fixture, columns: usize, has_color: bool) -> String {
+    let layout = Layout { columns, has_color, rows: DEFAULT_ROWS, sort: Sort::SelfWeight };
     let mut out = Vec::new();
-    write(&View::new(fixture.profile.clone(), By::Process), layout, Links::default(), &mut out).unwrap();
+    write(&View::new(fixture.profile.clone(), GroupBy::Process), layout, Links::default(), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -86,7 +86,7 @@ fn recursion_is_one_row_and_long_paths_are_cut() {
     let text = report(&fixture, 80, false);
     let (_, path) = text.split_once("Hottest call path\n").unwrap();
     let names: Vec<_> = path.lines().map(|line| line.rsplit(" % ").next().unwrap().trim_start()).collect();
-    assert_eq!(names.len(), PATH_HEAD + 1 + PATH_TAIL);
+    assert_eq!(names.len(), PATH_HEAD_ROWS + 1 + PATH_TAIL_ROWS);
     assert_eq!((names[7], names[8], names[9]), ("└ main.f7", "└ … 36 more calls …", "└ main.f44"));
     assert_eq!(names.last(), Some(&"└ main.f59"));
 }

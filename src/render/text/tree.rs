@@ -17,10 +17,10 @@ const ARROW_WIDTH: usize = 3;
 const BAR_WIDTH: usize = 8;
 
 /// Narrower terminals show no bars.
-const COLUMNS_WITH_BARS: usize = 60;
+const MIN_COLUMNS_FOR_BARS: usize = 60;
 
 /// Narrower terminals show no column of self weight.
-const COLUMNS_WITH_SELF: usize = 50;
+const MIN_COLUMNS_FOR_SELF: usize = 50;
 
 /// The ends of bars: 0 to 7 eighths of a column.
 const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
@@ -48,11 +48,11 @@ pub fn write_tree(
     if report.top.total == 0 {
         return out.write_all(NO_SAMPLES.as_bytes());
     }
-    let mut text = report.title("Call tree", &report.totals());
+    let mut text = report.format_title("Call tree", &report.totals_text());
     let share = |weight| format_share(weight, report.top.total, report.samples);
     let shares = outline.rows.iter().flat_map(|row| [share(row.cumulative), share(row.self_weight)]);
-    let width = columns::widest(shares).max(4);
-    let (has_bar, has_self) = (report.columns >= COLUMNS_WITH_BARS, report.columns >= COLUMNS_WITH_SELF);
+    let width = columns::max_width(shares).max(4);
+    let (has_bar, has_self) = (report.columns >= MIN_COLUMNS_FOR_BARS, report.columns >= MIN_COLUMNS_FOR_SELF);
     let head = |cumulative: &str, bar: &str, own: &str| {
         let mut cells = columns::align_right(cumulative, width) + GAP;
         if has_bar {
@@ -65,19 +65,19 @@ pub fn write_tree(
     };
     let heading = head("cum", "", "self") + "function";
     text.push_str(&(report.styles.dim(&heading) + "\n"));
-    for chain in chains(&outline.rows) {
+    for chain in divide_into_chains(&outline.rows) {
         let (Some(first), Some(last)) = (chain.rows.first(), chain.rows.last()) else { continue };
         let own = if last.self_weight > 0 { share(last.self_weight) } else { String::new() };
-        let head = head(&share(first.cumulative), &bar(first.cumulative, report.top.total), &own);
+        let head = head(&share(first.cumulative), &draw_bar(first.cumulative, report.top.total), &own);
         let room = report.columns.saturating_sub(columns::width(&head));
-        let guides = guides(&chain.is_last_by_level, report.columns / 3);
+        let guides = draw_guides(&chain.is_last_by_level, report.columns / 3);
         let names = join_calls(&report, chain.rows, room.saturating_sub(columns::width(&guides)));
         let line = format!("{head}{}{names}", report.styles.dim(&guides));
         text.extend([line.trim_end(), "\n"]);
     }
-    if outline.left_out > 0 {
-        let noun = if outline.left_out == 1 { "call is" } else { "calls are" };
-        let count = format_number(outline.left_out as u64);
+    if outline.left_out_calls > 0 {
+        let noun = if outline.left_out_calls == 1 { "call is" } else { "calls are" };
+        let count = format_number(outline.left_out_calls as u64);
         let note = format!("{count} {noun} below {min_share} % and left out; `--min-share` takes another limit");
         for line in columns::wrap(&note, report.columns) {
             text.push_str(&(report.styles.dim(&line) + "\n"));
@@ -88,7 +88,7 @@ pub fn write_tree(
 }
 
 /// Divides the rows into chains. A chain continues with a callee that has all samples of its caller.
-fn chains(rows: &[OutlineRow]) -> Vec<Chain<'_>> {
+fn divide_into_chains(rows: &[OutlineRow]) -> Vec<Chain<'_>> {
     let is_function = |row: &OutlineRow| matches!(row.node, OutlineNode::Function(_));
     let continues = |caller: &OutlineRow, callee: &OutlineRow| {
         callee.depth > caller.depth && callee.cumulative == caller.cumulative && is_function(caller)
@@ -106,7 +106,7 @@ fn chains(rows: &[OutlineRow]) -> Vec<Chain<'_>> {
 }
 
 /// Returns the lines of the tree in front of a call, in at most `limit` columns.
-fn guides(is_last_by_level: &[bool], limit: usize) -> String {
+fn draw_guides(is_last_by_level: &[bool], limit: usize) -> String {
     let levels = is_last_by_level.len();
     let left_out = levels.saturating_sub((limit / 2).max(2));
     let shown = is_last_by_level.iter().enumerate().skip(left_out);
@@ -120,7 +120,7 @@ fn guides(is_last_by_level: &[bool], limit: usize) -> String {
     shown.collect()
 }
 
-fn bar(weight: u64, total: u64) -> String {
+fn draw_bar(weight: u64, total: u64) -> String {
     let eighths = (u128::from(weight) * 8 * BAR_WIDTH as u128).div_ceil(u128::from(total.max(1)));
     let eighths = usize::try_from(eighths).unwrap_or(0).min(8 * BAR_WIDTH);
     "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
@@ -137,8 +137,8 @@ struct Word {
 fn join_calls(report: &TerminalReport<'_>, rows: &[OutlineRow], room: usize) -> String {
     let chain: Vec<(OutlineNode, usize)> =
         rows.chunk_by(|one, other| one.node == other.node).map(|calls| (calls[0].node, calls.len())).collect();
-    let words = |is_short| chain.iter().map(move |(node, times)| word(report, *node, *times, is_short));
-    // There is one arrow fewer than words.
+    let words = |is_short| chain.iter().map(move |(node, times)| call_word(report, *node, *times, is_short));
+    // N words have N - 1 arrows between them.
     let fits = |words: &[Word]| {
         let width = words.iter().map(|word| columns::width(&word.text) + ARROW_WIDTH).sum::<usize>();
         width <= room + ARROW_WIDTH
@@ -161,14 +161,14 @@ fn join_calls(report: &TerminalReport<'_>, rows: &[OutlineRow], room: usize) -> 
         last.text = columns::shorten(&last.text, room.saturating_sub(before)).into_owned();
     }
     let painted = shown.iter().map(|word| match word.origin {
-        Some(origin) => report.styles.function(origin, &word.text),
+        Some(origin) => report.styles.style_function(origin, &word.text),
         None => report.styles.dim(&word.text),
     });
     painted.collect::<Vec<_>>().join(&report.styles.dim(ARROW))
 }
 
 /// Returns the name of a node, with the number of consecutive calls to itself if there are several.
-fn word(report: &TerminalReport<'_>, node: OutlineNode, times: usize, is_short: bool) -> Word {
+fn call_word(report: &TerminalReport<'_>, node: OutlineNode, times: usize, is_short: bool) -> Word {
     let (name, origin) = match node {
         OutlineNode::Function(id) => {
             let name = if is_short { report.short_name(id) } else { report.full_name(id) };
@@ -176,7 +176,7 @@ fn word(report: &TerminalReport<'_>, node: OutlineNode, times: usize, is_short: 
         }
         OutlineNode::Group(at) => {
             let name = report.view.grouping().names().nth(at).unwrap_or_default();
-            (name::clean(name).into_owned(), None)
+            (name::clean_name(name).into_owned(), None)
         }
     };
     let text = if times > 1 { format!("{name} × {times}") } else { name };
@@ -189,9 +189,9 @@ pub fn write_paths(view: &View, paths: &[HotPath], layout: Layout, out: &mut dyn
     if report.top.total == 0 {
         return out.write_all(NO_SAMPLES.as_bytes());
     }
-    let mut text = report.title("Hottest call paths", &report.totals());
-    let cells: Vec<Vec<String>> = paths.iter().map(|path| report.weight(path.weight)).collect();
-    let widths = [0, 1].map(|at| columns::widest(cells.iter().map(|cells| &cells[at])));
+    let mut text = report.format_title("Hottest call paths", &report.totals_text());
+    let cells: Vec<Vec<String>> = paths.iter().map(|path| report.weight_cells(path.weight)).collect();
+    let widths = [0, 1].map(|at| columns::max_width(cells.iter().map(|cells| &cells[at])));
     for (path, cells) in paths.iter().zip(&cells) {
         let cells = format!(
             "{}{GAP}{}{GAP}",
@@ -204,7 +204,7 @@ pub fn write_paths(view: &View, paths: &[HotPath], layout: Layout, out: &mut dyn
             path.functions.chunk_by(|one, other| one == other).map(|calls| (calls[0], calls.len())).rev().collect();
         let Some(((leaf, times), callers)) = chain.split_first() else { continue };
         let leaf = shortened_word(&report, *leaf, *times, room);
-        let leaf = report.styles.function(leaf.origin.unwrap_or(Origin::Unknown), &leaf.text);
+        let leaf = report.styles.style_function(leaf.origin.unwrap_or(Origin::Unknown), &leaf.text);
         text.extend([&cells, leaf.as_str(), "\n"]);
         let room = report.columns.saturating_sub(indent);
         let callers: Vec<String> = callers
@@ -222,7 +222,7 @@ pub fn write_paths(view: &View, paths: &[HotPath], layout: Layout, out: &mut dyn
 /// Returns the name of a function in at most `room` columns. A long name loses the directories of its package, then its
 /// middle.
 fn shortened_word(report: &TerminalReport<'_>, id: FunctionId, times: usize, room: usize) -> Word {
-    let names = [false, true].map(|is_short| word(report, OutlineNode::Function(id), times, is_short));
+    let names = [false, true].map(|is_short| call_word(report, OutlineNode::Function(id), times, is_short));
     let [full, short] = names;
     if columns::width(&full.text) <= room {
         return full;

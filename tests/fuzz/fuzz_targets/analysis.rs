@@ -7,7 +7,7 @@ use goflame::perfdata::PerfData;
 use goflame::pprof::SourceDirs;
 use goflame::sources::{ImageAbsence, ImageBytes, Images, MappedId};
 use goflame::{pprof, render};
-use goflame::views::{By, View};
+use goflame::views::{GroupBy, View};
 use libfuzzer_sys::fuzz_target;
 
 struct NoFiles;
@@ -25,7 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
     let profile = analysis.profile;
     assert_eq!(Some(profile.total_count()), analysis.quality.samples);
     let (by_process, by_goroutine) =
-        (View::new(profile.clone(), By::Process), View::new(profile.clone(), By::Goroutine));
+        (View::new(profile.clone(), GroupBy::Process), View::new(profile.clone(), GroupBy::Goroutine));
     render::folded::write(&by_process, &mut std::io::sink()).unwrap();
     pprof::write(&profile, &[], &SourceDirs::default(), &mut std::io::sink()).unwrap();
     let (sources, drawing) = (&SourceDirs::default(), &render::Drawing::default());

@@ -9,7 +9,7 @@ use std::io::{Write, sink};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use goflame::views::{By, View};
+use goflame::views::{GroupBy, View};
 use goflame::pprof::SourceDirs;
 use goflame::render::text::{Layout, Links, Sort};
 use goflame::{pprof, render};
@@ -54,7 +54,7 @@ fuzz_target!(|bytes: &[u8]| {
             (profile.total_count(), profile.total_weight())
         );
     }
-    let (by_process, by_goroutine) = (View::new(profile.clone(), By::Process), View::new(profile, By::Goroutine));
+    let (by_process, by_goroutine) = (View::new(profile.clone(), GroupBy::Process), View::new(profile, GroupBy::Goroutine));
     render::folded::write(&by_process, &mut sink()).unwrap();
     let (sources, drawing) = (&SourceDirs::default(), &render::Drawing::default());
     let document = render::Document::new(&by_process, &quality, "fuzz", sources, drawing);

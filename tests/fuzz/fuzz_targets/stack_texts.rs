@@ -10,7 +10,7 @@ use goflame::profile::Quality;
 use goflame::pprof::SourceDirs;
 use goflame::render::{Document, Drawing, Format, folded};
 use goflame::stacktext::{self, StackText};
-use goflame::views::{By, View};
+use goflame::views::{GroupBy, View};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(StackText { profile, notes, .. }) = read else { return };
     assert!(profile.stack_count() <= text.len() + 1, "more stacks than the bytes justify");
     let count = profile.total_count();
-    let view = View::new(profile, By::Process);
+    let view = View::new(profile, GroupBy::Process);
     let mut written = Vec::new();
     folded::write(&view, &mut written).unwrap();
     let again = stacktext::read_folded(&written).expect("goflame reads what it writes");

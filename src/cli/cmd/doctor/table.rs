@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Effects, Style};
 use super::fix::goflame;
 use crate::doctor::{Finding, RepairPlan, Status, count_statuses, summary_line};
 use crate::pipeline::Checkup;
-use crate::render::columns::{self, align_left, widest};
+use crate::render::columns::{self, align_left, max_width};
 use crate::render::sanitize;
 
 /// Column of the ids, after the status.
@@ -38,12 +38,12 @@ pub(super) enum Detail {
 }
 
 /// Formats the verdict, the findings and the repairs.
-pub(super) fn table(checkup: &Checkup, verdict: Verdict, detail: Detail, columns: usize, color: bool) -> String {
+pub(super) fn table(checkup: &Checkup, verdict: Verdict, detail: Detail, columns: usize, has_color: bool) -> String {
     let Checkup { findings, plan } = checkup;
     let columns = columns.max(MIN_COLUMNS);
-    let paint = |style: Style| if color { style } else { Style::new() };
+    let paint = |style: Style| if has_color { style } else { Style::new() };
     let is_shown = |finding: &&Finding| detail == Detail::Checks || finding.is_bad();
-    let ids = widest(findings.iter().filter(is_shown).map(|finding| finding.id));
+    let ids = max_width(findings.iter().filter(is_shown).map(|finding| finding.id));
     let (word, color) = match verdict {
         Verdict::Ready => ("Ready", AnsiColor::Green),
         Verdict::NotReady => ("Not ready", AnsiColor::Red),

@@ -70,13 +70,13 @@ fn lay_out(rows: Vec<([String; 10], Option<String>)>, limit: usize) -> String {
         }
     }
     for column in FIGURES {
-        let width = columns::widest(cells.iter().map(|row| &row[column]));
+        let width = columns::max_width(cells.iter().map(|row| &row[column]));
         for row in &mut cells {
             row[column] = columns::align_right(&row[column], width);
         }
     }
     let widths = (0..HEADING.len()).filter(|column| *column != FUNCTION);
-    let widths = widths.map(|column| columns::widest(cells.iter().map(|row| &row[column])));
+    let widths = widths.map(|column| columns::max_width(cells.iter().map(|row| &row[column])));
     let others: usize = widths.filter(|width| *width > 0).map(|width| width + columns::GAP.len()).sum();
     // A row that takes two lines in any case has room for the whole name.
     let room = limit.saturating_sub(others);
