@@ -103,7 +103,7 @@ impl<'g> AddressSpaces<'g> {
     pub(super) fn fork(&mut self, parent: u32, child: u32) {
         let inherited = self.by_process.get(&parent).cloned().unwrap_or_default();
         self.by_process.insert(child, inherited);
-        if let Some(own) = self.generated.untimed(child) {
+        if let Some(own) = self.generated.untimed_functions(child) {
             self.get_mut(child).generated = own;
         }
     }
@@ -122,7 +122,7 @@ impl<'g> AddressSpaces<'g> {
 /// An address space without mappings, with the generated functions whose times are unknown. The last program of the
 /// process wrote the file that names these functions.
 fn new_space(generated: &GeneratedCode<'_>, pid: u32) -> AddressSpace {
-    AddressSpace { generated: generated.untimed(pid).unwrap_or_default(), ..AddressSpace::default() }
+    AddressSpace { generated: generated.untimed_functions(pid).unwrap_or_default(), ..AddressSpace::default() }
 }
 
 #[cfg(test)]

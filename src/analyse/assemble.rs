@@ -1,4 +1,4 @@
-//! Step 3: makes a profile from named locations and counted stacks, with its quality figures.
+//! Step 3 of the analysis: makes a profile from named locations and counted stacks, and computes its quality figures.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use super::locations::add_locations;
 use super::raw_location::RawLocation;
 use super::repaired::{OpenTemporary, RepairedRecording, Rewrite};
 use super::shards::collect_all;
-use super::stacks::{add_samples, count_frames};
+use super::stacks::{add_samples, count_frames_and_list_altered};
 use super::symbols::name_all;
 use crate::perfdata::abi::{event_type, flag, sample_type};
 use crate::perfdata::{self, Attr, PerfData, RecordKind, Repairs, Rewriting};
@@ -26,7 +26,7 @@ use crate::sources::{CodeFile, GoroutineReading, Images, LabelReadings, LeftStac
 /// Default of `kernel.perf_event_max_stack`: the number of addresses at which the kernel stops walking a stack.
 const DEFAULT_MAX_STACK: u32 = 127;
 
-const NANOSECONDS: f64 = 1e9;
+const NANOSECONDS_PER_SECOND: f64 = 1e9;
 
 /// Number of `CLOCK_MONOTONIC` (`clock_gettime(2)`).
 const CLOCK_MONOTONIC: i32 = 1;
@@ -70,7 +70,7 @@ pub struct Analysis {
     /// this kernel and boot.
     pub kernel: Option<UsedKernelSymbols>,
     /// Whether the samples have registers or stack copies.
-    pub has_copies: bool,
+    pub has_registers_or_copies: bool,
     /// The rewritten recording. `None` if it was not requested, if the recording is damaged or was cut off, and if its
     /// samples have no registers and no stack copies.
     pub repaired: Option<RepairedRecording>,
@@ -96,15 +96,16 @@ impl UsedKernelSymbols {
     }
 
     /// The lines of `/proc/kallsyms` that name these addresses.
-    pub fn lines(&self) -> String {
-        self.symbols.subset(&self.addresses)
+    pub fn to_kallsyms(&self) -> String {
+        self.symbols.to_kallsyms_for(&self.addresses)
     }
 }
 
-/// The user gets a note about a problem from 1/100 of the samples on.
-const NOTABLE_FRACTION: u64 = 100;
-/// Bytes to copy beyond the next return address. In most programs, they contain the callers up to the root.
-const MORE_CALLERS_BYTES: u64 = 4096;
+/// Divisor of the number of samples. The user gets a note about a problem if it affects 1/100 of the samples or more.
+const NOTABLE_FRACTION_DIVISOR: u64 = 100;
+/// Number of bytes that a larger stack copy must have beyond the next return address. In most programs, they contain
+/// the callers up to the root.
+const EXTRA_COPY_BYTES: u64 = 4096;
 /// Maximum size of a stack copy (`perf_copy_attr` in kernel/events/core.c).
 const MAX_COPY_BYTES: u64 = 65_528;
 
@@ -128,8 +129,8 @@ pub fn analyse(
         0 => options.max_stack.unwrap_or(DEFAULT_MAX_STACK),
         own => u32::from(own),
     };
-    let has_copies = recorded.attr.sample_type & (sample_type::REGS_USER | sample_type::STACK_USER) != 0;
-    let rewriting = Rewriting::new(data.events()).filter(|_| has_copies);
+    let has_registers_or_copies = recorded.attr.sample_type & (sample_type::REGS_USER | sample_type::STACK_USER) != 0;
+    let rewriting = Rewriting::new(data.events()).filter(|_| has_registers_or_copies);
     let rewrite = rewriting.and_then(|form| Some(Rewrite { form, open: options.rewrite? }));
     let build_ids = data.features().build_ids.clone();
     let rewritten_labels = data.features().repairs.as_ref().map(|repairs| repairs.label_sets.clone());
@@ -153,7 +154,7 @@ pub fn analyse(
     let (mut collected, stacks) = collect_all(&data, &files, &binaries, &settings);
     (settings.release)(0..usize::MAX);
     if let Some(repairs) = settings.repairs {
-        collected.counts.missing.needed_bytes = repairs.needed_bytes;
+        collected.counts.missing_callers.needed_copy_bytes = repairs.needed_copy_bytes;
     }
     data.release_records();
     collected.locations.release_index();
@@ -170,24 +171,24 @@ pub fn analyse(
     });
     let symbols = fitting.as_ref().map_err(String::as_str);
     let rewritten = std::mem::take(&mut collected.rewritten);
-    let needed_bytes = collected.counts.missing.needed_bytes;
+    let needed_copy_bytes = collected.counts.missing_callers.needed_copy_bytes;
     let is_complete = data.is_complete() && collected.damage.is_none();
     let repaired = rewrite.filter(|_| is_complete).map(|Rewrite { form, .. }| {
         let unused = files.unused_paths(collected.locations.list.iter().filter_map(|location| location.file()));
-        RepairedRecording::new(rewritten, form, &data, needed_bytes, labels.sets, unused)
+        RepairedRecording::new(rewritten, form, &data, needed_copy_bytes, labels.sets, unused)
     });
     let (locations, kernel_code) = (&collected.locations, &collected.kernel_code);
     let mut profile = Profile::new(event);
     let name = || name_all(&locations.list, &files.keys, &binaries, symbols, kernel_code, &generated);
     let (named, (stacks, samples)) = rayon::join(name, || stacks.merge());
     let flags = LocationFlags::new(&named, locations.list.len());
-    let mut quality = count_quality(recorded, &collected.counts, is_complete, options.lost);
+    let mut quality = quality_from_counts(recorded, &collected.counts, is_complete, options.lost);
     let first = collected.first_time.unwrap_or(0);
     profile.duration_ns = collected.last_time.saturating_sub(first);
     profile.first_time_ns = first;
-    profile.start_time_ns = wall_time(&data, first);
+    profile.start_time_ns = wall_time_ns(&data, first);
     let locate = || add_locations(named, locations, &files.keys, &binaries, &mut profile);
-    let count = || count_frames(&stacks, &samples, &flags, &mut quality);
+    let count = || count_frames_and_list_altered(&stacks, &samples, &flags, &mut quality);
     let (wrappers, altered) = rayon::join(locate, count);
     let kernel = fitting.ok().filter(|_| !addresses.is_empty()).map(|symbols| UsedKernelSymbols { symbols, addresses });
     let mut notes = notes(&collected);
@@ -212,13 +213,14 @@ pub fn analyse(
     // Without samples, the sampled CPU time is 0, also for an event with another unit.
     let is_time = profile.event.unit == Unit::Nanoseconds || profile.total_count() == 0;
     if let Some(used_seconds) = options.used_cpu_seconds.filter(|_| is_time) {
-        quality.cpu = Some(CpuCoverage { sampled_seconds: profile.total_weight() as f64 / NANOSECONDS, used_seconds });
+        quality.cpu =
+            Some(CpuCoverage { sampled_seconds: profile.total_weight() as f64 / NANOSECONDS_PER_SECOND, used_seconds });
     }
-    Ok(Analysis { profile, quality, kernel, has_copies, repaired, other_events, sampled_files, notes })
+    Ok(Analysis { profile, quality, kernel, has_registers_or_copies, repaired, other_events, sampled_files, notes })
 }
 
 /// The quality figures that follow from the counts of records.
-fn count_quality(
+fn quality_from_counts(
     event: perfdata::Event,
     counts: &RecordCounts,
     is_complete: bool,
@@ -228,17 +230,17 @@ fn count_quality(
         kernel_sampled: Some(event.attr.flags & flag::EXCLUDE_KERNEL == 0),
         event: event.name,
         samples: Some(counts.samples),
-        lost: Some(counts.lost.max(lost_in_rings.unwrap_or(0))),
-        throttled: Some(counts.throttled),
-        truncated_stacks: Some(counts.truncated),
-        stack_copies: counts.copies,
-        repaired_stacks: counts.repaired,
-        cut_stacks: counts.cut,
-        goroutine_samples: counts.of_goroutines,
+        lost: Some(counts.lost_records.max(lost_in_rings.unwrap_or(0))),
+        throttled: Some(counts.throttle_records),
+        truncated_stacks: Some(counts.truncated_stacks),
+        stack_copies: counts.stack_copies,
+        repaired_stacks: counts.repaired_stacks,
+        cut_stacks: counts.cut_stacks,
+        goroutine_samples: counts.goroutine_samples,
         unknown_goroutines: counts.unknown_goroutines,
         foreign_goroutine_registers: counts.foreign_registers,
         complete_file: is_complete,
-        other_events: counts.other_events,
+        other_events: counts.other_event_samples,
         ..Quality::default()
     }
 }
@@ -282,7 +284,7 @@ fn describe_event(recorded: &perfdata::Event, repairs: Option<&Repairs>) -> (Eve
     let attr = &recorded.attr;
     let is_clock = attr.kind == event_type::SOFTWARE && matches!(attr.config, COUNT_SW_CPU_CLOCK | COUNT_SW_TASK_CLOCK);
     let frequency = attr.frequency();
-    if recorded.is_of_waits() {
+    if recorded.has_waits_as_samples() {
         return (Event::waits(), None);
     }
     let event = Event {
@@ -339,7 +341,7 @@ fn check_kernel_symbols(
             _ => {}
         }
     }
-    match (collected.kernel_text, symbols.text().map(|text| text.start)) {
+    match (collected.kernel_text, symbols.text_range().map(|text| text.start)) {
         (Some(recorded), Some(own)) if recorded != 0 && recorded != own => Err(KernelMismatch::OtherBoot),
         _ => Ok(()),
     }
@@ -347,7 +349,7 @@ fn check_kernel_symbols(
 
 /// Converts a time of the event's clock to wall time in nanoseconds since 1970. 0 if the recording does not relate the two
 /// clocks.
-fn wall_time(data: &PerfData<'_>, time: u64) -> u64 {
+fn wall_time_ns(data: &PerfData<'_>, time: u64) -> u64 {
     data.features().clock.as_ref().map_or(0, |clock| clock.wall_ns.saturating_add(time).saturating_sub(clock.clock_ns))
 }
 
@@ -357,11 +359,11 @@ fn note_on_change(file: &SampledFile) -> Option<String> {
 }
 
 /// The user gets a note if the goroutine is unknown in more than this share of the samples of goroutines.
-const NOTABLE_UNKNOWN_GOROUTINES: f64 = 0.05;
+const NOTABLE_UNKNOWN_GOROUTINE_SHARE: f64 = 0.05;
 
 fn note_on_goroutines(quality: &Quality) -> Option<String> {
     let (all, unknown) = (quality.goroutine_samples, quality.unknown_goroutines);
-    let is_notable = all >= FEW_SAMPLES && unknown as f64 > all as f64 * NOTABLE_UNKNOWN_GOROUTINES;
+    let is_notable = all >= FEW_SAMPLES && unknown as f64 > all as f64 * NOTABLE_UNKNOWN_GOROUTINE_SHARE;
     is_notable.then(|| {
         let unknown = format_percent(unknown, all);
         let note = format!("the goroutine is unknown in {unknown} of the samples of goroutines");
@@ -376,11 +378,11 @@ fn note_on_goroutines(quality: &Quality) -> Option<String> {
 }
 
 /// The user gets a note if the labels can be wrong in more than this share of the samples with labels.
-const NOTABLE_LATE_LABELS: f64 = 0.05;
+const NOTABLE_LATE_LABEL_SHARE: f64 = 0.05;
 
 fn note_on_labels(counts: &RecordCounts) -> Option<String> {
-    let RecordCounts { labelled, late_labels: late, .. } = *counts;
-    let is_notable = labelled >= FEW_SAMPLES && late as f64 > labelled as f64 * NOTABLE_LATE_LABELS;
+    let RecordCounts { labelled_samples: labelled, late_labels: late, .. } = *counts;
+    let is_notable = labelled >= FEW_SAMPLES && late as f64 > labelled as f64 * NOTABLE_LATE_LABEL_SHARE;
     is_notable.then(|| {
         format!(
             "{labelled} samples have profiler labels, and in {late} samples the labels are possibly wrong: they can have \
@@ -392,7 +394,7 @@ fn note_on_labels(counts: &RecordCounts) -> Option<String> {
 /// A note that explains how to get names for generated code.
 fn note_on_unnamed_code(quality: &Quality) -> Option<String> {
     let unnamed = quality.unnamed_reasons.iter().find(|(reason, _)| reason == UNNAMED_GENERATED)?.1;
-    (unnamed.saturating_mul(NOTABLE_FRACTION) >= quality.user_frames).then(|| {
+    (unnamed.saturating_mul(NOTABLE_FRACTION_DIVISOR) >= quality.user_frames).then(|| {
         format!(
             "{} of user frames are in code that was made at run time without names: let its runtime write a perf map or a \
              jitdump (node --perf-basic-prof, python -X perf, DOTNET_PerfMapEnabled=1, wasmtime --profile=perfmap)",
@@ -407,21 +409,21 @@ fn notes(collected: &Collected) -> Vec<String> {
         // A recording that was only cut off has no damage. The quality figures report the cut.
         notes.push(format!("the file is damaged, and was read only up to the damage: {damage}"));
     }
-    let RecordCounts { copies, missing, .. } = &collected.counts;
-    let MissingCallerCounts { short_copies, needed_bytes, in_native_code } = *missing;
-    let is_notable = |count: u64| count.saturating_mul(NOTABLE_FRACTION) >= (*copies).max(1);
+    let RecordCounts { stack_copies: copies, missing_callers: missing, .. } = &collected.counts;
+    let MissingCallerCounts { short_copies, needed_copy_bytes, native_code_samples } = *missing;
+    let is_notable = |count: u64| count.saturating_mul(NOTABLE_FRACTION_DIVISOR) >= (*copies).max(1);
     if is_notable(short_copies) {
-        let size = needed_bytes.saturating_add(MORE_CALLERS_BYTES).next_multiple_of(1024).min(MAX_COPY_BYTES);
+        let size = needed_copy_bytes.saturating_add(EXTRA_COPY_BYTES).next_multiple_of(1024).min(MAX_COPY_BYTES);
         notes.push(format!(
             "{} of stacks lack callers because the stack copy is too short: set stack = {size} in [record], or --stack {size}",
             format_percent(short_copies, *copies)
         ));
     }
-    if is_notable(in_native_code) {
+    if is_notable(native_code_samples) {
         notes.push(format!(
             "{} of stacks end in C code that uses the frame pointer for other values: compile it with \
              -fno-omit-frame-pointer (CGO_CFLAGS, CGO_CXXFLAGS)",
-            format_percent(in_native_code, *copies)
+            format_percent(native_code_samples, *copies)
         ));
     }
     notes

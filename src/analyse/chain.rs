@@ -15,15 +15,15 @@ pub(super) struct Chain<'d> {
 }
 
 /// Maximum number of frame pointers in a cycle that is detected.
-const MAX_CYCLE: usize = 8;
+const MAX_CYCLE_FRAMES: usize = 8;
 
 /// The start of a user callchain (leaf first), up to the address where the kernel's walk began to repeat. With a frame
 /// pointer that leads to itself, the kernel reads the same return addresses until its limit. `frame_pointer` is the sampled
-/// register. `saved_at` returns the frame pointer that is saved at an address, if it is known.
+/// register. `saved_frame_pointer_at` returns the frame pointer that is saved at an address, if it is known.
 pub(super) fn cut_at_cycle(
     user: &[RawAddress],
     frame_pointer: Option<u64>,
-    saved_at: impl Fn(u64) -> Option<u64>,
+    saved_frame_pointer_at: impl Fn(u64) -> Option<u64>,
     is_mapped: impl Fn(u64) -> bool,
 ) -> &[RawAddress] {
     let mut pointer = frame_pointer;
@@ -31,12 +31,14 @@ pub(super) fn cut_at_cycle(
         let after = user.get(at + 1..).unwrap_or_default();
         // Recursion repeats return addresses too. So it is a cycle only if the address is not code, or if the frame pointer
         // leads back into the walked part of the stack.
-        let is_repeated = after.iter().take(MAX_CYCLE).any(|later| later == address);
+        let is_repeated = after.iter().take(MAX_CYCLE_FRAMES).any(|later| later == address);
         if is_repeated && !is_mapped(u64::from_le_bytes(*address)) {
             return &user[..at];
         }
-        let next = pointer.and_then(&saved_at);
-        if next.is_some_and(|next| pointer.is_some_and(|pointer| next <= pointer && saved_at(next).is_some())) {
+        let next = pointer.and_then(&saved_frame_pointer_at);
+        if next.is_some_and(|next| {
+            pointer.is_some_and(|pointer| next <= pointer && saved_frame_pointer_at(next).is_some())
+        }) {
             return &user[..=at];
         }
         pointer = next;
@@ -54,7 +56,7 @@ impl<'d> Chain<'d> {
             CpuMode::Kernel | CpuMode::GuestKernel | CpuMode::Hypervisor => Some(&mut chain.kernel),
             CpuMode::User | CpuMode::GuestUser | CpuMode::Unknown => Some(&mut chain.user),
         };
-        let mut rest = sample.callchain.raw();
+        let mut rest = sample.callchain.raw_addresses();
         if let ([], Some(ip), Some(part)) = (rest, sample.ip, &mut part) {
             **part = Cow::Owned(vec![ip.to_le_bytes()]);
         }
@@ -86,11 +88,11 @@ mod tests {
     /// Number of addresses before the cycle. Code is mapped from 0x1000 on. The stack copy contains 8 words from 0x8000 on.
     fn length_before_cycle(user: &[u64], pointer: u64, stack: [u64; 8]) -> usize {
         let user: Vec<RawAddress> = user.iter().map(|address| address.to_le_bytes()).collect();
-        let saved_at = |address: u64| {
+        let saved_frame_pointer_at = |address: u64| {
             let at = usize::try_from(address.checked_sub(0x8000)? / 8).ok()?;
             stack.get(at).copied()
         };
-        cut_at_cycle(&user, Some(pointer), saved_at, |address| address >= 0x1000).len()
+        cut_at_cycle(&user, Some(pointer), saved_frame_pointer_at, |address| address >= 0x1000).len()
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::generated::{GeneratedCode, TimedFunction};
 use super::goroutine::GoroutineReadings;
 use super::kernel::KernelCode;
 use super::labels::{Labels, SampleLabels};
-use super::last_stack::{KEPT_THREADS, LastStack, RawStack};
+use super::last_stack::{LAST_STACK_SLOTS, LastStack, RawStack};
 use super::left_stacks::{LeftStacks, SampledThread};
 use super::progress::ReadProgress;
 use super::raw_location::{RawLocation, RawLocations, call_address};
@@ -55,28 +55,28 @@ pub(super) struct Collected {
 pub(super) struct RecordCounts {
     pub(super) records: u64,
     pub(super) samples: u64,
-    pub(super) lost: u64,
-    pub(super) throttled: u64,
-    pub(super) truncated: u64,
+    pub(super) lost_records: u64,
+    pub(super) throttle_records: u64,
+    pub(super) truncated_stacks: u64,
     /// Samples with registers and a stack copy.
-    pub(super) copies: u64,
+    pub(super) stack_copies: u64,
     /// Samples with a repaired stack: the callchain lacked frames or had wrong frames.
-    pub(super) repaired: u64,
+    pub(super) repaired_stacks: u64,
     /// Samples with a cut stack: frames of the callchain were left out.
-    pub(super) cut: u64,
+    pub(super) cut_stacks: u64,
     /// Samples of goroutines, in processes whose goroutine descriptors were read.
-    pub(super) of_goroutines: u64,
-    /// Samples counted in `of_goroutines` whose goroutine is unknown.
+    pub(super) goroutine_samples: u64,
+    /// Samples counted in `goroutine_samples` whose goroutine is unknown.
     pub(super) unknown_goroutines: u64,
     /// Samples of goroutines whose goroutine register has another value than the goroutine's descriptor.
     pub(super) foreign_registers: u64,
     /// Samples of goroutines with profiler labels.
-    pub(super) labelled: u64,
+    pub(super) labelled_samples: u64,
     /// Samples whose profiler labels can have changed before they were read.
     pub(super) late_labels: u64,
-    pub(super) missing: MissingCallerCounts,
+    pub(super) missing_callers: MissingCallerCounts,
     /// Samples of events that are not analysed.
-    pub(super) other_events: u64,
+    pub(super) other_event_samples: u64,
 }
 
 /// Counts of samples whose callers are unknown, by cause.
@@ -85,17 +85,17 @@ pub(super) struct MissingCallerCounts {
     /// Samples whose stack copy was too short.
     pub(super) short_copies: u64,
     /// Size of a stack copy that contains the next return address of all samples with a short copy.
-    pub(super) needed_bytes: u64,
+    pub(super) needed_copy_bytes: u64,
     /// Samples in C code that uses the frame pointer register for another value.
-    pub(super) in_native_code: u64,
+    pub(super) native_code_samples: u64,
 }
 
 impl MissingCallerCounts {
     /// Adds the counts of another shard.
     pub(super) fn append(&mut self, other: &Self) {
         self.short_copies += other.short_copies;
-        self.needed_bytes = self.needed_bytes.max(other.needed_bytes);
-        self.in_native_code += other.in_native_code;
+        self.needed_copy_bytes = self.needed_copy_bytes.max(other.needed_copy_bytes);
+        self.native_code_samples += other.native_code_samples;
     }
 }
 
@@ -130,7 +130,7 @@ struct Collector<'d, 's, 'f> {
     unwinder: Unwinder<'s, 'f>,
     out: Collected,
     spaces: AddressSpaces<'s>,
-    /// Position of the next function in [`GeneratedCode::timed`].
+    /// Position of the next function in [`GeneratedCode::timed_functions`].
     next_generated: usize,
     /// For each process, the position of its command name in [`Collected::processes`].
     comms: HashMap<i32, u32, RandomState>,
@@ -140,7 +140,7 @@ struct Collector<'d, 's, 'f> {
     /// For a current sample with a left stack: the descriptor of the stack's goroutine.
     left_goroutine: Option<u64>,
     rewritten: Option<RepairedPart>,
-    /// The last stacks of threads, indexed by [`last_stack_of`].
+    /// The last stacks of threads, indexed by [`last_stack_position`].
     last_stacks: Vec<LastStack>,
     pending: Vec<PendingSample>,
     /// The segments of pending samples that are not interned yet.
@@ -202,7 +202,7 @@ pub(super) fn collect<'d>(
         facts: SampleFacts::default(),
         left_goroutine: None,
         rewritten: settings.rewrite.map(RepairedPart::new),
-        last_stacks: std::iter::repeat_with(LastStack::default).take(KEPT_THREADS).collect(),
+        last_stacks: std::iter::repeat_with(LastStack::default).take(LAST_STACK_SLOTS).collect(),
         pending: Vec::new(),
         pending_segments: Vec::new(),
     };
@@ -250,9 +250,9 @@ impl<'d> Collector<'d, '_, '_> {
         match record {
             RecordKind::Sample(sample) => self.add_sample(sample),
             RecordKind::Lost { lost, .. } | RecordKind::LostSamples { lost } => {
-                counts.lost = counts.lost.saturating_add(*lost);
+                counts.lost_records = counts.lost_records.saturating_add(*lost);
             }
-            RecordKind::Throttle { .. } => counts.throttled += 1,
+            RecordKind::Throttle { .. } => counts.throttle_records += 1,
             RecordKind::KernelCode { start, len, bpf, name } => {
                 self.out.kernel_code.add(*start, *len, *bpf, &String::from_utf8_lossy(name));
             }
@@ -267,7 +267,7 @@ impl<'d> Collector<'d, '_, '_> {
 
     /// Adds the functions that programs made up to this time to their address spaces.
     fn add_generated(&mut self, time: Option<u64>) {
-        let later = self.settings.generated.timed.get(self.next_generated..).unwrap_or_default();
+        let later = self.settings.generated.timed_functions.get(self.next_generated..).unwrap_or_default();
         let made = later.iter().take_while(|function| time.is_some_and(|time| function.time <= time));
         for TimedFunction { pid, range, id, .. } in made {
             self.spaces.add_generated(*pid, range.clone(), *id);
@@ -304,7 +304,7 @@ impl<'d> Collector<'d, '_, '_> {
 
     fn add_sample(&mut self, sample: &Sample<'d>) {
         if sample.event != self.settings.event {
-            self.out.counts.other_events += 1;
+            self.out.counts.other_event_samples += 1;
             return;
         }
         let (pid, tid) = (sample.pid.unwrap_or(0), sample.tid.unwrap_or(0));
@@ -319,7 +319,7 @@ impl<'d> Collector<'d, '_, '_> {
         };
         let (pid, tid) = (pid.cast_unsigned(), tid.cast_unsigned());
         let task = RawTask { process, pid, tid, cpu: sample.cpu, goroutine, labels };
-        let last_stack = last_stack_of(sample);
+        let last_stack = last_stack_position(sample);
         let last = &mut self.last_stacks[last_stack].task;
         let task = TaskId::from_index(match last {
             Some((last, id)) if *last == task => *id,
@@ -360,7 +360,7 @@ impl<'d> Collector<'d, '_, '_> {
         let Some(rewritten) = &mut self.rewritten else { return };
         let analysed = match &record.kind {
             RecordKind::Sample(sample) if sample.event == self.settings.event => {
-                Some((self.last_stacks[last_stack_of(sample)].raw(), self.facts))
+                Some((self.last_stacks[last_stack_position(sample)].raw_stack(), self.facts))
             }
             _ => None,
         };
@@ -391,12 +391,12 @@ impl<'d> Collector<'d, '_, '_> {
             let missing = self.unwinder.missing_callers;
             add_outcome(&mut self.facts, outcome, missing);
             if let Some(MissingCallers::ShortCopy(needed)) = missing {
-                let longest = &mut self.out.counts.missing.needed_bytes;
+                let longest = &mut self.out.counts.missing_callers.needed_copy_bytes;
                 *longest = needed.max(*longest);
             }
             let (tid, time, sp) = (sample.tid.unwrap_or(0), sample.time.unwrap_or(0), registers.sp());
             let outermost = self.repair.repaired.last().copied().unwrap_or(0);
-            let thread = SampledThread { pid, tid: tid.cast_unsigned(), time, sp, outermost };
+            let thread = SampledThread { pid, tid: tid.cast_unsigned(), time, sp, outermost_caller: outermost };
             let is_truncated = self.facts.has(SampleFacts::TRUNCATED);
             let find = || self.settings.left_stacks.callers(thread, &mut self.unwinder, self.files, space);
             if let Some(left) = (!is_truncated).then(find).flatten() {
@@ -406,17 +406,16 @@ impl<'d> Collector<'d, '_, '_> {
             }
             raw = RawStack { kernel, user: &self.repair.addresses };
         }
-        let last = &mut self.last_stacks[last_stack_of(sample)];
+        let last = &mut self.last_stacks[last_stack_position(sample)];
         let version = space.map_or(0, AddressSpace::version);
         let Some(new) = last.replace(sample.tid.unwrap_or(0), version, raw) else {
             return SegmentCounts { shared: last.hashes.len(), additional: 0 };
         };
         let same = last.locations.len();
         let mut hint = LookupHint::default();
-        let user =
-            raw.user[..new.user].iter().enumerate().rev().map(|(at, address)| {
-                RawLocation::in_user_space(call_address(at, *address), space, &mut hint, self.files)
-            });
+        let user = raw.user[..new.user].iter().enumerate().rev().map(|(at, address)| {
+            RawLocation::from_user_address(call_address(at, *address), space, &mut hint, self.files)
+        });
         self.out.locations.intern_all(user, &mut last.locations);
         let kernel = raw.kernel[..new.kernel].iter().enumerate().rev();
         let kernel = kernel.map(|(at, address)| RawLocation::Kernel(call_address(at, *address)));
@@ -433,8 +432,8 @@ impl<'d> Collector<'d, '_, '_> {
 }
 
 /// The position of the last stack of a sample's thread in [`Collector::last_stacks`].
-fn last_stack_of(sample: &Sample<'_>) -> usize {
-    sample.tid.unwrap_or(0).cast_unsigned() as usize % KEPT_THREADS
+fn last_stack_position(sample: &Sample<'_>) -> usize {
+    sample.tid.unwrap_or(0).cast_unsigned() as usize % LAST_STACK_SLOTS
 }
 
 impl RepairBuffers {

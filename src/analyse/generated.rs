@@ -23,11 +23,11 @@ pub(super) struct GeneratedCode<'b> {
     functions: Vec<GeneratedFunction<'b>>,
     lines: Vec<JitLine<'b>>,
     /// Functions without a known time, by process.
-    untimed: HashMap<u32, Arc<RangeMap<GeneratedId>>>,
+    untimed_functions: HashMap<u32, Arc<RangeMap<GeneratedId>>>,
     /// Functions with a known time, in time order.
-    pub(super) timed: Vec<TimedFunction>,
+    pub(super) timed_functions: Vec<TimedFunction>,
     /// Path of each file with malformed entries, and the number of these entries.
-    malformed: Vec<(String, u64)>,
+    malformed_entries: Vec<(String, u64)>,
 }
 
 /// A function of generated code.
@@ -57,12 +57,12 @@ impl<'b> GeneratedCode<'b> {
                 CodeFileKind::PerfMap => parse_perf_map(&file.bytes),
                 CodeFileKind::Jitdump => parse_jitdump(&file.bytes).unwrap_or_default(),
             };
-            if code.malformed > 0 {
-                all.malformed.push((file.path.clone(), code.malformed));
+            if code.malformed_entries > 0 {
+                all.malformed_entries.push((file.path.clone(), code.malformed_entries));
             }
             all.add(file.pid, code, monotonic);
         }
-        all.timed.sort_by_key(|function| function.time);
+        all.timed_functions.sort_by_key(|function| function.time);
         all
     }
 
@@ -77,9 +77,9 @@ impl<'b> GeneratedCode<'b> {
             }
             let range = start..start.saturating_add(size);
             if has_times && monotonic {
-                self.timed.push(TimedFunction { time, pid, range, id });
+                self.timed_functions.push(TimedFunction { time, pid, range, id });
             } else {
-                Arc::make_mut(self.untimed.entry(pid).or_default()).insert(range, id);
+                Arc::make_mut(self.untimed_functions.entry(pid).or_default()).insert(range, id);
             }
             let lines = first_line + own.start..first_line + own.end;
             self.functions.push(GeneratedFunction { name, start, lines });
@@ -87,8 +87,8 @@ impl<'b> GeneratedCode<'b> {
     }
 
     /// The functions of a process without a known time.
-    pub(super) fn untimed(&self, pid: u32) -> Option<Arc<RangeMap<GeneratedId>>> {
-        self.untimed.get(&pid).cloned()
+    pub(super) fn untimed_functions(&self, pid: u32) -> Option<Arc<RangeMap<GeneratedId>>> {
+        self.untimed_functions.get(&pid).cloned()
     }
 
     pub(super) fn function(&self, id: GeneratedId) -> Option<&GeneratedFunction<'b>> {
@@ -115,7 +115,7 @@ impl<'b> GeneratedCode<'b> {
 
     /// A note for the user on each file with malformed entries.
     pub(super) fn notes(&self) -> impl Iterator<Item = String> {
-        let notes = self.malformed.iter();
+        let notes = self.malformed_entries.iter();
         notes.map(|(path, count)| format!("{count} of the entries of {path} could not be read"))
     }
 }

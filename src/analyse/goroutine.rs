@@ -22,7 +22,7 @@ use crate::sources::GoroutineReading;
 
 /// The goroutine or thread that ran when a sample was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Running<'r> {
+pub(super) enum RunningTask<'r> {
     /// A goroutine.
     Goroutine(&'r GoroutineReading),
     /// An unknown goroutine with a known descriptor, which several goroutines used one after the other.
@@ -87,14 +87,14 @@ impl<'r> GoroutineReadings<'r> {
         time: u64,
         entry: Option<u64>,
         left_stack: impl FnOnce() -> Option<u64>,
-    ) -> Running<'r> {
+    ) -> RunningTask<'r> {
         let address = registers.goroutine.filter(|address| *address != 0 && address.is_multiple_of(8));
         let seen = address.and_then(|address| self.find(pid, address, time));
         let fits = |seen: &GoroutineReading| {
             entry.is_none_or(|entry| entry == seen.start) || seen.stack_contains(registers.sp())
         };
         if let Some(goroutine) = seen.filter(|seen| seen.id != 0 && fits(seen)) {
-            return Running::Goroutine(goroutine);
+            return RunningTask::Goroutine(goroutine);
         }
         if self.by_stack.contains_key(&pid) {
             let find = |pointer| self.find_by_stack(pid, pointer, entry, time);
@@ -102,16 +102,16 @@ impl<'r> GoroutineReadings<'r> {
             let run =
                 seen.and_then(|thread| self.goroutine_run_by(thread, time)).filter(|run| Some(run.start) == entry);
             if let Some(goroutine) = found.filter(|found| run.is_none_or(|run| run.id == found.id)) {
-                return Running::Goroutine(goroutine);
+                return RunningTask::Goroutine(goroutine);
             }
-            let in_register = address.filter(|address| seen.is_none() && self.is_goroutine(pid, *address));
+            let in_register = address.filter(|address| seen.is_none() && self.is_goroutine_descriptor(pid, *address));
             if let Some(address) = in_register.or_else(|| self.descriptor_of_stack(pid, registers.sp(), time)) {
-                return self.unknown_in_descriptor(pid, address, time);
+                return self.unknown_goroutine(pid, address, time);
             }
         }
         match (address, seen) {
-            (Some(address), None) => Running::Unread(address),
-            _ => Running::Thread,
+            (Some(address), None) => RunningTask::Unread(address),
+            _ => RunningTask::Thread,
         }
     }
 
@@ -121,32 +121,32 @@ impl<'r> GoroutineReadings<'r> {
     }
 
     /// Whether there is a thread's own descriptor at an address.
-    pub(super) fn is_thread(&self, pid: u32, address: Option<u64>) -> bool {
+    pub(super) fn is_thread_descriptor(&self, pid: u32, address: Option<u64>) -> bool {
         let readings = address.and_then(|address| self.by_descriptor.get(&(pid, address)));
         readings.is_some_and(|readings| readings.iter().all(|seen| seen.id == 0))
     }
 
     /// The goroutine whose descriptor some of these words point to. `None` if the words point to several descriptors.
-    pub(super) fn pointed_to(&self, pid: u32, words: &[u64], time: u64) -> Option<Running<'r>> {
-        let mut addresses = words.iter().filter(|word| self.is_goroutine(pid, **word));
+    pub(super) fn find_by_pointers(&self, pid: u32, words: &[u64], time: u64) -> Option<RunningTask<'r>> {
+        let mut addresses = words.iter().filter(|word| self.is_goroutine_descriptor(pid, **word));
         let address = *addresses.next()?;
         addresses.all(|other| *other == address).then(|| {
             self.find(pid, address, time)
-                .map_or_else(|| self.unknown_in_descriptor(pid, address, time), Running::Goroutine)
+                .map_or_else(|| self.unknown_goroutine(pid, address, time), RunningTask::Goroutine)
         })
     }
 
-    fn unknown_in_descriptor(&self, pid: u32, address: u64, time: u64) -> Running<'r> {
+    fn unknown_goroutine(&self, pid: u32, address: u64, time: u64) -> RunningTask<'r> {
         let readings = self.by_descriptor.get(&(pid, address)).map(Vec::as_slice).unwrap_or_default();
         let next = readings.partition_point(|seen| seen.last_ns < time);
         let around = readings.get(next.saturating_sub(1)..).unwrap_or_default().iter().take(2);
         let mut starts = around.map(|seen| seen.start);
         let first = starts.next();
-        Running::Descriptor { address, start: first.filter(|first| starts.all(|start| start == *first)) }
+        RunningTask::Descriptor { address, start: first.filter(|first| starts.all(|start| start == *first)) }
     }
 
     /// Whether there is a goroutine's descriptor at an address.
-    fn is_goroutine(&self, pid: u32, address: u64) -> bool {
+    fn is_goroutine_descriptor(&self, pid: u32, address: u64) -> bool {
         self.by_descriptor.get(&(pid, address)).is_some_and(|readings| readings.iter().all(|seen| seen.id != 0))
     }
 
@@ -214,7 +214,7 @@ impl<'r> GoroutineReadings<'r> {
 
 #[cfg(test)]
 mod tests {
-    use super::{GoroutineReading, GoroutineReadings, REUSE_MARGIN_NS, Registers, Running};
+    use super::{GoroutineReading, GoroutineReadings, REUSE_MARGIN_NS, Registers, RunningTask};
 
     const SEEN: GoroutineReading = GoroutineReading {
         pid: 1,
@@ -275,8 +275,8 @@ mod tests {
         let running = |last_start, register| {
             let all = [seen(1, 7, 10), seen(2, last_start, 20)];
             let readings = GoroutineReadings::new(&all);
-            match readings.find_running(1, &Registers::for_tests(0x1800, 0, register), 15, None, || None) {
-                Running::Descriptor { address, start } => Some((address, start)),
+            match readings.find_running(1, &Registers::from_test_values(0x1800, 0, register), 15, None, || None) {
+                RunningTask::Descriptor { address, start } => Some((address, start)),
                 _ => None,
             }
         };
@@ -292,8 +292,8 @@ mod tests {
             GoroutineReading { address: 24, id: 0, ..SEEN },
         ];
         let readings = GoroutineReadings::new(&all);
-        let pointed_to = |words: &[u64]| match readings.pointed_to(1, words, 0) {
-            Some(Running::Goroutine(seen)) => Some(seen.id),
+        let pointed_to = |words: &[u64]| match readings.find_by_pointers(1, words, 0) {
+            Some(RunningTask::Goroutine(seen)) => Some(seen.id),
             _ => None,
         };
         assert_eq!(pointed_to(&[5, 8, 24, 8]), Some(1), "24 is the descriptor of a thread");
@@ -350,10 +350,10 @@ mod tests {
                 GoroutineReading { address: 16, id: 2, stack: (0x3000, 0x4000), ..thread },
                 thread,
             ];
-            let registers = Registers::for_tests(0x7800, 0, Some(24));
+            let registers = Registers::from_test_values(0x7800, 0, Some(24));
             let readings = GoroutineReadings::new(&all);
             let running = |time| readings.find_running(1, &registers, time, Some(0), || Some(0x3800));
-            [15, 21].map(|time| matches!(running(time), Running::Goroutine(_)))
+            [15, 21].map(|time| matches!(running(time), RunningTask::Goroutine(_)))
         };
         assert_eq!(running(0), [false, true]);
         assert_eq!(running(7), [true, true], "the seen goroutine has another entry than the sampled stack");
@@ -368,20 +368,20 @@ mod tests {
         ];
         let readings = GoroutineReadings::new(&all);
         let running = |register, sp, frame_pointer: Option<u64>| {
-            let registers = Registers::for_tests(sp, 0, Some(register));
+            let registers = Registers::from_test_values(sp, 0, Some(register));
             match readings.find_running(1, &registers, 0, Some(0), || frame_pointer) {
-                Running::Goroutine(seen) => Ok(seen.id),
+                RunningTask::Goroutine(seen) => Ok(seen.id),
                 other => Err(other),
             }
         };
         assert_eq!(running(8, 0x3800, Some(0x3800)), Ok(1));
         // The thread runs on its own stack.
         assert_eq!(running(24, 0x7800, Some(0x3800)), Ok(2));
-        assert_eq!(running(24, 0x7800, Some(0x7900)), Err(Running::Thread));
-        assert_eq!(running(24, 0x7800, None), Err(Running::Thread));
+        assert_eq!(running(24, 0x7800, Some(0x7900)), Err(RunningTask::Thread));
+        assert_eq!(running(24, 0x7800, None), Err(RunningTask::Thread));
         // The register holds another value.
         assert_eq!(running(0x777, 0x3800, None), Ok(2));
-        assert_eq!(running(0x777, 0x7800, None), Err(Running::Thread));
-        assert_eq!(running(0x770, 0x7800, None), Err(Running::Unread(0x770)));
+        assert_eq!(running(0x777, 0x7800, None), Err(RunningTask::Thread));
+        assert_eq!(running(0x770, 0x7800, None), Err(RunningTask::Unread(0x770)));
     }
 }

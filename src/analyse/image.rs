@@ -83,8 +83,8 @@ fn entries_by_name<'b>(binary: &Binary<'b>) -> HashMap<&'b [u8], u64, RandomStat
     functions.filter_map(|function| Some((function.name()?, function.entry()))).collect()
 }
 
-/// Shortens a text to at most `limit` bytes, without cutting a character.
-pub(super) fn shorten(text: &str, limit: usize) -> &str {
-    let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+/// Shortens a text to at most `max_bytes` bytes, without cutting a character.
+pub(super) fn shorten(text: &str, max_bytes: usize) -> &str {
+    let end = (0..=max_bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     end.and_then(|end| text.get(..end)).unwrap_or_default()
 }

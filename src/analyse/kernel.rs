@@ -20,8 +20,8 @@ pub(super) struct KernelCode {
 }
 
 impl KernelCode {
-    pub(super) fn add(&mut self, start: u64, length: u32, bpf: bool, name: &str) {
-        let group = if bpf { BPF_GROUP } else { FTRACE_GROUP };
+    pub(super) fn add(&mut self, start: u64, length: u32, is_bpf: bool, name: &str) {
+        let group = if is_bpf { BPF_GROUP } else { FTRACE_GROUP };
         self.functions.insert(start, (start.saturating_add(u64::from(length)), format!("{name} [{group}]")));
     }
 
@@ -142,14 +142,14 @@ impl KernelSymbols {
     }
 
     /// The address range of the kernel's own code, without modules. Its start differs from boot to boot.
-    pub fn text(&self) -> Option<Range<u64>> {
+    pub fn text_range(&self) -> Option<Range<u64>> {
         self.text.clone()
     }
 
     /// The name and the module of the function at an address.
     pub fn name(&self, address: u64) -> Option<(&str, Option<&str>)> {
         let at = self.functions.position(address)?;
-        let start = self.functions.start(at)?;
+        let start = self.functions.start_address(at)?;
         // The symbols do not contain the ends of functions. An address beyond the kernel's own code, or too far from the
         // start of the function, belongs to code that was loaded after the symbols were read.
         let inside = |address| self.text.as_ref().is_some_and(|text| text.contains(&address));
@@ -167,10 +167,10 @@ impl KernelSymbols {
 
     /// Packs the functions of the kernel's own code into bytes that need no parsing. `boot` is the id of the boot.
     pub fn pack(&self, boot: &str) -> Vec<u8> {
-        let text = self.text().unwrap_or_default();
+        let text = self.text_range().unwrap_or_default();
         let (mut lines, mut functions) = (String::new(), Vec::new());
         let all = (0..self.functions.sizes().functions)
-            .filter_map(|at| Some((self.functions.start(at)?, self.functions.line(at)?)));
+            .filter_map(|at| Some((self.functions.start_address(at)?, self.functions.line(at)?)));
         for (start, line) in all.filter(|(start, _)| text.contains(start)) {
             // Never u32::MAX: these lines are a part of the table's lines, whose offsets fit.
             functions.push((start, u32::try_from(lines.len()).unwrap_or(u32::MAX)));
@@ -184,7 +184,7 @@ impl KernelSymbols {
     /// Reads the result of [`KernelSymbols::pack`]. `None` if the bytes have another form, or are of another boot.
     pub fn unpack(boot: &str, bytes: Arc<dyn AsRef<[u8]> + Send + Sync>) -> Option<Self> {
         let all = (*bytes).as_ref();
-        let (rest, numbers) = all.strip_suffix(&*boot_line(boot))?.split_last_chunk::<{ 4 * WORD }>()?;
+        let (rest, numbers) = all.strip_suffix(&*boot_line(boot))?.split_last_chunk::<{ 4 * WORD_BYTES }>()?;
         let [start, end, line_bytes, functions] = numbers.as_chunks().0 else { return None };
         let text = u64::from_le_bytes(*start)..u64::from_le_bytes(*end);
         let [line_bytes, functions] =
@@ -196,7 +196,7 @@ impl KernelSymbols {
     }
 
     /// The lines of `/proc/kallsyms` that are enough to name these addresses.
-    pub fn subset(&self, addresses: &[u64]) -> String {
+    pub fn to_kallsyms_for(&self, addresses: &[u64]) -> String {
         let mut wanted: Vec<usize> = addresses.iter().filter_map(|address| self.functions.position(*address)).collect();
         // Adds the symbol after each function, which marks the function's end.
         wanted.extend(wanted.clone().into_iter().map(|at| at + 1));
@@ -208,7 +208,8 @@ impl KernelSymbols {
             let _ = writeln!(text, "{start:016x} T _text\n{end:016x} T _etext");
         }
         for at in wanted {
-            let (Some(start), Some((name, module))) = (self.functions.start(at), self.name_and_module(at)) else {
+            let (Some(start), Some((name, module))) = (self.functions.start_address(at), self.name_and_module(at))
+            else {
                 continue;
             };
             let _ = write!(text, "{start:016x} T {name}");
@@ -221,7 +222,7 @@ impl KernelSymbols {
     }
 }
 
-const WORD: usize = size_of::<u64>();
+const WORD_BYTES: usize = size_of::<u64>();
 
 /// The last bytes of packed symbols: address range of the kernel's code, sizes of the table, boot, and format.
 fn trailer(boot: &str, text: &Range<u64>, sizes: TableSizes) -> Vec<u8> {
@@ -251,7 +252,7 @@ mod tests {
         assert_eq!(symbols.name(0xffff_ffff_b000_0000), None, "far after the last symbol");
         assert_eq!(symbols.name(0xffff_ffff_a000_0001), Some(("ext4_read", Some("ext4"))));
         assert_eq!(symbols.name(1), None);
-        assert_eq!(symbols.text(), Some(0xffff_ffff_8100_0000..0xffff_ffff_8100_0200));
+        assert_eq!(symbols.text_range(), Some(0xffff_ffff_8100_0000..0xffff_ffff_8100_0200));
     }
 
     #[test]
@@ -268,9 +269,9 @@ mod tests {
     fn a_subset_gives_the_same_names() {
         let symbols = KernelSymbols::read(TEXT).expect("symbols");
         let address = 0xffff_ffff_a000_0001;
-        let again = KernelSymbols::read(symbols.subset(&[address]).as_bytes()).expect("symbols");
+        let again = KernelSymbols::read(symbols.to_kallsyms_for(&[address]).as_bytes()).expect("symbols");
         assert_eq!(again.name(address), symbols.name(address));
-        assert_eq!(again.text(), symbols.text());
+        assert_eq!(again.text_range(), symbols.text_range());
     }
 
     #[test]
@@ -279,7 +280,7 @@ mod tests {
         let packed = symbols.pack("boot");
         let unpack = |bytes: &[u8]| KernelSymbols::unpack("boot", Arc::new(bytes.to_vec()));
         let again = unpack(&packed).expect("symbols");
-        assert_eq!(again.text(), symbols.text());
+        assert_eq!(again.text_range(), symbols.text_range());
         for address in 0xffff_ffff_8100_0000..0xffff_ffff_8100_0200 {
             assert_eq!(again.name(address), symbols.name(address));
         }
@@ -294,7 +295,7 @@ mod tests {
             damaged[at] ^= 0xff;
             // Damaged symbols can give wrong names, but must not panic.
             if let Some(damaged) = unpack(&damaged) {
-                let _ = (damaged.name(0xffff_ffff_8100_0150), damaged.subset(&[0, u64::MAX]));
+                let _ = (damaged.name(0xffff_ffff_8100_0150), damaged.to_kallsyms_for(&[0, u64::MAX]));
             }
         }
     }

@@ -59,11 +59,11 @@ impl KernelTable {
 
     /// The position of the last function that starts at or before an address.
     pub(super) fn position(&self, address: u64) -> Option<usize> {
-        self.rows().partition_point(|row| start(row) <= address).checked_sub(1)
+        self.rows().partition_point(|row| row_start(row) <= address).checked_sub(1)
     }
 
-    pub(super) fn start(&self, at: usize) -> Option<u64> {
-        self.rows().get(at).map(start)
+    pub(super) fn start_address(&self, at: usize) -> Option<u64> {
+        self.rows().get(at).map(row_start)
     }
 
     pub(super) fn line(&self, at: usize) -> Option<&str> {
@@ -73,7 +73,7 @@ impl KernelTable {
     }
 }
 
-fn start(row: &TableRow) -> u64 {
+fn row_start(row: &TableRow) -> u64 {
     row.first_chunk().map_or(0, |start| u64::from_le_bytes(*start))
 }
 

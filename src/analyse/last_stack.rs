@@ -27,9 +27,9 @@ pub(super) struct LastStack {
     pub(super) task: Option<(RawTask, u32)>,
 }
 
-/// Number of slots for last stacks. Thread `tid` uses slot `tid % KEPT_THREADS`. Threads with the same slot overwrite each
-/// other.
-pub(super) const KEPT_THREADS: usize = 64;
+/// Number of slots for last stacks. Thread `tid` uses slot `tid % LAST_STACK_SLOTS`. Threads with the same slot
+/// overwrite each other.
+pub(super) const LAST_STACK_SLOTS: usize = 64;
 
 /// The addresses of a stack, leaf first. The callers of the kernel addresses are the user addresses.
 #[derive(Debug, Clone, Copy)]
@@ -56,9 +56,9 @@ impl LastStack {
     /// at the leaf end of the user part and of the kernel part, which have no location yet. `None` if the stack is
     /// unchanged.
     pub(super) fn replace(&mut self, tid: i32, space_version: u64, next: RawStack<'_>) -> Option<AddressCounts> {
-        let last = self.raw();
+        let last = self.raw_stack();
         let common = if (self.tid, self.space_version) == (tid, space_version) {
-            common_callers(last, next)
+            count_common_callers(last, next)
         } else {
             AddressCounts { user: 0, kernel: 0 }
         };
@@ -76,13 +76,13 @@ impl LastStack {
         Some(AddressCounts { user: next.user.len() - common.user, kernel: next.kernel.len() - common.kernel })
     }
 
-    pub(super) fn raw(&self) -> RawStack<'_> {
+    pub(super) fn raw_stack(&self) -> RawStack<'_> {
         RawStack { kernel: &self.kernel, user: &self.user }
     }
 
     /// The root of the stack. `find` looks it up from the call addresses of the outermost two user frames, root first.
     pub(super) fn root(&mut self, find: impl FnOnce([u64; 2]) -> StackRoot) -> StackRoot {
-        let Some(addresses) = self.outermost() else { return StackRoot::Other };
+        let Some(addresses) = self.outermost_calls() else { return StackRoot::Other };
         if self.root.0 != addresses {
             self.root = (addresses, find(addresses));
         }
@@ -90,7 +90,7 @@ impl LastStack {
     }
 
     /// The call addresses of the outermost two user frames, root first. `None` if the stack has fewer than two.
-    fn outermost(&self) -> Option<[u64; 2]> {
+    fn outermost_calls(&self) -> Option<[u64; 2]> {
         let [callee, root] = *self.user.last_chunk()?;
         let depth = self.user.len() - 1;
         Some([call_address(depth, root), call_address(depth - 1, callee)])
@@ -98,14 +98,14 @@ impl LastStack {
 }
 
 /// The number of addresses, counted from the root, that two stacks have in common.
-fn common_callers(last: RawStack<'_>, next: RawStack<'_>) -> AddressCounts {
-    let user = common_suffix(last.user, next.user);
+fn count_common_callers(last: RawStack<'_>, next: RawStack<'_>) -> AddressCounts {
+    let user = common_suffix_len(last.user, next.user);
     let all = user == last.user.len() && user == next.user.len();
-    AddressCounts { user, kernel: if all { common_suffix(last.kernel, next.kernel) } else { 0 } }
+    AddressCounts { user, kernel: if all { common_suffix_len(last.kernel, next.kernel) } else { 0 } }
 }
 
 /// The number of addresses at the root ends of two lists (leaf first) that are equal and mean the same location.
-fn common_suffix(last: &[RawAddress], next: &[RawAddress]) -> usize {
+fn common_suffix_len(last: &[RawAddress], next: &[RawAddress]) -> usize {
     let same = last.iter().rev().zip(next.iter().rev()).take_while(|(last, next)| last == next).count();
     // The leaf is exact, the others are return addresses. So a leaf and a caller with the same address are different
     // locations.
@@ -166,7 +166,7 @@ mod tests {
         let mut last = LastStack::default();
         for (user, root) in [(&[10_u64, 20, 30][..], Some([29, 19])), (&[20, 30], Some([29, 20])), (&[30], None)] {
             last.replace(1, 1, RawStack { kernel: &raw(&[1, 2]), user: &raw(user) });
-            assert_eq!(last.outermost(), root);
+            assert_eq!(last.outermost_calls(), root);
         }
     }
 }

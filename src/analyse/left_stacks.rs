@@ -28,13 +28,13 @@ pub(super) struct SampledThread {
     /// The stack pointer.
     pub(super) sp: u64,
     /// The outermost return address of the known callers.
-    pub(super) outermost: u64,
+    pub(super) outermost_caller: u64,
 }
 
 /// The callers, on a left stack, of generated code on other memory.
 #[derive(Debug)]
 pub(super) struct LeftCallers {
-    /// Return addresses, the innermost first.
+    /// Return addresses, innermost first.
     pub(super) addresses: Vec<u64>,
     /// Whether the stack had the same callers before and after the sample. Otherwise the addresses are the common callers,
     /// with an address in the function that made two different calls, or the callers of the only reading.
@@ -58,9 +58,9 @@ impl<'r> LeftStacks<'r> {
         files: &Files<'_>,
         space: &AddressSpace,
     ) -> Option<LeftCallers> {
-        let SampledThread { pid, tid, time, sp, outermost } = thread;
+        let SampledThread { pid, tid, time, sp, outermost_caller } = thread;
         let is_in_file = || {
-            let mapped = space.find(outermost.saturating_sub(1), &mut LookupHint::default());
+            let mapped = space.find(outermost_caller.saturating_sub(1), &mut LookupHint::default());
             mapped.is_some_and(|(image, _)| !files.is_memory(image))
         };
         if self.by_thread.is_empty() || is_in_file() {
@@ -68,10 +68,10 @@ impl<'r> LeftStacks<'r> {
         }
         let callers_on = |left: &LeftStack| {
             let is_left = !(left.stack.0..left.stack.1).contains(&sp);
-            let callers = is_left.then(|| unwinder.callers_on(left.content, self.content(left), space))?;
+            let callers = is_left.then(|| unwinder.callers_on_left_stack(left.content, self.content(left), space))?;
             Some(callers).filter(|callers| !callers.is_empty())
         };
-        let [(before, callers), (after, others)] = self.find_around((pid, tid), time, callers_on)?;
+        let [(before, callers), (after, others)] = self.find_readings_around((pid, tid), time, callers_on)?;
         let common =
             callers.iter().rev().zip(others.iter().rev()).take_while(|(caller, other)| caller == other).count();
         let differing = |callers: &[u64]| callers.len().checked_sub(common + 1).and_then(|at| callers.get(at).copied());
@@ -93,7 +93,7 @@ impl<'r> LeftStacks<'r> {
 
     /// The nearest readings before and after a time for which `find` has a result, with the results. If a reading is valid
     /// at that time, or only one reading is near, returns that reading twice.
-    fn find_around<T>(
+    fn find_readings_around<T>(
         &self,
         (pid, tid): (u32, u32),
         time: u64,
@@ -149,7 +149,7 @@ mod tests {
         let stacks = LeftStacks::new(Some(&readings));
         let around = |tid, time, without: u64| {
             let find = |reading: &LeftStack| Some(()).filter(|()| reading.descriptor != without);
-            let found = stacks.find_around((1, tid), time, find);
+            let found = stacks.find_readings_around((1, tid), time, find);
             found.map(|found| found.map(|(reading, ())| reading.descriptor))
         };
         assert_eq!(around(2, second + 5, 0), Some([8, 8]), "it was valid then");
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!([around(2, second - MAX_AGE_NS - 1, 0), around(3, second, 0)], [None; 2]);
         let confirmed = |time| {
             let [before, after] =
-                stacks.find_around((1, 2), time, |_| Some(())).expect("readings").map(|(reading, ())| reading);
+                stacks.find_readings_around((1, 2), time, |_| Some(())).expect("readings").map(|(reading, ())| reading);
             are_on_both_sides([before, after], time)
         };
         let times = [second - 1, second + 5, second + 20, second + 81];

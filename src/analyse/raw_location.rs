@@ -63,7 +63,7 @@ impl RawLocation {
     }
 
     /// The location at an address of a process. Generated code is looked up only where no file is mapped.
-    pub(super) fn in_user_space(
+    pub(super) fn from_user_address(
         address: u64,
         space: Option<&AddressSpace>,
         hint: &mut LookupHint,

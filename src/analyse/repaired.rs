@@ -120,7 +120,7 @@ impl RepairedRecording {
         parts: Vec<RepairedPart>,
         form: Rewriting,
         data: &PerfData<'_>,
-        needed_bytes: u64,
+        needed_copy_bytes: u64,
         label_sets: &[LabelSet],
         unused_files: HashSet<String>,
     ) -> Self {
@@ -132,11 +132,11 @@ impl RepairedRecording {
         Self {
             parts,
             form,
-            events: data.events().iter().map(|event| Rewriting::event(event, common_period)).collect(),
+            events: data.events().iter().map(|event| Rewriting::rewritten_event(event, common_period)).collect(),
             sections: data.sections().iter().map(|(bit, section)| (*bit, section.to_vec())).collect(),
             common_period,
             needed,
-            repairs: Repairs { frequency, needed_bytes, goroutines: Vec::new(), label_sets: label_sets.to_vec() },
+            repairs: Repairs { frequency, needed_copy_bytes, goroutines: Vec::new(), label_sets: label_sets.to_vec() },
         }
     }
 
@@ -144,7 +144,7 @@ impl RepairedRecording {
     pub fn write<W: Write + Seek>(self, out: W, is_compressed: bool) -> Result<W, Error> {
         let mut writer = Writer::create(out, &self.events)?;
         if is_compressed {
-            writer = writer.compressing();
+            writer = writer.with_compression();
         }
         let mut goroutines = Interner::default();
         let mut records = 0_usize;
@@ -240,7 +240,7 @@ mod tests {
         let mut writer = Writer::create(Cursor::new(Vec::new()), &[event]).unwrap();
         let id = SampleId { id: 5, time: 1, ..SampleId::default() };
         writer.comm(7, 7, true, b"app", &id).unwrap();
-        let map = Mmap { pid: 7, start: 0x1000, len: 0x1000, path: b"/app", executable: true, ..Mmap::default() };
+        let map = Mmap { pid: 7, start: 0x1000, len: 0x1000, path: b"/app", is_executable: true, ..Mmap::default() };
         writer.mmap(CpuMode::User, &map, &id).unwrap();
         let kernel = 1_u64 << 63 | 0x1000;
         let chains: [&[u64]; 4] = [
@@ -269,7 +269,7 @@ mod tests {
         analyse(PerfData::parse(bytes).unwrap(), &NoFiles, |_| Err("none".into()), &options).unwrap()
     }
 
-    fn shown(analysis: &Analysis) -> String {
+    fn describe_analysis(analysis: &Analysis) -> String {
         let Analysis { profile, quality, notes, .. } = analysis;
         let samples: Vec<_> = profile.samples().iter().map(|sample| (profile.stack(sample.stack), sample)).collect();
         format!("{:?}", (samples, profile.timed_samples(), &profile.event, quality, notes))
@@ -283,18 +283,18 @@ mod tests {
         for periods in [[1_003_009, 1_003_009], [1_003_009, 7]] {
             let bytes = recording(periods);
             let [first, second] = [(); 2].map(|()| analysed(&bytes, Some(&tempfile::tempfile)));
-            let expected = shown(&first);
+            let expected = describe_analysis(&first);
             assert_eq!((first.quality.lost, first.quality.stack_copies > 0), (Some(3), true));
             let rewritten = first.repaired.unwrap().write(Cursor::new(Vec::new()), false).unwrap().into_inner();
             assert!(holds_copy(&bytes) && !holds_copy(&rewritten));
             let again = analysed(&rewritten, Some(&tempfile::tempfile));
-            assert_eq!(shown(&again), expected);
-            assert!(!again.has_copies && again.repaired.is_none());
+            assert_eq!(describe_analysis(&again), expected);
+            assert!(!again.has_registers_or_copies && again.repaired.is_none());
             assert_eq!(PerfData::parse(&rewritten).unwrap().features().hostname.as_deref(), Some("box"));
             let compressed = second.repaired.unwrap().write(Cursor::new(Vec::new()), true).unwrap().into_inner();
             assert!(compressed.len() < rewritten.len());
             let unpacked = unpack(&compressed, &[]).unwrap().unwrap();
-            assert_eq!(shown(&analysed(&unpacked, None)), expected);
+            assert_eq!(describe_analysis(&analysed(&unpacked, None)), expected);
             assert!(!holds_copy(&unpacked));
             sizes.push(rewritten.len());
         }
@@ -306,7 +306,7 @@ mod tests {
         let bytes = recording([1, 1]);
         let full = || Err(io::Error::from(io::ErrorKind::StorageFull));
         let analysis = analysed(&bytes, Some(&full));
-        assert_eq!(shown(&analysis), shown(&analysed(&bytes, None)));
+        assert_eq!(describe_analysis(&analysis), describe_analysis(&analysed(&bytes, None)));
         let error = analysis.repaired.unwrap().write(Cursor::new(Vec::new()), false).unwrap_err();
         assert!(matches!(error, Error::Write(error) if error.kind() == io::ErrorKind::StorageFull));
         // A recording that was cut off is not rewritten.

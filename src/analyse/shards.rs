@@ -140,38 +140,38 @@ impl ShardStacks {
 
 impl RecordCounts {
     /// Counts a sample with these facts.
-    pub(super) fn add_sample(&mut self, facts: SampleFacts, goroutine_known: bool, labelled: bool) {
+    pub(super) fn add_sample(&mut self, facts: SampleFacts, is_goroutine_known: bool, is_labelled: bool) {
         let one = |flag| u64::from(facts.has(flag));
         self.samples += 1;
-        self.truncated += one(SampleFacts::TRUNCATED);
-        self.copies += one(SampleFacts::COPIED);
-        self.repaired += one(SampleFacts::REPAIRED);
-        self.cut += one(SampleFacts::CUT);
-        self.of_goroutines += one(SampleFacts::OF_GOROUTINE);
-        self.unknown_goroutines += one(SampleFacts::OF_GOROUTINE) & u64::from(!goroutine_known);
+        self.truncated_stacks += one(SampleFacts::TRUNCATED);
+        self.stack_copies += one(SampleFacts::COPIED);
+        self.repaired_stacks += one(SampleFacts::REPAIRED);
+        self.cut_stacks += one(SampleFacts::CUT);
+        self.goroutine_samples += one(SampleFacts::OF_GOROUTINE);
+        self.unknown_goroutines += one(SampleFacts::OF_GOROUTINE) & u64::from(!is_goroutine_known);
         self.foreign_registers += one(SampleFacts::FOREIGN_REGISTER);
-        self.labelled += u64::from(labelled);
+        self.labelled_samples += u64::from(is_labelled);
         self.late_labels += one(SampleFacts::LATE_LABELS);
-        self.missing.short_copies += one(SampleFacts::SHORT_COPY);
-        self.missing.in_native_code += one(SampleFacts::NATIVE_CODE);
+        self.missing_callers.short_copies += one(SampleFacts::SHORT_COPY);
+        self.missing_callers.native_code_samples += one(SampleFacts::NATIVE_CODE);
     }
 
     fn add(&mut self, other: &Self) {
         self.records += other.records;
         self.samples += other.samples;
-        self.lost = self.lost.saturating_add(other.lost);
-        self.throttled += other.throttled;
-        self.truncated += other.truncated;
-        self.copies += other.copies;
-        self.repaired += other.repaired;
-        self.cut += other.cut;
-        self.of_goroutines += other.of_goroutines;
+        self.lost_records = self.lost_records.saturating_add(other.lost_records);
+        self.throttle_records += other.throttle_records;
+        self.truncated_stacks += other.truncated_stacks;
+        self.stack_copies += other.stack_copies;
+        self.repaired_stacks += other.repaired_stacks;
+        self.cut_stacks += other.cut_stacks;
+        self.goroutine_samples += other.goroutine_samples;
         self.unknown_goroutines += other.unknown_goroutines;
         self.foreign_registers += other.foreign_registers;
-        self.labelled += other.labelled;
+        self.labelled_samples += other.labelled_samples;
         self.late_labels += other.late_labels;
-        self.missing.append(&other.missing);
-        self.other_events += other.other_events;
+        self.missing_callers.append(&other.missing_callers);
+        self.other_event_samples += other.other_event_samples;
     }
 }
 
@@ -206,7 +206,7 @@ mod tests {
     }
 
     /// The merged result of a number of shards, as text.
-    fn collected(shards: usize, bytes: &[u8]) -> String {
+    fn describe_collected(shards: usize, bytes: &[u8]) -> String {
         let data = PerfData::parse(bytes).expect("a recording");
         let files = Files::new(&data, &[], &NoFiles);
         let code = [perf_map(9, "2ff0 10 early\n"), jitdump(7, &[(20, 0x2ff8, "one"), (70, 0x2ffe, "two")])];
@@ -244,11 +244,11 @@ mod tests {
     #[test]
     fn the_result_does_not_depend_on_the_number_of_shards() {
         let bytes = busy_recording();
-        let expected = collected(1, &bytes);
+        let expected = describe_collected(1, &bytes);
         assert!(expected.contains("samples: 80,") && expected.contains("\"tool\""), "{expected}");
         assert_eq!(expected.matches("Generated(").count(), 3, "{expected}");
         for shards in [2, 3, 7, 50, 200] {
-            assert_eq!(collected(shards, &bytes), expected, "{shards} shards");
+            assert_eq!(describe_collected(shards, &bytes), expected, "{shards} shards");
         }
     }
 
@@ -259,7 +259,7 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0xff;
             if PerfData::parse(&damaged).is_ok_and(|data| !data.events().is_empty()) {
-                assert_eq!(collected(3, &damaged), collected(1, &damaged), "byte {at}");
+                assert_eq!(describe_collected(3, &damaged), describe_collected(1, &damaged), "byte {at}");
             }
         }
     }

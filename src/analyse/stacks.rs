@@ -81,7 +81,7 @@ fn counts_by_stack(stacks: &Stacks, samples: &Samples) -> Vec<u32> {
 }
 
 /// Counts complete stacks and unnamed frames. Returns the stacks whose last segment has locations that are not shown.
-pub(super) fn count_frames(
+pub(super) fn count_frames_and_list_altered(
     stacks: &Stacks,
     samples: &Samples,
     flags: &LocationFlags,
@@ -224,7 +224,7 @@ impl StackCounters {
 mod tests {
     use super::{
         Collected, Labels, LocationFlags, LocationId, Profile, Quality, Samples, Stacks, WrapperNames, add_samples,
-        count_frames, flag,
+        count_frames_and_list_altered, flag,
     };
     use crate::analyse::location_flags::Flags;
     use crate::profile::{Event, Sample, TaskId, Unit};
@@ -302,7 +302,7 @@ mod tests {
             shown_rows.push(shown);
         }
         let mut quality = Quality::default();
-        let hidden = count_frames(&stacks, &samples, &flags, &mut quality);
+        let hidden = count_frames_and_list_altered(&stacks, &samples, &flags, &mut quality);
         let altered = hidden.len();
         let unnamed = expected.unnamed_user_frames + expected.unnamed_kernel_frames;
         expected.unnamed_reasons = vec![("no reason".to_owned(), unnamed)];

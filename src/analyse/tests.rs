@@ -54,7 +54,7 @@ impl TestRecording {
     pub(super) fn map(&mut self, pid: i32, start: u64, path: &str) {
         let at = self.next_sample_id();
         let map =
-            Mmap { pid, tid: pid, start, len: 0x1000, path: path.as_bytes(), executable: true, ..Mmap::default() };
+            Mmap { pid, tid: pid, start, len: 0x1000, path: path.as_bytes(), is_executable: true, ..Mmap::default() };
         self.writer.mmap(CpuMode::User, &map, &at).unwrap();
     }
 
@@ -155,7 +155,7 @@ fn kernel_and_user_addresses_of_a_callchain_are_distinguished() {
     let analysis = analysed(data(), own).unwrap();
     assert_eq!(stacks(&analysis), ["pid 7: [app];entry;entry 1"]);
     assert_eq!((analysis.quality.kernel_frames, analysis.quality.unnamed_kernel_frames), (2, 0));
-    assert!(analysis.kernel.is_some_and(|kernel| kernel.lines().contains(" entry\n")));
+    assert!(analysis.kernel.is_some_and(|kernel| kernel.to_kallsyms().contains(" entry\n")));
 
     let other_boot = symbols("ffffffff91000000 T _text\nffffffff91000100 T next\n");
     let analysis = analysed(data(), other_boot).unwrap();

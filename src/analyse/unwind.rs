@@ -164,7 +164,8 @@ pub(super) struct Unwinder<'b, 'f> {
     walker: StackWalker<'b, 'f>,
     /// Results of [`Unwinder::started_function`], by version of the address space and address.
     started_functions: HashMap<(u64, u64), u64, RandomState>,
-    /// Results of [`Unwinder::callers_on`], by version of the address space and position of the stack's content.
+    /// Results of [`Unwinder::callers_on_left_stack`], by version of the address space and position of the stack's
+    /// content.
     left_callers: HashMap<(u64, u32), Rc<[u64]>, RandomState>,
     /// Why the last repaired callchain has no root, if the repair found the reason.
     pub(super) missing_callers: Option<MissingCallers>,
@@ -256,7 +257,7 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         let mut callers = callers.iter();
         while let Some(caller) = callers.next() {
             out.push(*caller);
-            if self.walker.go_info(space, caller.saturating_sub(1)).is_some_and(|go| go.has_two_frames()) {
+            if self.walker.go_unwind_info(space, caller.saturating_sub(1)).is_some_and(|go| go.has_two_frames()) {
                 callers.next();
             }
         }
@@ -265,7 +266,7 @@ impl<'b, 'f> Unwinder<'b, 'f> {
     /// The root of a callchain, from its outermost two addresses, root first.
     pub(super) fn find_root(&mut self, addresses: [u64; 2], space: &AddressSpace) -> StackRoot {
         let [root, callee] = addresses;
-        match self.walker.go_info(space, root).and_then(|go| go.special) {
+        match self.walker.go_unwind_info(space, root).and_then(|go| go.special) {
             Some(SpecialFunction::Goexit) => StackRoot::Goroutine { entry: self.function_start(callee, space) },
             Some(SpecialFunction::Morestack) => StackRoot::StackGrowth,
             _ => StackRoot::Other,
@@ -286,7 +287,7 @@ impl<'b, 'f> Unwinder<'b, 'f> {
 
     /// The run-time entry address of the Go function at an address.
     fn function_start(&mut self, address: u64, space: &AddressSpace) -> Option<u64> {
-        let go = self.walker.go_info(space, address)?;
+        let go = self.walker.go_unwind_info(space, address)?;
         let (_, in_file) = self.walker.binary_at(space, address)?;
         address.checked_sub(in_file.checked_sub(go.entry)?)
     }
@@ -321,7 +322,7 @@ impl<'b, 'f> Unwinder<'b, 'f> {
                 return Some(pointer).filter(|pointer| pointer.is_multiple_of(8));
             };
             let caller = copy.word(pointer.checked_add(8)?)?;
-            if self.walker.go_info(space, caller.saturating_sub(1)).is_some_and(|go| is_root(&go)) {
+            if self.walker.go_unwind_info(space, caller.saturating_sub(1)).is_some_and(|go| is_root(&go)) {
                 return None;
             }
             pointer = next;
@@ -336,7 +337,7 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         let (mut words, mut low, mut address) = (Vec::new(), registers.sp, registers.ip);
         let callers = std::mem::take(&mut self.walker.callers);
         for (at, ReturnAddress { slot, address: caller }) in callers.iter().copied().enumerate() {
-            match self.walker.go_info(space, address).and_then(|go| go.special) {
+            match self.walker.go_unwind_info(space, address).and_then(|go| go.special) {
                 // copystack saves its first argument, the goroutine, above its return address (abi-internal.md).
                 Some(SpecialFunction::Copystack) if at > 0 => {
                     words.extend(slot.checked_add(8).and_then(|saved| copy.word(saved)));
@@ -382,7 +383,7 @@ impl<'b, 'f> Unwinder<'b, 'f> {
 
     /// Whether an address is in compiled Go code, which always has the goroutine in the goroutine register.
     pub(super) fn is_compiled_go(&mut self, space: &AddressSpace, address: u64) -> bool {
-        self.walker.go_info(space, address).is_some_and(|go| !go.assembly)
+        self.walker.go_unwind_info(space, address).is_some_and(|go| !go.assembly)
     }
 }
 

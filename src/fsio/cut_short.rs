@@ -25,13 +25,13 @@ pub(super) struct Region {
 }
 
 /// Head of the list of regions: the region that was added last.
-static NEWEST: AtomicPtr<Region> = AtomicPtr::new(ptr::null_mut());
+static NEWEST_REGION: AtomicPtr<Region> = AtomicPtr::new(ptr::null_mut());
 /// Exit status of a program that read beyond the end of a mapped file.
 static EXIT_STATUS: AtomicI32 = AtomicI32::new(1);
 /// A line that the signal handler prints after the error message. Null for none. Never freed.
 static ADVICE: AtomicPtr<String> = AtomicPtr::new(ptr::null_mut());
 /// Whether a thread has begun to end the process.
-static ENDING: AtomicBool = AtomicBool::new(false);
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
 
 impl Region {
     /// Adds the region of a file that has just been mapped.
@@ -41,10 +41,10 @@ impl Region {
         let message = format!("error: {name} was cut short while it was read\n");
         let (start, mapped) = (start.as_ptr().addr(), AtomicBool::new(true));
         let region = Box::leak(Box::new(Self { start, length, mapped, message, older: None }));
-        let mut newest = NEWEST.load(SeqCst);
+        let mut newest = NEWEST_REGION.load(SeqCst);
         loop {
-            region.older = leaked(newest);
-            match NEWEST.compare_exchange(newest, region, SeqCst, SeqCst) {
+            region.older = from_leaked(newest);
+            match NEWEST_REGION.compare_exchange(newest, region, SeqCst, SeqCst) {
                 Ok(_) => return region,
                 Err(added) => newest = added,
             }
@@ -58,7 +58,7 @@ impl Region {
 
     /// Finds the mapped region that contains an address.
     fn find(address: usize) -> Option<&'static Self> {
-        let newest = leaked(NEWEST.load(SeqCst));
+        let newest = from_leaked(NEWEST_REGION.load(SeqCst));
         std::iter::successors(newest, |region| region.older).find(|region| {
             region.mapped.load(SeqCst) && address.checked_sub(region.start).is_some_and(|offset| offset < region.length)
         })
@@ -66,7 +66,7 @@ impl Region {
 }
 
 /// The value behind a pointer that is null or comes from `Box::leak`.
-fn leaked<T>(pointer: *mut T) -> Option<&'static T> {
+fn from_leaked<T>(pointer: *mut T) -> Option<&'static T> {
     #[expect(unsafe_code, reason = "an atomic pointer to memory that is never freed")]
     // SAFETY: all pointers of this file are null or come from `Box::leak`. Nothing is written through a stored pointer.
     unsafe {
@@ -102,12 +102,12 @@ extern "C" fn handle_sigbus(_signal: c_int, info: *mut siginfo_t, _context: *mut
         return;
     };
     // One thread prints the message. The other threads wait for the end of the process.
-    while ENDING.swap(true, SeqCst) {
+    while IS_ENDING.swap(true, SeqCst) {
         nix::unistd::pause();
     }
     let stderr = rustix::stdio::stderr();
     let _ = rustix::io::write(stderr, region.message.as_bytes());
-    if let Some(advice) = leaked(ADVICE.load(SeqCst)) {
+    if let Some(advice) = from_leaked(ADVICE.load(SeqCst)) {
         let _ = rustix::io::write(stderr, advice.as_bytes());
     }
     exit(EXIT_STATUS.load(SeqCst));

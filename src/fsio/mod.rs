@@ -141,7 +141,7 @@ pub fn replace_file(path: &Path, fill: impl FnOnce(&File) -> Result<(), FileErro
         Ok(existing) if existing.is_symlink() => fs::canonicalize(path).map_err(wrap)?,
         _ => path.to_owned(),
     };
-    let dir = parent(&target);
+    let dir = parent_dir(&target);
     let temporary = tempfile::Builder::new()
         .prefix(".tmp-")
         .permissions(Permissions::from_mode(NEW_FILE_MODE))
@@ -174,7 +174,7 @@ pub fn install(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError>
         _ => {}
     }
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-    let unnamed = rustix::fs::open(parent(path), flags, Mode::from_raw_mode(mode)).ok().map(File::from);
+    let unnamed = rustix::fs::open(parent_dir(path), flags, Mode::from_raw_mode(mode)).ok().map(File::from);
     let has_name = unnamed.is_none();
     let mut file = match unnamed {
         Some(file) => file,
@@ -187,7 +187,7 @@ pub fn install(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError>
         rustix::fs::linkat(CWD, &open, CWD, &next, AtFlags::SYMLINK_FOLLOW).map_err(|errno| wrap(errno.into()))?;
     }
     fs::rename(&next, path).map_err(|source| FileError::new("replace", path, source))?;
-    sync_dir(parent(path))
+    sync_dir(parent_dir(path))
 }
 
 /// Writes through a buffer and flushes it: a `BufWriter` that is only dropped loses the error of its last write. `path`
@@ -238,7 +238,7 @@ pub fn sync_dir(dir: &Path) -> Result<(), FileError> {
 }
 
 /// Directory of a file: `.` for a file name without a directory.
-fn parent(path: &Path) -> &Path {
+fn parent_dir(path: &Path) -> &Path {
     match path.parent() {
         Some(dir) if dir != Path::new("") => dir,
         _ => Path::new("."),
@@ -408,8 +408,8 @@ mod tests {
 
     #[test]
     fn a_file_name_without_a_directory_is_in_the_working_directory() {
-        assert_eq!(parent(Path::new("goflame.toml")), Path::new("."));
-        assert_eq!(parent(Path::new("a/goflame.toml")), Path::new("a"));
-        assert_eq!(parent(Path::new("/goflame.toml")), Path::new("/"));
+        assert_eq!(parent_dir(Path::new("goflame.toml")), Path::new("."));
+        assert_eq!(parent_dir(Path::new("a/goflame.toml")), Path::new("a"));
+        assert_eq!(parent_dir(Path::new("/goflame.toml")), Path::new("/"));
     }
 }

@@ -44,7 +44,7 @@ impl CpuGroups {
                     (Some(controllers), Some(group)) if controllers.split(',').any(|name| name == "cpu") => {
                         let base = [mounts.join(controllers), mounts.join("cpu")].into_iter().find(|dir| dir.is_dir());
                         return base.map_or(Reading::Absent, |base| {
-                            Reading::Value(Self { dirs: down_to(&base, group), is_version_1: true })
+                            Reading::Value(Self { dirs: dirs_down_to(&base, group), is_version_1: true })
                         });
                     }
                     _ => {}
@@ -52,7 +52,7 @@ impl CpuGroups {
             }
             match unified {
                 Some(group) if mounts.is_dir() => {
-                    Reading::Value(Self { dirs: down_to(&mounts, group), is_version_1: false })
+                    Reading::Value(Self { dirs: dirs_down_to(&mounts, group), is_version_1: false })
                 }
                 _ => Reading::Absent,
             }
@@ -60,7 +60,7 @@ impl CpuGroups {
     }
 
     /// The CPU limit of the group at `dir`. `Value(None)` if the group has no limit.
-    pub(super) fn limit(&self, dir: &Path) -> Reading<Option<CpuQuota>> {
+    pub(super) fn read_limit(&self, dir: &Path) -> Reading<Option<CpuQuota>> {
         if self.is_version_1 { read_limit_v1(dir) } else { read_limit_v2(dir) }
     }
 }
@@ -70,7 +70,7 @@ pub(super) fn cpu_quota(root: &Path) -> Reading<Option<CpuQuota>> {
     CpuGroups::find(root, "self").and_then(|groups| {
         let mut found: Option<CpuQuota> = None;
         for dir in &groups.dirs {
-            match groups.limit(dir) {
+            match groups.read_limit(dir) {
                 Reading::Value(Some(quota)) if found.is_none_or(|other| quota.cpus() < other.cpus()) => {
                     found = Some(quota);
                 }
@@ -85,7 +85,7 @@ pub(super) fn cpu_quota(root: &Path) -> Reading<Option<CpuQuota>> {
 }
 
 /// The directories from `base` down to `group`.
-fn down_to(base: &Path, group: &str) -> Vec<PathBuf> {
+fn dirs_down_to(base: &Path, group: &str) -> Vec<PathBuf> {
     let mut dirs = vec![base.to_owned()];
     // `..` means a group outside of this cgroup namespace, which is not visible here.
     if !group.split('/').any(|part| part == "..") {

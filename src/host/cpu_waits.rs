@@ -51,7 +51,7 @@ impl CpuWaitCounters {
         let mut pressure_files = vec![root.join(MACHINE_PRESSURE)];
         if let Some(groups) = CpuGroups::find(root, process).value() {
             for dir in &groups.dirs {
-                let Some(quota) = groups.limit(dir).value().copied().flatten() else { continue };
+                let Some(quota) = groups.read_limit(dir).value().copied().flatten() else { continue };
                 let stat = read_text(&dir.join("cpu.stat"));
                 if let Some(throttling) = stat.value().and_then(|stat| parse_throttling(stat, quota)) {
                     counters.quotas.insert(dir.clone(), throttling);
@@ -68,7 +68,7 @@ impl CpuWaitCounters {
     }
 
     /// Returns the waits between the reading `earlier` and this reading. Control groups that `earlier` lacks are left out.
-    pub fn since(&self, earlier: &Self) -> CpuWaits {
+    pub fn waits_since(&self, earlier: &Self) -> CpuWaits {
         let quotas = self.quotas.iter().filter_map(|(dir, now)| {
             let then = earlier.quotas.get(dir)?;
             let waits = Throttling {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::cpus::read_cpus;
 use super::isolation::{Isolation, read_isolation};
 use super::parse::{self, Limit};
-use super::reading::{Reading, missing, read_text, read_value};
+use super::reading::{Reading, read_text, read_value, reading_from_error};
 use super::steadiness::{Steadiness, read_steadiness};
 use super::symbols::{KernelTracingFacts, read_kernel_tracing};
 
@@ -107,13 +107,13 @@ pub fn probe(root: &Path) -> HostFacts {
     let status = read_text(&root.join("proc/self/status"));
     let limits = read_text(&root.join("proc/self/limits"));
     let meminfo = read_text(&root.join("proc/meminfo"));
-    let kernel_release = read_value(&sysctl.join("osrelease"), non_empty);
+    let kernel_release = read_value(&sysctl.join("osrelease"), non_empty_text);
     let (online_cpus, named_cpus) = read_cpus(root, &status);
     HostFacts {
         // Not from /proc/sys/kernel/arch, which exists since Linux 6.1 only.
         arch: std::env::consts::ARCH.to_owned(),
-        hostname: read_value(&sysctl.join("hostname"), non_empty),
-        kernel_version: read_value(&sysctl.join("version"), non_empty),
+        hostname: read_value(&sysctl.join("hostname"), non_empty_text),
+        kernel_version: read_value(&sysctl.join("version"), non_empty_text),
         distribution: read_distribution_id(root),
         cpu_model: find_in_text(&cpuinfo, parse::cpu_model),
         amd64_level: find_in_text(&cpuinfo, parse::amd64_level),
@@ -145,7 +145,7 @@ fn parse_number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
 }
 
-fn non_empty(text: &str) -> Option<String> {
+fn non_empty_text(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
@@ -154,7 +154,7 @@ fn find_in_text<T>(text: &Reading<String>, find: impl FnOnce(&str) -> Option<T>)
 }
 
 fn read_distribution_id(root: &Path) -> Reading<String> {
-    let id = |file: &str| find_in_text(&read_text(&root.join(file)), parse::os_id);
+    let id = |file: &str| find_in_text(&read_text(&root.join(file)), parse::parse_os_id);
     match id("etc/os-release") {
         Reading::Absent => id("usr/lib/os-release"),
         found => found,
@@ -162,7 +162,7 @@ fn read_distribution_id(root: &Path) -> Reading<String> {
 }
 
 fn parse_limit(limits: &Reading<String>, name: &str) -> Reading<Limit> {
-    limits.clone().and_then(|limits| match parse::limit(&limits, name) {
+    limits.clone().and_then(|limits| match parse::parse_limit(&limits, name) {
         Ok(Some(limit)) => Reading::Value(limit),
         Ok(None) => Reading::Absent,
         Err(line) => Reading::garbage(line),
@@ -172,7 +172,7 @@ fn parse_limit(limits: &Reading<String>, name: &str) -> Reading<Limit> {
 fn list_core_pmus(devices: &Path) -> Reading<Vec<String>> {
     let entries = match std::fs::read_dir(devices) {
         Ok(entries) => entries,
-        Err(error) => return missing(&error),
+        Err(error) => return reading_from_error(&error),
     };
     let mut names: Vec<String> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -191,7 +191,7 @@ fn detect_virtualisation(root: &Path, cpuinfo: &Reading<String>) -> Option<Strin
     };
     let flagged = cpuinfo
         .value()
-        .and_then(|text| parse::field(text, "flags"))
+        .and_then(|text| parse::find_field(text, "flags"))
         .is_some_and(|flags| flags.split_whitespace().any(|flag| flag == "hypervisor"));
     let vendor = name("sys/class/dmi/id/sys_vendor");
     name("sys/hypervisor/type")

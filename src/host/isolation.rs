@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::parse;
-use super::reading::{Reading, missing, read_text, read_text_up_to, read_value};
+use super::reading::{Reading, read_text, read_text_up_to, read_value, reading_from_error};
 
 /// Inode numbers of the initial namespaces, the same in every kernel (`include/linux/proc_ns.h`).
 const INITIAL_USER_NAMESPACE: &str = "user:[4026531837]";
@@ -56,7 +56,7 @@ pub(super) fn read_isolation(root: &Path, status: &Reading<String>) -> Isolation
 fn is_in_namespace(root: &Path, kind: &str, initial: &str) -> Reading<bool> {
     match std::fs::read_link(root.join("proc/self/ns").join(kind)) {
         Ok(target) => Reading::Value(target.to_str() == Some(initial)),
-        Err(error) => missing(&error),
+        Err(error) => reading_from_error(&error),
     }
 }
 

@@ -28,7 +28,7 @@ pub struct CpuTimes {
 
 /// Parses a CPU list, for example `0-3,8,10-11` (Documentation/admin-guide/cputopology.rst). `None` if a number is invalid
 /// or the numbers are not in ascending order.
-pub(super) fn cpu_list(text: &str) -> Option<Vec<u32>> {
+pub(super) fn parse_cpu_list(text: &str) -> Option<Vec<u32>> {
     let mut cpus = Vec::new();
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -49,7 +49,7 @@ pub(super) fn cpus_in_stat(stat: &str) -> Vec<u32> {
 
 /// The value of the first line `KEY: value`, as in `/proc/self/status` and `/proc/cpuinfo`. Ignores blanks around the
 /// colon.
-pub(super) fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+pub(super) fn find_field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         (name.trim_end() == key).then_some(value.trim())
@@ -59,7 +59,7 @@ pub(super) fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 /// Parses the value of the first line `KEY: value` of a text that was read or is missing.
 pub(super) fn parse_field<T>(text: &Reading<String>, key: &str, parse: impl FnOnce(&str) -> Option<T>) -> Reading<T> {
     text.clone().and_then(|text| {
-        let Some(value) = field(&text, key) else { return Reading::Absent };
+        let Some(value) = find_field(&text, key) else { return Reading::Absent };
         parse(value).map_or_else(|| Reading::garbage(value), Reading::Value)
     })
 }
@@ -76,7 +76,7 @@ pub(super) fn bracketed_word(text: &str) -> Option<String> {
 }
 
 /// Parses `0` or `1`.
-pub(super) fn zero_or_one(text: &str) -> Option<bool> {
+pub(super) fn parse_zero_or_one(text: &str) -> Option<bool> {
     match text {
         "0" => Some(false),
         "1" => Some(true),
@@ -85,7 +85,7 @@ pub(super) fn zero_or_one(text: &str) -> Option<bool> {
 }
 
 /// Parses a number with two decimals, as in `/proc/loadavg`, into hundredths: `1.07` is 107.
-pub(super) fn hundredths(text: &str) -> Option<u64> {
+pub(super) fn parse_hundredths(text: &str) -> Option<u64> {
     let (whole, part) = text.split_once('.')?;
     let part: u64 = if part.len() == 2 { part.parse().ok()? } else { return None };
     whole.parse::<u64>().ok()?.checked_mul(100)?.checked_add(part)
@@ -93,7 +93,7 @@ pub(super) fn hundredths(text: &str) -> Option<u64> {
 
 /// Parses the line for all CPUs in `/proc/stat`. The total is the sum of the first eight numbers. The ninth and the tenth
 /// number, guest time, are already part of the first and the second (`proc_stat(5)`).
-pub(super) fn cpu_times(stat: &str) -> Option<CpuTimes> {
+pub(super) fn parse_cpu_times(stat: &str) -> Option<CpuTimes> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
     let ticks: Vec<u64> = line.split_whitespace().map(|word| word.parse().ok()).collect::<Option<_>>()?;
     let steal = *ticks.get(7)?;
@@ -111,7 +111,7 @@ pub(super) fn is_read_only(mounts: &str, point: &str) -> bool {
 
 /// The soft limit in the line `name` (for example `Max locked memory`) of `/proc/self/limits`. `Ok(None)` if the line is
 /// missing. `Err` with the line if it cannot be parsed.
-pub(super) fn limit<'a>(limits: &'a str, name: &str) -> Result<Option<Limit>, &'a str> {
+pub(super) fn parse_limit<'a>(limits: &'a str, name: &str) -> Result<Option<Limit>, &'a str> {
     let Some(line) = limits.lines().find(|line| line.starts_with(name)) else { return Ok(None) };
     let soft = line.trim_start_matches(name).split_whitespace().next();
     match soft {
@@ -122,7 +122,7 @@ pub(super) fn limit<'a>(limits: &'a str, name: &str) -> Result<Option<Limit>, &'
 }
 
 /// The `ID` of `/etc/os-release`, without quotes.
-pub(super) fn os_id(text: &str) -> Option<String> {
+pub(super) fn parse_os_id(text: &str) -> Option<String> {
     let value = text.lines().find_map(|line| line.trim().strip_prefix("ID="))?;
     let value = value.trim_matches(['"', '\'']);
     (!value.is_empty()).then(|| value.to_owned())
@@ -132,7 +132,7 @@ pub(super) fn os_id(text: &str) -> Option<String> {
 ///
 /// A kernel that hides addresses shows 0 in every line. The first line alone is not enough: up to Linux 6.14, the list of
 /// x86-64 starts with per-CPU symbols whose real address is 0.
-pub(super) fn kallsyms_shown(first_lines: &str) -> Option<bool> {
+pub(super) fn shows_kernel_addresses(first_lines: &str) -> Option<bool> {
     let mut has_symbols = false;
     for line in first_lines.lines() {
         let Some(Ok(address)) = line.split(' ').next().map(|word| u64::from_str_radix(word, 16)) else { continue };
@@ -146,10 +146,10 @@ pub(super) fn kallsyms_shown(first_lines: &str) -> Option<bool> {
 
 /// The CPU's name from `/proc/cpuinfo`. arm64 has no `model name`, only the numbers of the implementer and the part.
 pub(super) fn cpu_model(cpuinfo: &str) -> Option<String> {
-    if let Some(name) = field(cpuinfo, "model name") {
+    if let Some(name) = find_field(cpuinfo, "model name") {
         return Some(name.to_owned());
     }
-    let (implementer, part) = (field(cpuinfo, "CPU implementer")?, field(cpuinfo, "CPU part")?);
+    let (implementer, part) = (find_field(cpuinfo, "CPU implementer")?, find_field(cpuinfo, "CPU part")?);
     Some(format!("implementer {implementer} part {part}"))
 }
 
@@ -163,7 +163,7 @@ const AMD64_LEVELS: [&[&str]; 3] = [
 
 /// The highest GOAMD64 level that an x86-64 CPU supports. `None` on other CPUs.
 pub(super) fn amd64_level(cpuinfo: &str) -> Option<u32> {
-    let flags: Vec<&str> = field(cpuinfo, "flags")?.split_whitespace().collect();
+    let flags: Vec<&str> = find_field(cpuinfo, "flags")?.split_whitespace().collect();
     flags.contains(&"lm").then_some(())?;
     let complete = AMD64_LEVELS.iter().take_while(|level| level.iter().all(|feature| flags.contains(feature)));
     u32::try_from(complete.count() + 1).ok()

@@ -63,7 +63,7 @@ pub(super) fn read_text_up_to(path: &Path, limit: u64) -> Reading<String> {
     let mut bytes = Vec::new();
     match File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
         Ok(_) => Reading::Value(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(error) => missing(&error),
+        Err(error) => reading_from_error(&error),
     }
 }
 
@@ -78,7 +78,7 @@ pub(super) fn read_value<T>(path: &Path, parse: impl FnOnce(&str) -> Option<T>) 
 }
 
 /// The reason for a missing fact whose file could not be read: [`Reading::Absent`] or [`Reading::Unreadable`].
-pub(super) fn missing<T>(error: &std::io::Error) -> Reading<T> {
+pub(super) fn reading_from_error<T>(error: &std::io::Error) -> Reading<T> {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Reading::Absent,
         _ => Reading::Unreadable(error.to_string()),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cgroup::{CpuQuota, cpu_quota};
 use super::parse::{self, CpuTimes};
-use super::reading::{Reading, missing, read_text, read_value};
+use super::reading::{Reading, read_text, read_value, reading_from_error};
 
 /// Swap space in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct Swap {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Turbo {
-    /// `intel_pstate/no_turbo`. Here `true` means that turbo is on; the file holds the inverse.
+    /// `intel_pstate/no_turbo`. `true` means that turbo is on. The file contains the opposite value.
     NoTurbo(bool),
     /// `cpufreq/boost`. `true` means that turbo is on.
     Boost(bool),
@@ -67,14 +67,16 @@ pub(super) fn read_steadiness(root: &Path, status: &Reading<String>, meminfo: &R
             names.dedup();
             Reading::Value(names)
         }),
-        turbo: match read_value(&cpus.join("intel_pstate/no_turbo"), parse::zero_or_one) {
-            Reading::Absent => read_value(&cpus.join("cpufreq/boost"), parse::zero_or_one)
+        turbo: match read_value(&cpus.join("intel_pstate/no_turbo"), parse::parse_zero_or_one) {
+            Reading::Absent => read_value(&cpus.join("cpufreq/boost"), parse::parse_zero_or_one)
                 .and_then(|on| Reading::Value(Turbo::Boost(on))),
             no_turbo => no_turbo.and_then(|off| Reading::Value(Turbo::NoTurbo(!off))),
         },
-        smt: read_value(&cpus.join("smt/active"), parse::zero_or_one),
+        smt: read_value(&cpus.join("smt/active"), parse::parse_zero_or_one),
         aslr: read_value(&root.join("proc/sys/kernel/randomize_va_space"), |text| text.parse().ok()),
-        load_hundredths: read_value(&root.join("proc/loadavg"), |text| parse::hundredths(text.split(' ').next()?)),
+        load_hundredths: read_value(&root.join("proc/loadavg"), |text| {
+            parse::parse_hundredths(text.split(' ').next()?)
+        }),
         huge_pages: read_value(&root.join("sys/kernel/mm/transparent_hugepage/enabled"), parse::bracketed_word),
         swap: meminfo.clone().and_then(|text| {
             let size = |key| parse::parse_field(&Reading::Value(text.clone()), key, parse::kib_to_bytes);
@@ -85,10 +87,10 @@ pub(super) fn read_steadiness(root: &Path, status: &Reading<String>, meminfo: &R
         throttled: read_of_each_cpu(&cpus, "thermal_throttle/core_throttle_count", |text| text.parse::<u64>().ok())
             .and_then(|counts| Reading::Value(counts.into_iter().fold(0, u64::saturating_add))),
         cpu_times: read_text(&root.join("proc/stat"))
-            .and_then(|stat| parse::cpu_times(&stat).map_or_else(|| Reading::garbage(&stat), Reading::Value)),
+            .and_then(|stat| parse::parse_cpu_times(&stat).map_or_else(|| Reading::garbage(&stat), Reading::Value)),
         clock_source: read_value(&clock, word),
         cpu_quota: cpu_quota(root),
-        allowed_cpus: parse::parse_field(status, "Cpus_allowed_list", parse::cpu_list)
+        allowed_cpus: parse::parse_field(status, "Cpus_allowed_list", parse::parse_cpu_list)
             .and_then(|list| Reading::Value(list.len() as u64)),
     }
 }
@@ -97,7 +99,7 @@ pub(super) fn read_steadiness(root: &Path, status: &Reading<String>, meminfo: &R
 fn read_of_each_cpu<T>(cpus: &Path, file: &str, parse: impl Fn(&str) -> Option<T>) -> Reading<Vec<T>> {
     let entries = match std::fs::read_dir(cpus) {
         Ok(entries) => entries,
-        Err(error) => return missing(&error),
+        Err(error) => return reading_from_error(&error),
     };
     let mut found = Vec::new();
     for entry in entries.flatten() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::parse;
-use super::reading::{Reading, missing, read_text_up_to, read_value};
+use super::reading::{Reading, read_text_up_to, read_value, reading_from_error};
 
 /// Information about the kernel's code that this machine offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub(super) fn read_kernel_tracing(root: &Path, release: Option<&str>) -> KernelT
         vmlinux: release.map_or(Reading::Absent, |release| find_vmlinux(root, release)),
         btf: match std::fs::metadata(root.join("sys/kernel/btf/vmlinux")) {
             Ok(metadata) => Reading::Value(metadata.is_file()),
-            Err(error) => missing(&error),
+            Err(error) => reading_from_error(&error),
         },
         tracepoint: read_tracepoint_id(root),
     }
@@ -36,7 +36,7 @@ pub(super) fn read_kernel_tracing(root: &Path, release: Option<&str>) -> KernelT
 /// Reads only the first 64 KiB of about 10 MiB. That is enough: the kernel hides all addresses or none.
 fn kallsyms_shown(root: &Path) -> Reading<bool> {
     read_text_up_to(&root.join("proc/kallsyms"), 64 << 10)
-        .and_then(|text| parse::kallsyms_shown(&text).map_or_else(|| Reading::garbage(&text), Reading::Value))
+        .and_then(|text| parse::shows_kernel_addresses(&text).map_or_else(|| Reading::garbage(&text), Reading::Value))
 }
 
 /// Looks for the kernel image in the paths that perf knows (`vmlinux_paths`, tools/perf/util/symbol.c), and in Fedora's.

@@ -107,7 +107,7 @@ impl HostFacts {
     /// The facts for a user without privileges. The user has no capabilities, and sees kernel addresses only if the settings
     /// show them to everybody (`kallsyms_show_value()`, `kernel/ksyms_common.c`).
     #[must_use]
-    pub fn unprivileged(mut self) -> Self {
+    pub fn without_privileges(mut self) -> Self {
         self.capabilities = Reading::Value(0);
         self.effective_uid = Reading::Value(NOBODY);
         if let (Reading::Value(restrict), Reading::Value(paranoid)) = (&self.kptr_restrict, &self.perf_event_paranoid) {

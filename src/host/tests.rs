@@ -22,12 +22,12 @@ fn probe_files(files: &[(&str, &str)]) -> HostFacts {
     probe(root.path())
 }
 
-const PARANOID: &str = "proc/sys/kernel/perf_event_paranoid";
+const PARANOID_FILE: &str = "proc/sys/kernel/perf_event_paranoid";
 
 #[test]
 fn every_paranoid_level_is_read() {
     for level in -1..=4 {
-        assert_eq!(probe_files(&[(PARANOID, &format!("{level}\n"))]).perf_event_paranoid, Reading::Value(level));
+        assert_eq!(probe_files(&[(PARANOID_FILE, &format!("{level}\n"))]).perf_event_paranoid, Reading::Value(level));
     }
 }
 
@@ -35,12 +35,12 @@ fn every_paranoid_level_is_read() {
 fn absent_unreadable_and_garbage_are_different_readings() {
     assert_eq!(probe_files(&[]).perf_event_paranoid, Reading::Absent);
     assert_eq!(
-        probe_files(&[(PARANOID, "/usr/lib/debug\n")]).perf_event_paranoid,
+        probe_files(&[(PARANOID_FILE, "/usr/lib/debug\n")]).perf_event_paranoid,
         Reading::Garbage("/usr/lib/debug".into())
     );
-    assert_eq!(probe_files(&[(PARANOID, "")]).perf_event_paranoid, Reading::Garbage(String::new()));
+    assert_eq!(probe_files(&[(PARANOID_FILE, "")]).perf_event_paranoid, Reading::Garbage(String::new()));
     let root = tempfile::tempdir().unwrap();
-    fs::create_dir_all(root.path().join(PARANOID)).unwrap();
+    fs::create_dir_all(root.path().join(PARANOID_FILE)).unwrap();
     assert!(matches!(probe(root.path()).perf_event_paranoid, Reading::Unreadable(why) if why.contains("directory")));
 }
 
@@ -60,10 +60,10 @@ fn an_empty_root_has_no_facts() {
 
 #[test]
 fn cpu_lists_are_parsed() {
-    assert_eq!(parse::cpu_list("0"), Some(vec![0]));
-    assert_eq!(parse::cpu_list("0-3,8,10-11"), Some(vec![0, 1, 2, 3, 8, 10, 11]));
+    assert_eq!(parse::parse_cpu_list("0"), Some(vec![0]));
+    assert_eq!(parse::parse_cpu_list("0-3,8,10-11"), Some(vec![0, 1, 2, 3, 8, 10, 11]));
     for wrong in ["", "a", "3-1", "0-4294967295", "1,1", "0-", "-1", "0,,2", "0-1-2"] {
-        assert_eq!(parse::cpu_list(wrong), None, "{wrong:?}");
+        assert_eq!(parse::parse_cpu_list(wrong), None, "{wrong:?}");
     }
 }
 
@@ -188,14 +188,14 @@ fn facts_of_this_machine_survive_json() {
 
 #[test]
 fn numbers_and_selected_words_are_parsed() {
-    assert_eq!(parse::hundredths("12.34"), Some(1234));
+    assert_eq!(parse::parse_hundredths("12.34"), Some(1234));
     for wrong in ["12", "12.3", "1.234", ".50x", "-1.00"] {
-        assert_eq!(parse::hundredths(wrong), None, "{wrong}");
+        assert_eq!(parse::parse_hundredths(wrong), None, "{wrong}");
     }
     assert_eq!(parse::bracketed_word("a [b] c").as_deref(), Some("b"));
     assert_eq!((parse::bracketed_word("a b"), parse::bracketed_word("[] b")), (None, None));
-    assert_eq!(["0", "1", "2", ""].map(parse::zero_or_one), [Some(false), Some(true), None, None]);
-    let times = parse::cpu_times("intr 1\ncpu  1 2 3 4 5 6 7 8 9 10\n").unwrap();
+    assert_eq!(["0", "1", "2", ""].map(parse::parse_zero_or_one), [Some(false), Some(true), None, None]);
+    let times = parse::parse_cpu_times("intr 1\ncpu  1 2 3 4 5 6 7 8 9 10\n").unwrap();
     assert_eq!((times.total, times.steal), (36, 8), "the first numbers include guest time");
 }
 
@@ -209,7 +209,7 @@ fn the_last_mount_on_a_directory_counts() {
 
 #[test]
 fn values_that_the_kernel_does_not_accept_are_garbage() {
-    let paranoid = |text: &str| probe_files(&[(PARANOID, text)]).sysctl(Sysctl::PerfEventParanoid);
+    let paranoid = |text: &str| probe_files(&[(PARANOID_FILE, text)]).sysctl(Sysctl::PerfEventParanoid);
     assert_eq!(paranoid("-1"), Reading::Value(-1));
     assert!(matches!(paranoid("1000"), Reading::Garbage(_)));
     assert!(matches!(paranoid("-2"), Reading::Garbage(_)));
@@ -228,14 +228,14 @@ fn values_that_the_kernel_does_not_accept_are_garbage() {
 fn users_without_privileges_see_kernel_addresses_only_if_the_settings_allow_it() {
     let shown = |restrict: &str, paranoid: &str| {
         let root = [
-            (PARANOID, paranoid),
+            (PARANOID_FILE, paranoid),
             ("proc/sys/kernel/kptr_restrict", restrict),
             ("proc/kallsyms", "ffffffff81000000 T _stext\n"),
             ("proc/self/status", "Uid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\n"),
         ];
         let facts = probe_files(&root);
         assert!(facts.is_privileged());
-        let user = facts.unprivileged();
+        let user = facts.without_privileges();
         assert!(!user.is_privileged() && !user.has_capability(Capability::SysAdmin));
         user.kernel_symbols.kallsyms_shown
     };
@@ -269,7 +269,7 @@ fn waits_for_a_quota_and_for_a_cpu_are_counted() {
         CpuWaitCounters::read(root.path(), "self")
     };
     let before = reading("1000", "20");
-    let waits = reading("9000", "70").since(&before);
+    let waits = reading("9000", "70").waits_since(&before);
     assert_eq!(waits.quotas.values().map(|group| group.throttled_us).collect::<Vec<_>>(), [8000]);
     assert_eq!(waits.pressure_us.values().collect::<Vec<_>>(), [&50, &50], "of the machine and of the group");
     assert_eq!(waits.machine_pressure_us(), Some(50));
@@ -283,7 +283,7 @@ fn waits_for_a_quota_and_for_a_cpu_are_counted() {
     let before = CpuWaitCounters::read(root.path(), "7");
     write_file(root.path(), &format!("{old}/cpu.stat"), "nr_periods 5\nnr_throttled 3\nthrottled_time 2500000\n");
     write_file(root.path(), "proc/pressure/cpu", "some avg10=0.00 total=5\n");
-    let waits = CpuWaitCounters::read(root.path(), "7").since(&before);
+    let waits = CpuWaitCounters::read(root.path(), "7").waits_since(&before);
     let group = waits.quotas.get(&root.path().join(old)).unwrap();
     assert_eq!((group.periods, group.throttled_periods, group.throttled_us), (4, 3, 2500));
     assert_eq!(group.quota, CpuQuota { quota_us: 30_000, period_us: 100_000 });

@@ -52,7 +52,7 @@ pub fn parse_jitdump(bytes: &[u8]) -> Option<JitCode<'_>> {
             break;
         }
         if dump.parse_record(id, time, body).is_none() {
-            dump.code.malformed = dump.code.malformed.saturating_add(1);
+            dump.code.malformed_entries = dump.code.malformed_entries.saturating_add(1);
         }
     }
     Some(dump.code)
@@ -151,13 +151,13 @@ mod tests {
         [&id.to_le_bytes()[..], &size.to_le_bytes(), &time.to_le_bytes(), body].concat()
     }
 
-    fn load(time: u64, start: u64, index: u64, name: &str) -> Vec<u8> {
+    fn load_record(time: u64, start: u64, index: u64, name: &str) -> Vec<u8> {
         let body =
             [&words(&[7 << 32 | 7, start, start, 4, index])[..], name.as_bytes(), b"\0\x90\x90\x90\xc3"].concat();
         record(record_id::CODE_LOAD, time, &body)
     }
 
-    fn moved(time: u64, to: u64, index: u64) -> Vec<u8> {
+    fn move_record(time: u64, to: u64, index: u64) -> Vec<u8> {
         record(record_id::CODE_MOVE, time, &words(&[7, to, 0x1000, to, 4, index]))
     }
 
@@ -177,11 +177,11 @@ mod tests {
             header(0),
             debug_info(0x1000, &lines),
             unwinding,
-            load(2, 0x1000, 1, "one"),
-            load(3, 0x2000, 2, "two"),
-            moved(4, 0x3000, 1),
+            load_record(2, 0x1000, 1, "one"),
+            load_record(3, 0x2000, 2, "two"),
+            move_record(4, 0x3000, 1),
             close,
-            load(10, 0x4000, 3, "after the end"),
+            load_record(10, 0x4000, 3, "after the end"),
         ];
         parts.concat()
     }
@@ -201,7 +201,7 @@ mod tests {
         );
         let lines: Vec<_> = code.lines.iter().map(|line| (line.offset, line.line, line.file)).collect();
         assert_eq!(lines, [(0, 3, &b"a.js"[..]), (2, 4, b"a.js"), (3, 9, b"b.js")]);
-        assert!(code.has_times && code.malformed == 0);
+        assert!(code.has_times && code.malformed_entries == 0);
         assert!(!parse_jitdump(&header(CPU_TICKS_FLAG)).unwrap().has_times);
     }
 
@@ -212,7 +212,7 @@ mod tests {
         for end in 0..whole.len() {
             match parse_jitdump(&whole[..end]) {
                 Some(cut) => {
-                    assert!(all.functions.starts_with(&cut.functions) && cut.malformed == 0, "{end}");
+                    assert!(all.functions.starts_with(&cut.functions) && cut.malformed_entries == 0, "{end}");
                 }
                 None => assert!(end < HEADER_BYTES, "{end}"),
             }
@@ -238,12 +238,19 @@ mod tests {
         let short = record(record_id::CODE_LOAD, 1, &[0; 8]);
         let no_file = debug_info(0x1000, &[(0x1000, 1, b"\xff")]);
         let backwards = debug_info(1, &[(5, 1, b"a"), (4, 2, b"a")]);
-        let unknown = moved(1, 0x1000, 77);
-        let bytes =
-            [header(0), short, no_file, backwards, unknown, load(2, u64::MAX, 1, "beyond"), load(2, 1, 1, "good")]
-                .concat();
+        let unknown = move_record(1, 0x1000, 77);
+        let bytes = [
+            header(0),
+            short,
+            no_file,
+            backwards,
+            unknown,
+            load_record(2, u64::MAX, 1, "beyond"),
+            load_record(2, 1, 1, "good"),
+        ]
+        .concat();
         let code = parse_jitdump(&bytes).unwrap();
-        assert_eq!((code.functions.len(), code.lines.len(), code.malformed), (1, 1, 3));
+        assert_eq!((code.functions.len(), code.lines.len(), code.malformed_entries), (1, 1, 3));
         assert_eq!(parse_jitdump(b"JiTD and other text that is long enough for a header"), None);
     }
 }

@@ -30,7 +30,7 @@ pub struct JitCode<'b> {
     /// Whether [`JitFunction::time`] is a time of `CLOCK_MONOTONIC`.
     pub has_times: bool,
     /// Number of entries that do not follow the format and were left out.
-    pub malformed: u64,
+    pub malformed_entries: u64,
 }
 
 /// A function of generated code.

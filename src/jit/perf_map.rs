@@ -14,7 +14,7 @@ pub fn parse_perf_map(bytes: &[u8]) -> JitCode<'_> {
             Some(function) if is_code_range(function.start, function.size) => code.functions.push(function),
             // Some runtimes write entries without code.
             Some(JitFunction { size: 0, .. }) => {}
-            _ => code.malformed = code.malformed.saturating_add(1),
+            _ => code.malformed_entries = code.malformed_entries.saturating_add(1),
         }
     }
     code
@@ -39,23 +39,23 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> (Vec<(u64, u64, String)>, u64) {
-        let JitCode { functions, malformed, .. } = parse_perf_map(text.as_bytes());
+        let JitCode { functions, malformed_entries, .. } = parse_perf_map(text.as_bytes());
         let function = |function: &JitFunction<'_>| {
             (function.start, function.size, String::from_utf8_lossy(function.name).into_owned())
         };
-        (functions.iter().map(function).collect(), malformed)
+        (functions.iter().map(function).collect(), malformed_entries)
     }
 
     #[test]
     fn each_line_is_a_function_and_a_name_may_have_spaces() {
-        let (functions, malformed) =
+        let (functions, malformed_entries) =
             parsed("7f00 10 first\r\n0x7f10 A0 LazyCompile:~two /a b.js:1:2\n\n8000 0 empty\n9 1 last");
         let named = |start, size, name: &str| (start, size, name.to_owned());
         assert_eq!(
             functions,
             [named(0x7f00, 0x10, "first"), named(0x7f10, 0xa0, "LazyCompile:~two /a b.js:1:2"), named(9, 1, "last")]
         );
-        assert_eq!(malformed, 0);
+        assert_eq!(malformed_entries, 0);
     }
 
     #[test]
@@ -79,9 +79,9 @@ mod tests {
     fn a_file_that_is_cut_off_anywhere_gives_the_functions_before_the_cut() {
         let text = "1000 10 first\n2000 20 second one\n";
         for end in 0..=text.len() {
-            let (functions, malformed) = parsed(&text[..end]);
+            let (functions, malformed_entries) = parsed(&text[..end]);
             let whole = text[..end].matches('\n').count();
-            assert!(functions.len() >= whole && functions.len() <= whole + 1 && malformed <= 1, "{end}");
+            assert!(functions.len() >= whole && functions.len() <= whole + 1 && malformed_entries <= 1, "{end}");
         }
     }
 }

@@ -127,13 +127,13 @@ pub mod record_type {
     pub const USER_TYPE_START: u32 = 64;
     /// Pipe mode: an attribute and its ids.
     pub const HEADER_ATTR: u32 = 64;
-    /// Tracepoint formats; the payload follows the record.
+    /// Formats of tracepoints. Their bytes follow the record.
     pub const HEADER_TRACING_DATA: u32 = 66;
     /// Pipe mode: a build id.
     pub const HEADER_BUILD_ID: u32 = 67;
-    /// No later record is older than the records before this one.
+    /// Mark: no record after it is older than the records before it.
     pub const FINISHED_ROUND: u32 = 68;
-    /// Hardware trace; the payload follows the record.
+    /// Hardware trace. Its bytes follow the record.
     pub const AUXTRACE: u32 = 71;
     /// Name, unit or scale of an event.
     pub const EVENT_UPDATE: u32 = 78;
@@ -149,9 +149,9 @@ pub mod record_type {
 pub mod misc {
     /// The CPU mode: see [`CpuMode`](super::super::CpuMode).
     pub const CPUMODE_MASK: u16 = 7;
-    /// [`CPUMODE_MASK`]: kernel.
+    /// Value of the bits [`CPUMODE_MASK`]: kernel.
     pub const KERNEL: u16 = 1;
-    /// [`CPUMODE_MASK`]: user.
+    /// Value of the bits [`CPUMODE_MASK`]: user space.
     pub const USER: u16 = 2;
     /// MMAP: not executable.
     pub const MMAP_DATA: u16 = 1 << 13;
@@ -159,20 +159,20 @@ pub mod misc {
     pub const COMM_EXEC: u16 = 1 << 13;
     /// SWITCH: the thread left the CPU.
     pub const SWITCH_OUT: u16 = 1 << 13;
-    /// SWITCH: the thread left while it was runnable.
+    /// SWITCH: the thread left the CPU although it could run.
     pub const SWITCH_OUT_PREEMPT: u16 = 1 << 14;
     /// MMAP2: the record has a build id instead of the inode.
     pub const MMAP_BUILD_ID: u16 = 1 << 14;
-    /// Build id event: the length of the build id is given.
+    /// Build id event: the event contains the length of the build id.
     pub const BUILD_ID_SIZE: u16 = 1 << 15;
 }
 
-/// `PERF_CONTEXT_*`: markers inside a callchain that say where the addresses after them lie. Markers of guests and
-/// of the hypervisor have no constant here: only [`MAX`](context::MAX) is needed to recognise them.
+/// `PERF_CONTEXT_*`: markers inside a callchain. A marker says whether the addresses after it are in the kernel or in
+/// user space. Guests and hypervisors have markers too, but [`MAX`](context::MAX) is enough to recognise these.
 pub mod context {
-    /// Kernel.
+    /// The addresses after this marker are in the kernel.
     pub const KERNEL: u64 = 0_u64.wrapping_sub(128);
-    /// User.
+    /// The addresses after this marker are in user space.
     pub const USER: u64 = 0_u64.wrapping_sub(512);
     /// The lowest marker (`PERF_CONTEXT_MAX`). Every address is below it.
     pub const MAX: u64 = 0_u64.wrapping_sub(4095);
@@ -204,6 +204,6 @@ pub mod feature {
     pub const SAMPLE_TIME: u32 = 21;
     /// The same moment on the event's clock and on the wall clock.
     pub const CLOCK_DATA: u32 = 29;
-    /// goflame's own: see [`Repairs`](super::super::Repairs). perf has 256 bits and skips those that it does not know.
+    /// Feature of goflame: see [`Repairs`](super::super::Repairs). perf has 256 feature bits and skips unknown ones.
     pub const GOFLAME_REPAIRS: u32 = 255;
 }

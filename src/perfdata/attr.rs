@@ -16,7 +16,7 @@ pub struct Attr {
     pub kind: u32,
     /// Number of the event within its type.
     pub config: u64,
-    /// Events per sample, or samples per second when [`flag::FREQ`] is set.
+    /// Events per sample. If [`flag::FREQ`] is set: samples per second.
     pub sample_period_or_freq: u64,
     /// Fields of a sample: see [`sample_type`].
     pub sample_type: u64,
@@ -39,7 +39,7 @@ pub struct Attr {
     pub sample_regs_user: u64,
     /// Bytes of user stack in a sample.
     pub sample_stack_user: u32,
-    /// Clock of the time fields when [`flag::USE_CLOCKID`] is set.
+    /// Clock of the time fields if [`flag::USE_CLOCKID`] is set.
     pub clockid: i32,
     /// Mask of the registers at the interrupt.
     pub sample_regs_intr: u64,
@@ -49,7 +49,8 @@ pub struct Attr {
     pub sample_max_stack: u16,
 }
 
-/// An event of the file, with the ids that its records carry (one per CPU and thread on which it was opened).
+/// An event of the file, with the ids in its records. There is an id for each CPU and thread on which the event was
+/// opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {
     /// The name that `perf report` shows, for example `cpu-clock`.
@@ -74,7 +75,7 @@ impl Attr {
         self.flags & flag::SAMPLE_ID_ALL != 0
     }
 
-    /// Samples per second; 0 for a fixed period.
+    /// Samples per second. 0 if the event has a fixed period.
     pub fn frequency(&self) -> u64 {
         if self.flags & flag::FREQ == 0 { 0 } else { self.sample_period_or_freq }
     }
@@ -101,9 +102,9 @@ impl Attr {
         out
     }
 
-    /// Reads an attribute from the start of `bytes`. Returns it with its size field, in bytes. Fields that an
-    /// older, shorter attribute lacks are 0; fields of a newer, longer one are skipped. `None` if the size
-    /// field is larger than `bytes`, or smaller than the shortest attribute.
+    /// Reads an attribute from the start of `bytes`. Returns the attribute and its size in bytes. Fields that a
+    /// shorter, older attribute lacks are 0. Unknown fields of a longer, newer attribute are skipped. `None` if the
+    /// attribute is longer than `bytes`, or shorter than the shortest attribute.
     pub(super) fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
         let mut cursor = Cursor::new(bytes);
         let kind = cursor.u32()?;
@@ -177,9 +178,10 @@ impl Attr {
         known.map_or_else(|| format!("type {} config {:#x}", self.kind, self.config), |name| (*name).to_owned())
     }
 
-    /// The weight of a sample that carries no period.
+    /// The weight of a sample without a period.
     pub(super) fn fixed_period(&self) -> u64 {
-        // With a frequency the period varies and is known only from PERF_SAMPLE_PERIOD: count the sample as one.
+        // With a frequency, the period varies, and only the field PERF_SAMPLE_PERIOD contains it. Without this field, a
+        // sample counts as one event.
         if self.flags & flag::FREQ != 0 { 1 } else { self.sample_period_or_freq }
     }
 

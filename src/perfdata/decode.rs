@@ -10,9 +10,9 @@ use super::sample;
 /// `PROT_EXEC` of `mmap(2)`.
 const PROT_EXEC: u32 = 4;
 
-/// Decodes a record that the kernel wrote. `None` when it is damaged.
-pub(super) fn record<'a>(raw: &RawRecord<'a>, layout: &RecordLayout) -> Option<Record<'a>> {
-    let (event, attr) = layout.event_of(raw)?;
+/// Decodes a record that the kernel wrote. `None` if it is damaged.
+pub(super) fn decode_record<'a>(raw: &RawRecord<'a>, layout: &RecordLayout) -> Option<Record<'a>> {
+    let (event, attr) = layout.event_of_record(raw)?;
     let offset = u64::try_from(raw.offset).ok()?;
     if raw.kind == record_type::SAMPLE {
         let sample = sample::decode_sample(raw.body, raw.misc, event, attr)?;
@@ -22,23 +22,23 @@ pub(super) fn record<'a>(raw: &RawRecord<'a>, layout: &RecordLayout) -> Option<R
     let (fields, id) = split_sample_id(raw.body, attr)?;
     let (tid, time, cpu) =
         if attr.sample_id_all() { SampleId::thread_time_and_cpu(attr, id)? } else { (None, None, None) };
-    Some(Record { offset, time, cpu, misc: raw.misc, kind: kind(raw, fields, tid)? })
+    Some(Record { offset, time, cpu, misc: raw.misc, kind: decode_kind(raw, fields, tid)? })
 }
 
-fn kind<'a>(raw: &RawRecord<'a>, fields: &'a [u8], tid: Option<i32>) -> Option<RecordKind<'a>> {
+fn decode_kind<'a>(raw: &RawRecord<'a>, fields: &'a [u8], tid: Option<i32>) -> Option<RecordKind<'a>> {
     let mut cursor = Cursor::new(fields);
     let has = |bit: u16| raw.misc & bit != 0;
     Some(match raw.kind {
-        record_type::MMAP => RecordKind::Mmap(mmap(&mut cursor, raw.misc)?),
-        record_type::MMAP2 => RecordKind::Mmap(mmap2(&mut cursor, raw.misc)?),
+        record_type::MMAP => RecordKind::Mmap(decode_mmap(&mut cursor, raw.misc)?),
+        record_type::MMAP2 => RecordKind::Mmap(decode_mmap2(&mut cursor, raw.misc)?),
         record_type::COMM => RecordKind::Comm {
             pid: cursor.i32()?,
             tid: cursor.i32()?,
             exec: has(misc::COMM_EXEC),
-            name: until_nul(cursor.unread()),
+            name: text_before_nul(cursor.unread()),
         },
-        record_type::FORK => RecordKind::Fork(task(&mut cursor)?),
-        record_type::EXIT => RecordKind::Exit(task(&mut cursor)?),
+        record_type::FORK => RecordKind::Fork(decode_task(&mut cursor)?),
+        record_type::EXIT => RecordKind::Exit(decode_task(&mut cursor)?),
         record_type::LOST => RecordKind::Lost { id: cursor.u64()?, lost: cursor.u64()? },
         record_type::LOST_SAMPLES => RecordKind::LostSamples { lost: cursor.u64()? },
         record_type::THROTTLE => RecordKind::Throttle { id: throttled_id(&mut cursor)? },
@@ -52,12 +52,12 @@ fn kind<'a>(raw: &RawRecord<'a>, fields: &'a [u8], tid: Option<i32>) -> Option<R
                 _ => Some((cursor.i32()?, cursor.i32()?)),
             },
         },
-        record_type::KSYMBOL => kernel_code(&mut cursor)?,
+        record_type::KSYMBOL => decode_kernel_code(&mut cursor)?,
         kind => RecordKind::Other { kind },
     })
 }
 
-fn kernel_code<'a>(cursor: &mut Cursor<'a>) -> Option<RecordKind<'a>> {
+fn decode_kernel_code<'a>(cursor: &mut Cursor<'a>) -> Option<RecordKind<'a>> {
     /// `PERF_RECORD_KSYMBOL_TYPE_BPF`.
     const BPF: u16 = 1;
     /// `PERF_RECORD_KSYMBOL_FLAGS_UNREGISTER`.
@@ -66,14 +66,14 @@ fn kernel_code<'a>(cursor: &mut Cursor<'a>) -> Option<RecordKind<'a>> {
     if flags & UNREGISTER != 0 {
         return Some(RecordKind::Other { kind: record_type::KSYMBOL });
     }
-    Some(RecordKind::KernelCode { start, len, bpf: kind == BPF, name: until_nul(cursor.unread()) })
+    Some(RecordKind::KernelCode { start, len, bpf: kind == BPF, name: text_before_nul(cursor.unread()) })
 }
 
 /// Decodes the body of a MMAP or MMAP2 record of the kernel. `None` for other records.
 pub fn decode_mapping(kind: u32, misc: u16, body: &[u8]) -> Option<Mmap<'_>> {
     match kind {
-        record_type::MMAP => mmap(&mut Cursor::new(body), misc),
-        record_type::MMAP2 => mmap2(&mut Cursor::new(body), misc),
+        record_type::MMAP => decode_mmap(&mut Cursor::new(body), misc),
+        record_type::MMAP2 => decode_mmap2(&mut Cursor::new(body), misc),
         _ => None,
     }
 }
@@ -90,12 +90,12 @@ fn common_mmap_fields<'a>(cursor: &mut Cursor<'a>) -> Option<Mmap<'a>> {
     })
 }
 
-fn mmap<'a>(cursor: &mut Cursor<'a>, bits: u16) -> Option<Mmap<'a>> {
+fn decode_mmap<'a>(cursor: &mut Cursor<'a>, bits: u16) -> Option<Mmap<'a>> {
     let map = common_mmap_fields(cursor)?;
-    Some(Mmap { executable: bits & misc::MMAP_DATA == 0, path: until_nul(cursor.unread()), ..map })
+    Some(Mmap { is_executable: bits & misc::MMAP_DATA == 0, path: text_before_nul(cursor.unread()), ..map })
 }
 
-fn mmap2<'a>(cursor: &mut Cursor<'a>, bits: u16) -> Option<Mmap<'a>> {
+fn decode_mmap2<'a>(cursor: &mut Cursor<'a>, bits: u16) -> Option<Mmap<'a>> {
     let mut map = common_mmap_fields(cursor)?;
     let mut file = Cursor::new(cursor.take(24)?);
     if bits & misc::MMAP_BUILD_ID == 0 {
@@ -105,13 +105,13 @@ fn mmap2<'a>(cursor: &mut Cursor<'a>, bits: u16) -> Option<Mmap<'a>> {
         file.skip(3)?;
         map.build_id = file.unread().get(..size).filter(|id| !id.is_empty());
     }
-    map.executable = cursor.u32()? & PROT_EXEC != 0;
+    map.is_executable = cursor.u32()? & PROT_EXEC != 0;
     cursor.u32()?;
-    map.path = until_nul(cursor.unread());
+    map.path = text_before_nul(cursor.unread());
     Some(map)
 }
 
-fn task(cursor: &mut Cursor<'_>) -> Option<TaskEvent> {
+fn decode_task(cursor: &mut Cursor<'_>) -> Option<TaskEvent> {
     Some(TaskEvent {
         pid: cursor.i32()?,
         ppid: cursor.i32()?,
@@ -128,6 +128,6 @@ fn throttled_id(cursor: &mut Cursor<'_>) -> Option<u64> {
 }
 
 /// A name without its padding. The kernel pads names with NULs to a multiple of eight bytes.
-fn until_nul(bytes: &[u8]) -> &[u8] {
+fn text_before_nul(bytes: &[u8]) -> &[u8] {
     Cursor::new(bytes).cstr().unwrap_or(bytes)
 }

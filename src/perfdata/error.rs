@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// A file that cannot be read or written.
+/// Why a `perf.data` file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -12,7 +12,7 @@ pub enum Error {
     /// A `perf.data` file of a kind that goflame cannot read.
     #[error("unsupported perf.data: {0}")]
     Unsupported(Unsupported),
-    /// The bytes end too early or contradict themselves.
+    /// The bytes end too early or contradict each other.
     #[error("{what} is cut off or damaged at byte {offset} of the perf.data file")]
     Damaged {
         /// Name of the damaged part.
@@ -41,7 +41,7 @@ pub enum Error {
         /// Size including the header, in bytes.
         size: usize,
     },
-    /// The output refused bytes. The records written before stay readable; the writer accepts no more.
+    /// Writing to the output failed. The records that were written before remain readable. Every later write fails too.
     #[error("cannot write perf.data")]
     Write(#[source] io::Error),
 }
@@ -72,15 +72,16 @@ impl Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unsupported {
-    /// Recorded on a big-endian machine; goflame profiles little-endian ones.
+    /// The recording is from a big-endian machine. goflame supports only little-endian machines.
     BigEndian,
     /// `PERFFILE`, the format before Linux 3.4.
     OldFormat,
     /// The header size is neither 104 bytes (file) nor 16 bytes (pipe).
     HeaderSize(u64),
-    /// Zstandard-compressed records that the header does not announce, or inside of compressed ones.
+    /// The file has compressed records although its header does not say so, or has compressed records inside of other
+    /// compressed records.
     Compressed,
-    /// Several events, and their records do not hold the event id at one common offset.
+    /// The file has several events, whose records do not have the event id at the same offset.
     MixedIds,
 }
 
@@ -96,15 +97,15 @@ impl std::fmt::Display for Unsupported {
     }
 }
 
-/// Copyable form of [`Error::Damaged`], kept by a reader that may return it more than once.
+/// The fields of [`Error::Damaged`]. Can be copied, because a reader can return the same error several times.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct DamageAt {
+pub(super) struct Damage {
     pub(super) what: &'static str,
     pub(super) offset: usize,
 }
 
-impl From<DamageAt> for Error {
-    fn from(damage: DamageAt) -> Self {
+impl From<Damage> for Error {
+    fn from(damage: Damage) -> Self {
         Self::Damaged { what: damage.what, offset: u64::try_from(damage.offset).unwrap_or(u64::MAX) }
     }
 }

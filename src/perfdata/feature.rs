@@ -8,12 +8,12 @@ use super::attr::{Attr, Event};
 use super::cpu_mode::CpuMode;
 use super::repairs::Repairs;
 
-/// perf pads strings to a multiple of this, in bytes (`NAME_ALIGN`).
+/// perf pads strings to a multiple of this number of bytes (`NAME_ALIGN`).
 const STRING_ALIGN: usize = 64;
 /// Bytes of a `build_id_event` before its file name.
 const BUILD_ID_EVENT_HEAD: usize = 36;
 
-/// Metadata of a recording. `None` or empty: the file does not say it.
+/// Metadata of a recording. A value that the file does not contain is `None` or empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Features {
     /// `uname -n`.
@@ -54,41 +54,41 @@ pub struct CpuCount {
 pub struct BuildId {
     /// Path as the process saw it, or a name like `[kernel.kallsyms]`.
     pub path: Vec<u8>,
-    /// 1 to 20 bytes.
+    /// The build id, 1 to 20 bytes.
     pub id: Vec<u8>,
-    /// -1 for the host; for a guest, the process id of its virtual machine monitor.
+    /// -1 for files of the host. For files of a guest: the process id of the guest's virtual machine monitor.
     pub pid: i32,
-    /// Kernel for the kernel and its modules, user for everything else.
+    /// Kernel for the kernel and its modules, user for all other files.
     pub cpu_mode: CpuMode,
 }
 
-/// The same moment on two clocks.
+/// One moment, as two clocks show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockData {
     /// `clockid_t` of the event's clock.
     pub clockid: i32,
-    /// Nanoseconds since 1970.
+    /// Wall time, in nanoseconds since 1970.
     pub wall_ns: u64,
-    /// Nanoseconds of the event's clock.
+    /// Time of the event's clock, in nanoseconds.
     pub clock_ns: u64,
 }
 
 impl Features {
-    /// Reads one section. `None` when it is damaged. Features that goflame does not use are skipped. The names of
-    /// an event description go to `event_names`.
+    /// Reads a feature section. `None` if it is damaged. Ignores features that goflame does not use. Stores the names
+    /// of an event description in `event_names`.
     pub(super) fn read(&mut self, bit: u32, bytes: &[u8], event_names: &mut Vec<String>) -> Option<()> {
         let mut cursor = Cursor::new(bytes);
         match bit {
-            feature::HOSTNAME => self.hostname = Some(string(&mut cursor)?),
-            feature::OS_RELEASE => self.os_release = Some(string(&mut cursor)?),
-            feature::VERSION => self.version = Some(string(&mut cursor)?),
-            feature::ARCH => self.arch = Some(string(&mut cursor)?),
-            feature::CPU_DESC => self.cpu_desc = Some(string(&mut cursor)?),
+            feature::HOSTNAME => self.hostname = Some(read_string(&mut cursor)?),
+            feature::OS_RELEASE => self.os_release = Some(read_string(&mut cursor)?),
+            feature::VERSION => self.version = Some(read_string(&mut cursor)?),
+            feature::ARCH => self.arch = Some(read_string(&mut cursor)?),
+            feature::CPU_DESC => self.cpu_desc = Some(read_string(&mut cursor)?),
             feature::NR_CPUS => {
                 self.nr_cpus = Some(CpuCount { available: cursor.u32()?, online: cursor.u32()? });
             }
             feature::CMDLINE => {
-                self.cmdline = (0..cursor.u32()?).map(|_| string(&mut cursor)).collect::<Option<_>>()?;
+                self.cmdline = (0..cursor.u32()?).map(|_| read_string(&mut cursor)).collect::<Option<_>>()?;
             }
             feature::EVENT_DESC => *event_names = read_event_names(&mut cursor)?,
             feature::BUILD_ID => {
@@ -112,7 +112,7 @@ impl Features {
         Some(())
     }
 
-    /// The sections to write, each with its feature number, in the order of the numbers.
+    /// The feature sections to write, each with its feature number. Sorted by number.
     pub(super) fn sections(&self, events: &[Event]) -> Vec<(u32, Vec<u8>)> {
         let mut sections = Vec::new();
         if !self.build_ids.is_empty() {
@@ -152,9 +152,10 @@ impl Features {
 }
 
 impl BuildId {
-    /// A `build_id_event`. Empty when the path is too long for the record: perf then reads the id from the file.
+    /// Encodes a `build_id_event`. The result is empty if the path is too long for the record. Then perf reads the
+    /// build id from the file at the path.
     fn encode(&self) -> Vec<u8> {
-        let path = padded(&self.path, STRING_ALIGN);
+        let path = pad_with_nuls(&self.path, STRING_ALIGN);
         let Some(size) = path.len().checked_add(BUILD_ID_EVENT_HEAD).and_then(|size| u16::try_from(size).ok()) else {
             return Vec::new();
         };
@@ -187,27 +188,27 @@ pub(super) fn parse_build_id(bits: u16, body: &[u8]) -> Option<BuildId> {
 }
 
 /// Reads a `struct perf_header_string`. Bytes that are not UTF-8 become the replacement character.
-fn string(cursor: &mut Cursor<'_>) -> Option<String> {
+fn read_string(cursor: &mut Cursor<'_>) -> Option<String> {
     let length = cursor.u32()?;
     let bytes = cursor.take_u64(u64::from(length))?;
     Some(String::from_utf8_lossy(Cursor::new(bytes).cstr().unwrap_or(bytes)).into_owned())
 }
 
 fn encode_string(text: &str) -> Vec<u8> {
-    let bytes = padded(text.as_bytes(), STRING_ALIGN);
+    let bytes = pad_with_nuls(text.as_bytes(), STRING_ALIGN);
     let mut out = to_u32(bytes.len()).to_le_bytes().to_vec();
     out.extend(bytes);
     out
 }
 
-/// Replaces the words of a command line's section. A word that is longer than the old one is cut.
-pub(super) fn with_cmdline(section: &[u8], mask: impl Fn(&[String]) -> Vec<String>) -> Option<Vec<u8>> {
+/// Replaces the words in the section of a command line. Cuts a new word that is longer than the old word.
+pub(super) fn replace_cmdline(section: &[u8], mask: impl Fn(&[String]) -> Vec<String>) -> Option<Vec<u8>> {
     let mut cursor = Cursor::new(section);
     let (mut words, mut places) = (Vec::new(), Vec::new());
     for _ in 0..cursor.u32()? {
         let size = usize::try_from(Cursor::new(cursor.unread()).u32()?).ok()?;
         let before = cursor.remaining();
-        words.push(string(&mut cursor)?);
+        words.push(read_string(&mut cursor)?);
         places.push((section.len().checked_sub(before)?.checked_add(4)?, size));
     }
     let mut section = section.to_vec();
@@ -222,14 +223,14 @@ pub(super) fn with_cmdline(section: &[u8], mask: impl Fn(&[String]) -> Vec<Strin
 }
 
 /// `bytes` up to their first NUL, then a NUL, then more NULs up to a multiple of `align`.
-pub(super) fn padded(bytes: &[u8], align: usize) -> Vec<u8> {
+pub(super) fn pad_with_nuls(bytes: &[u8], align: usize) -> Vec<u8> {
     let mut out = Cursor::new(bytes).cstr().unwrap_or(bytes).to_vec();
     out.push(0);
     out.resize(out.len().next_multiple_of(align), 0);
     out
 }
 
-/// A length for a 32-bit field. No list in a feature section comes close to the limit.
+/// Converts a length for a 32-bit field. No list in a feature section comes close to the limit.
 fn to_u32(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
@@ -252,7 +253,7 @@ fn read_event_names(cursor: &mut Cursor<'_>) -> Option<Vec<String>> {
     for _ in 0..events {
         cursor.take_u64(u64::from(attr_size))?;
         let ids = cursor.u32()?;
-        names.push(string(cursor)?);
+        names.push(read_string(cursor)?);
         cursor.take_u64(u64::from(ids).checked_mul(8)?)?;
     }
     Some(names)

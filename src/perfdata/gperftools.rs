@@ -1,8 +1,8 @@
-//! CPU profiles of gperftools (`ProfilerStart`, `CPUPROFILE=`): converted into recordings, so that their names come from
-//! the programs, as those of other recordings do.
+//! Converts CPU profiles of gperftools (`ProfilerStart`, `CPUPROFILE=`) into recordings. So the function names come
+//! from the programs, as in other recordings.
 //!
-//! The file has words of the machine's size: a header, stacks with their counts, and a trailer; then the text of
-//! `/proc/PID/maps` (`docs/cpuprofile-fileformat.html` of gperftools).
+//! The file consists of words of the machine's size (a header, stacks with their counts, and a trailer), followed by
+//! the text of `/proc/PID/maps` (`docs/cpuprofile-fileformat.html` of gperftools).
 
 use std::collections::HashMap;
 use std::io;
@@ -16,16 +16,16 @@ use super::record::{Mmap, SampleId};
 use super::writer::Writer;
 use crate::bytes::Cursor;
 
-/// Maximum size in bytes of the recording that a profile becomes. It has a record for each sample.
-const MAX_BYTES: u64 = 1 << 30;
+/// Maximum size of the converted recording, in bytes. The recording has a record for each sample.
+const MAX_RECORDING_BYTES: u64 = 1 << 30;
 
 /// Maximum number of frames that the signal handler leaves between a leaf and its caller.
 const HANDLER_FRAMES: usize = 2;
-/// One of this number of stacks may lack the signal handler's frame.
+/// The signal handler's frame can be missing in one of this number of stacks.
 const STACKS_PER_EXCEPTION: usize = 32;
 
-/// Process id of all samples, made up: a profile contains none.
-const PROCESS: i32 = 1;
+/// Process id of all samples. It is invented, because a profile contains no process id.
+const PROCESS_ID: i32 = 1;
 
 /// A stack, leaf first, and the number of its samples.
 struct Stack {
@@ -36,16 +36,16 @@ struct Stack {
 /// Converts a CPU profile of gperftools into a `perf.data` recording with the same samples. `None` if the bytes are not
 /// such a profile.
 pub fn from_gperftools(bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-    let Some(mut words) = Words::after_header(bytes) else { return Ok(None) };
+    let Some(mut words) = Words::skip_header(bytes) else { return Ok(None) };
     let mut stacks = Vec::new();
-    while let Some(stack) = words.stack()? {
+    while let Some(stack) = words.next_stack()? {
         stacks.push(stack);
     }
     drop_handler_frames(&mut stacks);
-    write(&stacks, words.period, words.cursor.unread()).map(Some)
+    write_recording(&stacks, words.period, words.cursor.unread()).map(Some)
 }
 
-/// Reader of the words.
+/// Reads the words of a profile.
 struct Words<'a> {
     cursor: Cursor<'a>,
     size: usize,
@@ -55,8 +55,8 @@ struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    /// The words after the header; `None` if there is no header in words of four or eight bytes.
-    fn after_header(bytes: &'a [u8]) -> Option<Self> {
+    /// Skips the header. `None` if the bytes have no header, neither in words of four bytes nor of eight bytes.
+    fn skip_header(bytes: &'a [u8]) -> Option<Self> {
         [8, 4].into_iter().find_map(|size| {
             let mut words = Self { cursor: Cursor::new(bytes), size, length: bytes.len(), period: 0 };
             let header = [words.next()?, words.next()?, words.next()?, words.next()?, words.next()?];
@@ -72,8 +72,8 @@ impl<'a> Words<'a> {
         if self.size == 8 { self.cursor.u64() } else { self.cursor.u32().map(u64::from) }
     }
 
-    /// The next stack; `None` at the trailer.
-    fn stack(&mut self) -> Result<Option<Stack>, Error> {
+    /// Reads the next stack. `None` at the trailer.
+    fn next_stack(&mut self) -> Result<Option<Stack>, Error> {
         let offset = self.length.saturating_sub(self.cursor.remaining());
         let damaged = Error::Gperftools { offset };
         let (Some(count), Some(depth)) = (self.next(), self.next()) else { return Err(damaged) };
@@ -89,8 +89,8 @@ impl<'a> Words<'a> {
     }
 }
 
-/// Removes the address after the leaf if nearly all stacks have the same one. It belongs to the profiler's signal handler.
-/// `go tool pprof` does the same.
+/// Removes the address after the leaf if it is the same in nearly all stacks: then it belongs to the profiler's signal
+/// handler. `go tool pprof` does the same.
 fn drop_handler_frames(stacks: &mut [Stack]) {
     for _ in 0..HANDLER_FRAMES {
         let mut counts: HashMap<u64, usize> = HashMap::new();
@@ -106,7 +106,7 @@ fn drop_handler_frames(stacks: &mut [Stack]) {
     }
 }
 
-fn write(stacks: &[Stack], period: u64, maps: &[u8]) -> Result<Vec<u8>, Error> {
+fn write_recording(stacks: &[Stack], period: u64, maps: &[u8]) -> Result<Vec<u8>, Error> {
     let fields = [sample_type::IP, sample_type::TID, sample_type::CALLCHAIN];
     let attr = Attr {
         kind: event_type::SOFTWARE,
@@ -118,23 +118,23 @@ fn write(stacks: &[Stack], period: u64, maps: &[u8]) -> Result<Vec<u8>, Error> {
     let event = Event { name: "cpu-clock".to_owned(), attr, ids: Vec::new() };
     let mut writer = Writer::create(io::Cursor::new(Vec::new()), &[event])?;
     let maps = String::from_utf8_lossy(maps);
-    let maps: Vec<Mmap<'_>> = maps.lines().filter_map(mapping).collect();
+    let maps: Vec<Mmap<'_>> = maps.lines().filter_map(parse_mapping).collect();
     let program = maps.first().map(|map| map.path.rsplit(|byte| *byte == b'/').next().unwrap_or(map.path));
-    // The kernel's limit of a name.
+    // The kernel limits the name of a thread to 15 bytes.
     let name = program.map(|name| name.get(..15).unwrap_or(name)).unwrap_or_default();
-    writer.comm(PROCESS, PROCESS, true, name, &SampleId::default())?;
+    writer.comm(PROCESS_ID, PROCESS_ID, true, name, &SampleId::default())?;
     for map in &maps {
         writer.mmap(CpuMode::User, map, &SampleId::default())?;
     }
     for Stack { count, addresses } in stacks {
         let leaf = addresses.first().copied().unwrap_or_default();
         let depth = u64::try_from(addresses.len()).unwrap_or(u64::MAX);
-        let task = u64::from(PROCESS.cast_unsigned());
+        let task = u64::from(PROCESS_ID.cast_unsigned());
         let words = [leaf, task << 32 | task, depth].into_iter().chain(addresses.iter().copied());
         let body: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
         for _ in 0..*count {
-            if writer.bytes_written() > MAX_BYTES {
-                return Err(Error::TooLarge { largest: usize::try_from(MAX_BYTES).unwrap_or(usize::MAX) });
+            if writer.bytes_written() > MAX_RECORDING_BYTES {
+                return Err(Error::TooLarge { largest: usize::try_from(MAX_RECORDING_BYTES).unwrap_or(usize::MAX) });
             }
             writer.record(record_type::SAMPLE, CpuMode::User.to_misc(), &body)?;
         }
@@ -142,17 +142,26 @@ fn write(stacks: &[Stack], period: u64, maps: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(writer.finish(&Features::default())?.into_inner())
 }
 
-/// An executable mapping from a line of `/proc/PID/maps`: `00400000-00452000 r-xp 00000000 08:02 173521 /usr/bin/dbus`.
-fn mapping(line: &str) -> Option<Mmap<'_>> {
+/// Parses an executable mapping from a line of `/proc/PID/maps`: `00400000-00452000 r-xp 00000000 08:02 173521
+/// /usr/bin/dbus`.
+fn parse_mapping(line: &str) -> Option<Mmap<'_>> {
     let mut columns = line.split_ascii_whitespace();
     let (start, end) = columns.next()?.split_once('-')?;
-    let executable = columns.next()?.contains('x');
+    let is_executable = columns.next()?.contains('x');
     let hex = |text: &str| u64::from_str_radix(text, 16).ok();
     let (start, end, pgoff) = (hex(start)?, hex(end)?, hex(columns.next()?)?);
     let _device_and_inode = (columns.next()?, columns.next()?);
     let path = line.get(line.find(columns.next()?)?..)?;
     let len = end.checked_sub(start)?;
-    let map =
-        Mmap { pid: PROCESS, tid: PROCESS, start, len, pgoff, path: path.as_bytes(), executable, ..Mmap::default() };
-    executable.then_some(map)
+    let map = Mmap {
+        pid: PROCESS_ID,
+        tid: PROCESS_ID,
+        start,
+        len,
+        pgoff,
+        path: path.as_bytes(),
+        is_executable,
+        ..Mmap::default()
+    };
+    is_executable.then_some(map)
 }

@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::abi::record_type;
 use super::layout::{RawRecord, RecordLayout};
 
-/// `release` is called once for this number of bytes.
-const RELEASE_STEP: usize = 4 << 20;
+/// Number of read bytes after which `release` is called.
+const RELEASE_STEP_BYTES: usize = 4 << 20;
 
 /// The index reserves one entry for this number of bytes. The kernel's records are larger on average.
 const BYTES_PER_RECORD: usize = 64;
@@ -30,7 +30,7 @@ impl Entry {
     }
 
     /// Sort key. One number, so that comparing needs no branch.
-    pub(super) fn order(&self) -> u128 {
+    pub(super) fn sort_key(&self) -> u128 {
         u128::from(self.time) << u64::BITS | u128::from(self.offset_and_kind)
     }
 
@@ -52,7 +52,7 @@ pub(super) struct Index {
     pub(super) maps: Vec<usize>,
     /// Time of the last record that has a time.
     time: Option<u64>,
-    /// Number of records at the beginning that have no time and no predecessor in this index that has one.
+    /// Number of records before the first record that has a time.
     untimed: usize,
 }
 
@@ -62,9 +62,9 @@ impl Index {
         Self { records: Vec::with_capacity(bytes / BYTES_PER_RECORD), ..Self::default() }
     }
 
-    /// Adds records from the start of `range` until one ends at or after the end of `range`. Stops earlier at bytes
-    /// that are not a record, and at a record of perf that must be read. Returns the offset where it stopped. `release`
-    /// is called with ranges that were read.
+    /// Adds records from the start of `range` until a record ends at or after the end of `range`. Stops earlier at
+    /// bytes that are not a record, and at a record of perf that must be read. Returns the offset at which it stopped.
+    /// Calls `release` with ranges that were read.
     pub(super) fn walk(
         &mut self,
         layout: &RecordLayout,
@@ -74,7 +74,7 @@ impl Index {
     ) -> usize {
         let (mut at, mut released) = (range.start, range.start);
         while at < range.end {
-            if at.saturating_sub(released) >= RELEASE_STEP {
+            if at.saturating_sub(released) >= RELEASE_STEP_BYTES {
                 release(released..at);
                 released = at;
             }
@@ -91,7 +91,7 @@ impl Index {
 
     fn add(&mut self, layout: &RecordLayout, raw: &RawRecord<'_>) {
         // For perf, both 0 and the highest number mean "no time". A 0 sorts first without special treatment.
-        self.time = layout.time_of(raw).filter(|time| *time != u64::MAX).or(self.time);
+        self.time = layout.time_of_record(raw).filter(|time| *time != u64::MAX).or(self.time);
         self.records.push(Entry::new(self.time.unwrap_or(0), raw));
         if self.time.is_none() {
             self.untimed = self.records.len();
@@ -129,18 +129,20 @@ fn must_be_read(kind: u32) -> bool {
 }
 
 /// Number of consecutive plausible records that make an offset count as the start of a record.
-const MIN_PLAUSIBLE: usize = 32;
+const MIN_PLAUSIBLE_RECORDS: usize = 32;
 /// Number of bytes in which to search for a start. A record has at most 64 KiB.
 const SEARCH_BYTES: usize = 1 << 17;
 /// Plausible record types of the kernel and of perf: the existing types, and some numbers for future types.
 const PLAUSIBLE_TYPES: [Range<u32>; 2] = [1..32, record_type::USER_TYPE_START..96];
 
-/// The first offset from `from` on where a record seems to start. Only reading all records before it can prove that.
+/// The first offset, not before `from`, at which a record seems to start. It is certain only after all records before
+/// it were read.
 pub(super) fn likely_start(bytes: &[u8], from: usize) -> Option<usize> {
     // The size of every record is a multiple of eight.
     (from..from.saturating_add(SEARCH_BYTES).min(bytes.len())).step_by(8).find(|start| {
         let next = |raw: &RawRecord<'_>| likely_record(bytes, raw.end);
-        std::iter::successors(likely_record(bytes, *start), next).take(MIN_PLAUSIBLE).count() == MIN_PLAUSIBLE
+        std::iter::successors(likely_record(bytes, *start), next).take(MIN_PLAUSIBLE_RECORDS).count()
+            == MIN_PLAUSIBLE_RECORDS
     })
 }
 
@@ -151,7 +153,7 @@ fn likely_record(bytes: &[u8], at: usize) -> Option<RawRecord<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MIN_PLAUSIBLE, likely_start};
+    use super::{MIN_PLAUSIBLE_RECORDS, likely_start};
 
     /// Records of 16 bytes and this type.
     fn records(kind: u32, count: usize) -> Vec<u8> {
@@ -161,12 +163,12 @@ mod tests {
 
     #[test]
     fn finds_where_records_start() {
-        let bytes = [vec![7; 24], records(9, MIN_PLAUSIBLE + 1)].concat();
+        let bytes = [vec![7; 24], records(9, MIN_PLAUSIBLE_RECORDS + 1)].concat();
         assert_eq!(likely_start(&bytes, 0), Some(24));
         assert_eq!(likely_start(&bytes, 24), Some(24));
         assert_eq!(likely_start(&bytes, 32), Some(40));
         assert_eq!(likely_start(&bytes, 48), None, "too few records follow");
         assert_eq!(likely_start(&bytes, bytes.len() + 8), None);
-        assert_eq!(likely_start(&records(50, 2 * MIN_PLAUSIBLE), 0), None, "no such type");
+        assert_eq!(likely_start(&records(50, 2 * MIN_PLAUSIBLE_RECORDS), 0), None, "no such type");
     }
 }

@@ -1,4 +1,4 @@
-//! Layout of records: which event a record belongs to, and where its sample id lies.
+//! Layout of records: finds the event and the sample id of a record.
 
 use std::collections::HashMap;
 
@@ -43,13 +43,13 @@ impl<'a> RawRecord<'a> {
     }
 }
 
-/// Position of the event id in the records of an event. All events of one file must have the same
+/// Position of the event id in the records of an event. It must be the same for all events of a file
 /// (`evlist__valid_sample_type` in `tools/perf/util/evlist.c`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct IdPosition {
-    /// Offset from the start of a sample's body, in bytes.
+    /// Offset of the event id from the start of a sample's body, in bytes.
     in_sample: Option<usize>,
-    /// Distance from the end of any other record, in bytes.
+    /// Distance of the event id from the end of any record other than a sample, in bytes.
     from_end: Option<usize>,
 }
 
@@ -106,8 +106,8 @@ impl RecordLayout {
         self.events.get_mut(*self.by_id.get(&id)?)
     }
 
-    /// Names the events that have no name yet: with `names`, which are in the order of the events, else with the
-    /// [default name](Attr::default_name).
+    /// Gives names to the events that have none yet. `names` has the order of the events. An event without a name in
+    /// `names` gets its [default name](Attr::default_name).
     pub(super) fn name_events(&mut self, names: Vec<String>) {
         let mut names = names.into_iter();
         for event in &mut self.events {
@@ -118,12 +118,12 @@ impl RecordLayout {
         }
     }
 
-    /// The index and the attribute of a record's event. `None` for a sample of an unknown event. Any other record
-    /// of an unknown event is read as one of the first event: its content does not depend on the event.
-    pub(super) fn event_of(&self, raw: &RawRecord<'_>) -> Option<(usize, &Attr)> {
-        let index = match (self.events.len(), self.id_of(raw)) {
-            // As in perf: a single event owns all records, and the first event owns the records that perf synthesises,
-            // which have the id 0.
+    /// The index and the attribute of a record's event. `None` for a sample of an unknown event. Any other record of an
+    /// unknown event is read as a record of the first event: its content does not depend on the event.
+    pub(super) fn event_of_record(&self, raw: &RawRecord<'_>) -> Option<(usize, &Attr)> {
+        let index = match (self.events.len(), self.event_id(raw)) {
+            // As in perf: a single event owns all records. The records that perf makes itself have the id 0 and belong
+            // to the first event.
             (1, _) | (_, Some(0)) => 0,
             (_, id) => match id.and_then(|id| self.by_id.get(&id)) {
                 Some(index) => *index,
@@ -134,7 +134,7 @@ impl RecordLayout {
         Some((index, &self.events.get(index)?.attr))
     }
 
-    fn id_of(&self, raw: &RawRecord<'_>) -> Option<u64> {
+    fn event_id(&self, raw: &RawRecord<'_>) -> Option<u64> {
         let position = self.id_position?;
         let offset = if raw.kind == record_type::SAMPLE {
             position.in_sample?
@@ -145,13 +145,13 @@ impl RecordLayout {
     }
 
     /// The time of a record, without decoding its other fields.
-    pub(super) fn time_of(&self, raw: &RawRecord<'_>) -> Option<u64> {
-        let (_, attr) = self.event_of(raw)?;
+    pub(super) fn time_of_record(&self, raw: &RawRecord<'_>) -> Option<u64> {
+        let (_, attr) = self.event_of_record(raw)?;
         decode_time(raw.kind, raw.body, attr)
     }
 }
 
-/// Decodes the time in the body of a record. `None` when the event does not record time.
+/// Decodes the time in the body of a record. `None` if the event does not record time.
 pub fn decode_time(kind: u32, body: &[u8], attr: &Attr) -> Option<u64> {
     if !attr.has(sample_type::TIME) {
         return None;
@@ -164,7 +164,7 @@ pub fn decode_time(kind: u32, body: &[u8], attr: &Attr) -> Option<u64> {
     Cursor::from_offset(bytes, before.checked_mul(8)?)?.u64()
 }
 
-/// Splits the body of a record other than a sample into its fields and its sample id. The sample id is empty when the
+/// Splits the body of a record other than a sample into its fields and its sample id. The sample id is empty if the
 /// event has no `sample_id_all`.
 pub(super) fn split_sample_id<'a>(body: &'a [u8], attr: &Attr) -> Option<(&'a [u8], &'a [u8])> {
     let words = if attr.sample_id_all() { attr.field_count(&SAMPLE_ID_FIELDS) } else { 0 };

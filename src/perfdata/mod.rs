@@ -1,9 +1,9 @@
-//! The `perf.data` file format, both ways: [`Writer`] for goflame's own sampler, [`PerfData`] for every file
-//! that goflame analyses, its own files and the files of `perf record`.
+//! Writes and reads `perf.data` files: [`Writer`] writes the recordings of goflame's own sampler. [`PerfData`] reads
+//! all recordings, those of goflame and those of `perf record`.
 //!
-//! Must not know symbols or `/proc`, and must not open files: the writer gets a `Write + Seek`, the reader a
-//! `&[u8]`. The bytes may be hostile: no input makes this code panic, and it keeps at most a small multiple of
-//! the file in memory (16 bytes of index per record).
+//! Must not know symbols or `/proc`, and must not open files: the writer gets a `Write + Seek`, the reader a `&[u8]`.
+//! The bytes can be hostile: no input makes this code panic. The reader needs at most a small multiple of the file's
+//! size as memory (the index has 16 bytes per record).
 //!
 //! ```text
 //! PERFILE2 header ─ ids ─ attrs ─ records (of the kernel and of perf, one run per CPU) ─ feature table ─ features
@@ -40,7 +40,7 @@ pub use error::{Error, Unsupported};
 pub use feature::{BuildId, ClockData, CpuCount, Features};
 pub use gperftools::from_gperftools;
 pub use layout::decode_time;
-pub use reader::{PerfData, Records, masked_cmdline};
+pub use reader::{PerfData, Records, mask_cmdline};
 pub use record::{Inode, Mmap, Record, RecordKind, SampleId, TaskEvent};
 pub use repairs::{KnownGoroutine, Repairs, Rewriting, SampleFacts};
 pub use sample::{Callchain, RawAddress, Sample, UserRegs, decode_sample};

@@ -8,21 +8,21 @@ use crate::bytes::Cursor;
 use super::abi;
 use super::attr::{Attr, Event};
 use super::decode;
-use super::error::{DamageAt, Error, Unsupported};
+use super::error::{Damage, Error, Unsupported};
 use super::feature::{self, Features};
 use super::index::Entry;
 use super::layout::{RawRecord, RecordLayout};
 use super::record::{Mmap, Record, RecordKind};
 use super::scan::{Scan, parse_ids};
 
-/// Bytes of the header of a file, including the bitmap of features (32 bytes).
-const FILE_HEADER: u64 = 104;
-/// Bytes of the header of a stream (`perf record -o -`).
-const PIPE_HEADER: u64 = 16;
+/// Size of the header of a file in bytes, including the bitmap of features (32 bytes).
+const FILE_HEADER_BYTES: u64 = 104;
+/// Size of the header of a stream (`perf record -o -`) in bytes.
+const PIPE_HEADER_BYTES: u64 = 16;
 /// Byte range of the header field with the size of all records.
 pub(super) const HEADER_DATA_SIZE: Range<usize> = 48..56;
-/// Bytes of a `perf_file_section`.
-const SECTION: usize = 16;
+/// Size of a `perf_file_section` in bytes.
+const SECTION_BYTES: usize = 16;
 
 /// A `perf.data` file: its events, its metadata and its records.
 ///
@@ -35,14 +35,14 @@ pub struct PerfData<'a> {
     scan: Scan,
     /// The feature sections of a file, with their numbers.
     sections: Vec<(u32, &'a [u8])>,
-    complete: bool,
+    is_complete: bool,
 }
 
 impl<'a> PerfData<'a> {
     /// Reads the header and the features, and indexes the records, of a file or a stream.
     ///
-    /// Fails when the bytes are not `perf.data`, or of an unsupported kind, or end before the first record.
-    /// Later damage is an error of [`Records`], which comes after the readable records.
+    /// Fails if the bytes are not `perf.data`, have an unsupported form, or end before the first record. Damage after
+    /// the first record is not an error here: [`Records`] returns that error after the readable records.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         Self::parse_releasing(bytes, &|_| ())
     }
@@ -57,9 +57,11 @@ impl<'a> PerfData<'a> {
             Some(b"PERFFILE") => return Err(Error::Unsupported(Unsupported::OldFormat)),
             _ => return Err(Error::NotPerfData),
         }
-        match cursor.u64().ok_or(header_damaged())? {
-            PIPE_HEADER => Self::parse_pipe(bytes, 16, release),
-            FILE_HEADER => Self::parse_file(bytes, &FileHeader::read(cursor).ok_or(header_damaged())?, release),
+        match cursor.u64().ok_or(damaged_header_error())? {
+            PIPE_HEADER_BYTES => Self::parse_pipe(bytes, 16, release),
+            FILE_HEADER_BYTES => {
+                Self::parse_file(bytes, &FileHeader::read(cursor).ok_or(damaged_header_error())?, release)
+            }
             size => Err(Error::Unsupported(Unsupported::HeaderSize(size))),
         }
     }
@@ -76,12 +78,12 @@ impl<'a> PerfData<'a> {
         release: &(dyn Fn(Range<usize>) + Sync),
     ) -> Result<Self, Error> {
         let damaged = |what, offset: u64| Error::Damaged { what, offset };
-        let attrs = header.attrs(bytes).ok_or(damaged("the attribute section", header.attrs.offset))?;
+        let attrs = header.read_attrs(bytes).ok_or(damaged("the attribute section", header.attrs.offset))?;
         let mut scan = Scan::new(RecordLayout::new(attrs).map_err(Error::Unsupported)?);
         let start = usize::try_from(header.data.offset).ok().filter(|start| *start <= bytes.len());
         let start = start.ok_or(damaged("the data section", header.data.offset))?;
-        // perf fills in the size at the end, as goflame's writer does: 0 means that the recording was killed.
-        // In that case perf has set the bits of the features, but has not written their sections.
+        // perf and goflame write the size at the end, so 0 means that the recorder was killed. Then perf has already
+        // set the bits of the features, but has not written their sections.
         let complete = header.data.size != 0;
         let end = usize::try_from(header.data.size).ok().and_then(|size| start.checked_add(size));
         let records = end.filter(|_| complete).and_then(|end| bytes.get(..end)).unwrap_or(bytes);
@@ -89,7 +91,7 @@ impl<'a> PerfData<'a> {
         let mut sections = Vec::new();
         if complete {
             if end.is_none_or(|end| end > bytes.len()) && scan.damage.is_none() {
-                scan.damage = Some(DamageAt { what: "the data section", offset: bytes.len() });
+                scan.damage = Some(Damage { what: "the data section", offset: bytes.len() });
             }
             let mut table = end.and_then(|end| Cursor::from_offset(bytes, end)).unwrap_or(Cursor::new(&[]));
             for bit in header.features() {
@@ -102,10 +104,10 @@ impl<'a> PerfData<'a> {
         Ok(Self::new(records, scan, sections, complete))
     }
 
-    fn new(bytes: &'a [u8], mut scan: Scan, sections: Vec<(u32, &'a [u8])>, complete: bool) -> Self {
+    fn new(bytes: &'a [u8], mut scan: Scan, sections: Vec<(u32, &'a [u8])>, is_complete: bool) -> Self {
         let names = std::mem::take(&mut scan.event_names);
         scan.layout.name_events(names);
-        Self { bytes, scan, sections, complete }
+        Self { bytes, scan, sections, is_complete }
     }
 
     /// The events. [`Sample::event`](super::Sample::event) is an index into this slice.
@@ -113,7 +115,7 @@ impl<'a> PerfData<'a> {
         self.scan.layout.events()
     }
 
-    /// Metadata of the recording. A feature whose section is damaged or lies outside the file is missing.
+    /// Metadata of the recording. Lacks features whose section is damaged or outside of the file.
     pub fn features(&self) -> &Features {
         &self.scan.features
     }
@@ -130,19 +132,19 @@ impl<'a> PerfData<'a> {
         self.bytes.get(at..end).unwrap_or_default()
     }
 
-    /// Whether the recorder finished the file. If not (the recorder was killed, or the disk was full), everything up
-    /// to the end of the bytes is read, a record that is cut there is left out, and there are no features. A stream
-    /// always counts as complete, because its format has no mark for the end.
+    /// Whether the recorder finished the file. An unfinished file (the recorder was killed, or the disk was full) has
+    /// no features, and its last record is left out if it is cut. A stream always counts as finished, because its
+    /// format has no mark for the end.
     pub fn is_complete(&self) -> bool {
-        self.complete
+        self.is_complete
     }
 
     /// The kernel's records in the order of time. Records of equal time keep the order of the file. A record without
-    /// time follows its predecessor in the file. Records of time 0, which recorders synthesise, come first. Records
-    /// that perf itself writes, type 64 and up, are left out.
+    /// time follows its predecessor in the file. Records that perf makes itself have the time 0, and come first.
+    /// Records of type 64 and above, which only perf writes, are left out.
     ///
-    /// A damaged record ends reading: first come all records that lie before it in the file, then one error with its
-    /// offset, then nothing.
+    /// A damaged record ends reading: the iterator returns all records before it in the file, then an error with its
+    /// offset, then nothing more.
     pub fn records(&self) -> Records<'_, 'a> {
         self.records_in(0..self.record_count())
     }
@@ -172,7 +174,7 @@ impl<'a> PerfData<'a> {
     pub fn mappings(&self) -> impl Iterator<Item = Mmap<'a>> {
         self.scan.index.maps.iter().filter_map(|offset| {
             let raw = RawRecord::parse(self.bytes, *offset).ok()?;
-            match decode::record(&raw, &self.scan.layout)?.kind {
+            match decode::decode_record(&raw, &self.scan.layout)?.kind {
                 RecordKind::Mmap(mmap) => Some(mmap),
                 _ => None,
             }
@@ -185,10 +187,10 @@ impl<'a> PerfData<'a> {
 pub struct Records<'p, 'a> {
     file: &'p PerfData<'a>,
     entries: slice::Iter<'p, Entry>,
-    /// Whether samples are returned.
+    /// Whether the iterator returns samples too.
     samples: bool,
     /// The damage with the lowest offset so far.
-    damage: Option<DamageAt>,
+    damage: Option<Damage>,
 }
 
 impl<'a> Iterator for Records<'_, 'a> {
@@ -201,9 +203,9 @@ impl<'a> Iterator for Records<'_, 'a> {
                 continue;
             }
             let raw = RawRecord::parse(self.file.bytes, offset).ok();
-            match raw.and_then(|raw| decode::record(&raw, &self.file.scan.layout)) {
+            match raw.and_then(|raw| decode::decode_record(&raw, &self.file.scan.layout)) {
                 Some(record) => return Some(Ok(record)),
-                None => self.damage = Some(DamageAt { what: "a record", offset }),
+                None => self.damage = Some(Damage { what: "a record", offset }),
             }
         }
         self.damage.take().map(|damage| Err(damage.into()))
@@ -212,16 +214,16 @@ impl<'a> Iterator for Records<'_, 'a> {
 
 impl std::iter::FusedIterator for Records<'_, '_> {}
 
-fn header_damaged() -> Error {
+fn damaged_header_error() -> Error {
     Error::Damaged { what: "the header", offset: 0 }
 }
 
 /// Masks the command line in a file. Returns the offset of its section and the section's new bytes, with the words that
-/// `mask` returns. The size of the section does not change, so longer words may be cut. `None` if the file has no such
-/// section.
-pub fn masked_cmdline(bytes: &[u8], mask: impl Fn(&[String]) -> Vec<String>) -> Option<(u64, Vec<u8>)> {
+/// `mask` returns. The size of the section does not change, so words that are too long are cut. `None` if the file has
+/// no such section.
+pub fn mask_cmdline(bytes: &[u8], mask: impl Fn(&[String]) -> Vec<String>) -> Option<(u64, Vec<u8>)> {
     let mut cursor = Cursor::from_offset(bytes, 8)?;
-    if cursor.u64()? != FILE_HEADER {
+    if cursor.u64()? != FILE_HEADER_BYTES {
         return None;
     }
     let header = FileHeader::read(cursor)?;
@@ -230,7 +232,7 @@ pub fn masked_cmdline(bytes: &[u8], mask: impl Fn(&[String]) -> Vec<String>) -> 
     for bit in header.features() {
         let section = FileSection::read(&mut table)?;
         if bit == abi::feature::CMDLINE {
-            return Some((section.offset, feature::with_cmdline(section.slice(bytes)?, mask)?));
+            return Some((section.offset, feature::replace_cmdline(section.slice(bytes)?, mask)?));
         }
     }
     None
@@ -281,9 +283,9 @@ impl FileHeader {
     }
 
     /// Reads the attribute section. Its entries have `attr_size` bytes: an attribute and the section of its ids.
-    fn attrs(&self, bytes: &[u8]) -> Option<Vec<Event>> {
+    fn read_attrs(&self, bytes: &[u8]) -> Option<Vec<Event>> {
         let size = usize::try_from(self.attr_size).ok()?;
-        let attr_size = size.checked_sub(SECTION).filter(|size| *size > 0)?;
+        let attr_size = size.checked_sub(SECTION_BYTES).filter(|size| *size > 0)?;
         // Sections of ids must not overlap. Otherwise a small file could request any amount of memory.
         let mut id_budget = bytes.len();
         let mut events = Vec::new();

@@ -12,7 +12,7 @@ use crate::bytes::Cursor;
 pub struct Record<'a> {
     /// Offset of the record in the file, in bytes.
     pub offset: u64,
-    /// Nanoseconds of the event's clock. 0 in records that the recording program synthesised; `None` when the
+    /// Time in nanoseconds of the event's clock. 0 in records that the recording program made itself. `None` if the
     /// event does not record time.
     pub time: Option<u64>,
     /// The CPU on which the record was written.
@@ -32,11 +32,11 @@ pub enum RecordKind<'a> {
     Mmap(Mmap<'a>),
     /// A thread has this name from now on.
     Comm {
-        /// Process.
+        /// Process id.
         pid: i32,
-        /// Thread.
+        /// Thread id.
         tid: i32,
-        /// The name changed because of an exec, which removed the earlier mappings of the process.
+        /// Whether the name changed because of an exec, which removed the earlier mappings of the process.
         exec: bool,
         /// At most 15 bytes, without the NUL.
         name: &'a [u8],
@@ -57,25 +57,26 @@ pub enum RecordKind<'a> {
         /// Number of samples.
         lost: u64,
     },
-    /// The kernel stopped sampling because it took too long: a gap follows.
+    /// The kernel stopped sampling because it took too long. No samples follow until [`RecordKind::Unthrottle`].
     Throttle {
         /// Event id.
         id: u64,
     },
-    /// The gap ends.
+    /// The kernel resumed sampling.
     Unthrottle {
         /// Event id.
         id: u64,
     },
     /// A context switch.
     Switch {
-        /// The thread, if the event tells it.
+        /// Id of the thread, if the event records it.
         tid: Option<i32>,
-        /// `true`: the thread left the CPU; `false`: the thread came to the CPU.
+        /// `true` if the thread left the CPU, `false` if it came to the CPU.
         out: bool,
-        /// The thread left while it was runnable.
+        /// Whether the thread left the CPU although it could run.
         preempted: bool,
-        /// Process and thread id of the next (out) or the previous (in) thread on the CPU; for CPU-wide events only.
+        /// Process id and thread id of the other thread: the next thread on the CPU if `out`, else the previous one.
+        /// Only for CPU-wide events.
         other: Option<(i32, i32)>,
     },
     /// The kernel registered code at run time: a BPF program or a trampoline. The record of its removal is
@@ -113,8 +114,8 @@ pub struct Mmap<'a> {
     pub pgoff: u64,
     /// Path as the process saw it, or a name like `[vdso]` or `//anon`, without the NUL.
     pub path: &'a [u8],
-    /// Whether code may run there.
-    pub executable: bool,
+    /// Whether code in the mapping can be executed.
+    pub is_executable: bool,
     /// GNU build id, 1 to 20 bytes.
     pub build_id: Option<&'a [u8]>,
     /// Identity of the file; only in an MMAP2 record without a build id.
@@ -137,27 +138,27 @@ pub struct Inode {
 /// The content of a FORK or EXIT record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TaskEvent {
-    /// Process.
+    /// Process id.
     pub pid: i32,
-    /// Parent process.
+    /// Id of the parent process.
     pub ppid: i32,
-    /// Thread.
+    /// Thread id.
     pub tid: i32,
-    /// Parent thread.
+    /// Id of the parent thread.
     pub ptid: i32,
-    /// Nanoseconds of the event's clock.
+    /// Time in nanoseconds of the event's clock.
     pub time: u64,
 }
 
-/// Task, time and CPU at the end of every record other than a sample (`struct sample_id`). The default, all 0, is
-/// what perf writes into records that it synthesises. Because of the time 0, such records come first.
+/// Task, time and CPU at the end of every record other than a sample (`struct sample_id`). The default has only zeros,
+/// as in records that perf makes itself. Records with the time 0 come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SampleId {
-    /// Process.
+    /// Process id.
     pub pid: i32,
-    /// Thread.
+    /// Thread id.
     pub tid: i32,
-    /// Nanoseconds of the event's clock.
+    /// Time in nanoseconds of the event's clock.
     pub time: u64,
     /// Event id.
     pub id: u64,
@@ -168,7 +169,7 @@ pub struct SampleId {
 }
 
 impl SampleId {
-    /// Appends the fields that are set in `attr`; nothing without `sample_id_all`.
+    /// Appends the fields that are set in `attr`. Appends nothing without `sample_id_all`.
     pub(super) fn encode(&self, attr: &Attr, out: &mut Vec<u8>) {
         if !attr.sample_id_all() {
             return;

@@ -1,8 +1,8 @@
-//! Recordings that goflame has rewritten after the analysis: samples have the repaired callchain, and neither registers
-//! nor a stack copy, which hold the program's memory.
+//! Recordings that goflame has rewritten after the analysis. Samples have the repaired callchain. Their registers and
+//! stack copies, which contain memory of the program, are removed.
 //!
-//! The facts that the analysis found in the removed fields are in the file too: those of a sample in the bits that the
-//! kernel leaves free next to the CPU, those of the file in a feature section of goflame's own. Other programs ignore both.
+//! Facts that the analysis found in the removed fields are kept. Facts about a sample are in the unused bits next to
+//! the sample's CPU. Facts about the whole recording are in a feature section of goflame. Other programs ignore both.
 
 use super::abi::{RECORD_HEADER, flag, record_type, sample_type};
 use super::attr::{Attr, Event};
@@ -10,52 +10,52 @@ use super::record::Record;
 use super::sample::{RawAddress, Sample};
 use crate::bytes::Cursor;
 
-/// Start of the feature section.
+/// First bytes of the feature section.
 const MAGIC: &[u8; 8] = b"goflame\0";
 /// Version of the section and of [`SampleFacts`].
 const VERSION: u32 = 1;
 /// Bytes of a field of a sample or of a sample id.
-const FIELD: usize = 8;
+const FIELD_BYTES: usize = 8;
 
-/// Facts of a recording that its rewritten samples share.
+/// Facts about a whole rewritten recording.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Repairs {
-    /// Samples per second that were asked for; 0 for a fixed period.
+    /// Requested samples per second. 0 if the event has a fixed period.
     pub frequency: u64,
-    /// Bytes of stack copy that would have held the next return address of each sample with
-    /// [`SHORT_COPY`](SampleFacts::SHORT_COPY).
-    pub needed_bytes: u64,
+    /// Size of a stack copy that contains the next return address of all samples with
+    /// [`SHORT_COPY`](SampleFacts::SHORT_COPY), in bytes.
+    pub needed_copy_bytes: u64,
     /// The goroutines of the samples.
     pub goroutines: Vec<KnownGoroutine>,
     /// Names and values of profiler labels. Goroutines refer to these sets.
     pub label_sets: Vec<Vec<(String, String)>>,
 }
 
-/// A goroutine of a sample, with addresses of its process. 0 is an unknown number or address.
+/// A goroutine of a sample. Addresses are those of its process. Unknown numbers and addresses are 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct KnownGoroutine {
-    /// Process.
+    /// Process id.
     pub pid: u32,
     /// Address of the descriptor.
     pub address: u64,
     /// Goroutine number.
     pub id: u64,
-    /// An address in the function that it was started with.
+    /// An address in the function that the goroutine was started with.
     pub start: u64,
-    /// The call of the `go` statement.
+    /// Address of the call in the `go` statement that created the goroutine.
     pub creator: u64,
-    /// Position of its labels in [`Repairs::label_sets`]. The first set is empty.
+    /// Position of the goroutine's labels in [`Repairs::label_sets`]. The first set is empty.
     pub labels: u32,
 }
 
 impl Repairs {
-    /// The feature section.
+    /// Encodes the feature section.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         out.extend(VERSION.to_le_bytes());
         out.extend(u32::try_from(self.goroutines.len()).unwrap_or(u32::MAX).to_le_bytes());
         out.extend(self.frequency.to_le_bytes());
-        out.extend(self.needed_bytes.to_le_bytes());
+        out.extend(self.needed_copy_bytes.to_le_bytes());
         for KnownGoroutine { pid, address, id, start, creator, .. } in &self.goroutines {
             for word in [u64::from(*pid), *address, *id, *start, *creator] {
                 out.extend(word.to_le_bytes());
@@ -67,7 +67,8 @@ impl Repairs {
         out
     }
 
-    /// Appends the labels. A goflame that does not know them reads the goroutines before them.
+    /// Appends the labels after the goroutines. Older versions of goflame do not know labels, but can read the
+    /// goroutines.
     fn encode_labels(&self, out: &mut Vec<u8>) {
         let mut number = |number: usize| out.extend(u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
         for goroutine in &self.goroutines {
@@ -90,8 +91,8 @@ impl Repairs {
             return None;
         }
         let count = cursor.u32()?;
-        let (frequency, needed_bytes) = (cursor.u64()?, cursor.u64()?);
-        // Stops at the end of the bytes, whatever the count says.
+        let (frequency, needed_copy_bytes) = (cursor.u64()?, cursor.u64()?);
+        // The count can be wrong: reading stops at the end of the bytes.
         let goroutine = |_| {
             let [pid, address, id, start, creator] =
                 [cursor.u64()?, cursor.u64()?, cursor.u64()?, cursor.u64()?, cursor.u64()?];
@@ -105,7 +106,7 @@ impl Repairs {
             }
             label_sets = read_label_sets(&mut cursor)?;
         }
-        Some(Self { frequency, needed_bytes, goroutines, label_sets })
+        Some(Self { frequency, needed_copy_bytes, goroutines, label_sets })
     }
 }
 
@@ -129,7 +130,7 @@ pub struct SampleFacts(u32);
 impl SampleFacts {
     /// The sample had registers and a stack copy that fit the callchain.
     pub const COPIED: u32 = 1;
-    /// The callchain lacked frames or had wrong ones.
+    /// The callchain lacked frames or had wrong frames.
     pub const REPAIRED: u32 = 1 << 1;
     /// Frames were left out of the callchain.
     pub const CUT: u32 = 1 << 2;
@@ -143,7 +144,7 @@ impl SampleFacts {
     pub const SHORT_COPY: u32 = 1 << 6;
     /// The callers are unknown because C code has another value in the frame pointer register.
     pub const NATIVE_CODE: u32 = 1 << 7;
-    /// The labels may have changed between the sample and their reading.
+    /// The labels can have changed between the sample and their reading.
     pub const LATE_LABELS: u32 = 1 << 8;
 
     /// Number of bits for flags.
@@ -151,9 +152,9 @@ impl SampleFacts {
     /// Maximum number of goroutines in a recording.
     pub const MAX_GOROUTINES: usize = (1 << (u32::BITS - Self::FLAG_BITS)) - 1;
 
-    /// Sets a flag if `set`.
-    pub fn set(&mut self, flag: u32, set: bool) {
-        self.0 |= if set { flag } else { 0 };
+    /// Sets a flag if `value` is true. Otherwise changes nothing.
+    pub fn set(&mut self, flag: u32, value: bool) {
+        self.0 |= if value { flag } else { 0 };
     }
 
     /// Whether a flag is set.
@@ -176,7 +177,7 @@ impl SampleFacts {
 
     /// Reads the facts of a sample of a rewritten recording.
     pub fn from_sample(sample: &Sample<'_>) -> Self {
-        Self(sample.beside_cpu)
+        Self(sample.bits_beside_cpu)
     }
 }
 
@@ -185,8 +186,8 @@ impl SampleFacts {
 pub struct Rewriting {
     /// Offset of the facts in the body of a rewritten sample.
     facts_at: usize,
-    /// Bytes of the event's id at the start of a sample, and at the end of any other record. A file of one event needs no
-    /// ids.
+    /// Number of bytes of the event id at the start of a sample, and at the end of any other record. The ids are
+    /// removed, because a rewritten file has only one event.
     id_in_sample: usize,
     id_in_others: usize,
     /// Number of bytes of the period, which follows the facts.
@@ -194,23 +195,24 @@ pub struct Rewriting {
 }
 
 impl Rewriting {
-    /// `None` if there is not one event, or if its samples do not tell the CPU and the callchain.
+    /// `None` if the recording does not have exactly one event, or if its samples do not contain the CPU and the
+    /// callchain.
     pub fn new(events: &[Event]) -> Option<Self> {
         let [Event { attr, .. }] = events else { return None };
         attr.has(sample_type::CPU | sample_type::CALLCHAIN).then_some(())?;
-        let id_in_sample = attr.field_count(&[sample_type::IDENTIFIER]).checked_mul(FIELD)?;
-        let after_id = |field| attr.fields_before(field).checked_mul(FIELD)?.checked_sub(id_in_sample);
+        let id_in_sample = attr.field_count(&[sample_type::IDENTIFIER]).checked_mul(FIELD_BYTES)?;
+        let after_id = |field| attr.fields_before(field).checked_mul(FIELD_BYTES)?.checked_sub(id_in_sample);
         Some(Self {
             facts_at: after_id(sample_type::CPU)?.checked_add(4)?,
             id_in_sample,
             id_in_others: if attr.sample_id_all() { id_in_sample } else { 0 },
-            period: attr.field_count(&[sample_type::PERIOD]).checked_mul(FIELD)?,
+            period: attr.field_count(&[sample_type::PERIOD]).checked_mul(FIELD_BYTES)?,
         })
     }
 
-    /// The event of rewritten samples. These have no field after the callchain, and no period if all samples have
-    /// the same one.
-    pub fn event(event: &Event, common_period: Option<u64>) -> Event {
+    /// The event of rewritten samples. These have no field after the callchain, and no period if all samples have the
+    /// same period.
+    pub fn rewritten_event(event: &Event, common_period: Option<u64>) -> Event {
         const KEPT: u64 = sample_type::IP
             | sample_type::TID
             | sample_type::TIME
@@ -247,10 +249,13 @@ impl Rewriting {
         facts: SampleFacts,
         out: &mut Vec<u8>,
     ) -> Option<()> {
-        let head = sample.head.get(self.id_in_sample..)?;
+        let head = sample.bytes_before_callchain.get(self.id_in_sample..)?;
         let length: usize = callchain.iter().map(|part| part.len()).sum();
-        let size =
-            length.checked_mul(FIELD)?.checked_add(head.len())?.checked_add(RECORD_HEADER)?.checked_add(FIELD)?;
+        let size = length
+            .checked_mul(FIELD_BYTES)?
+            .checked_add(head.len())?
+            .checked_add(RECORD_HEADER)?
+            .checked_add(FIELD_BYTES)?;
         out.extend(record_type::SAMPLE.to_le_bytes());
         out.extend(record.misc.to_le_bytes());
         out.extend(u16::try_from(size).ok()?.to_le_bytes());
@@ -263,7 +268,7 @@ impl Rewriting {
         self.change_facts(out.get_mut(body..)?, |_| Some(facts))
     }
 
-    /// Appends any other record, of which these are the bytes, with its header.
+    /// Appends a record other than a sample. `bytes` is the record with its header.
     pub fn write_other(&self, bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let kept = bytes.len().checked_sub(self.id_in_others)?;
         out.extend(bytes.get(..RECORD_HEADER.checked_sub(2)?)?);
@@ -272,7 +277,7 @@ impl Rewriting {
         Some(())
     }
 
-    /// Whether samples have a period of their own.
+    /// Whether rewritten samples contain a period.
     pub fn has_period(&self) -> bool {
         self.period > 0
     }
@@ -304,7 +309,7 @@ mod tests {
         let goroutine = KnownGoroutine { pid: 7, address: 0xc000_0000, id: 1, start: 0x40_1000, creator: 0, labels: 0 };
         Repairs {
             frequency: 997,
-            needed_bytes: 4096,
+            needed_copy_bytes: 4096,
             goroutines: vec![goroutine, KnownGoroutine { id: 2, labels: 1, ..goroutine }],
             label_sets: vec![Vec::new(), vec![("tenant".into(), "é".into()), (String::new(), "x".into())]],
         }

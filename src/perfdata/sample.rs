@@ -6,10 +6,10 @@ use super::abi::{branch, read_format, sample_type};
 use super::attr::Attr;
 use super::cpu_mode::CpuMode;
 
-/// One sample. A field that the event does not record is `None` or empty.
+/// A sample. A field that the event does not record is `None` or empty.
 ///
-/// For a group that reads the values of its members (`perf record -e '{a,b}:S'`) the kernel writes samples of the
-/// leader only. `perf script` computes samples of the members from these; they are not in the file.
+/// For a group that reads the values of its members (`perf record -e '{a,b}:S'`), the kernel writes only samples of the
+/// leader. `perf script` computes the samples of the members, which are not in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample<'a> {
     /// Index into [`PerfData::events`](super::PerfData::events).
@@ -18,25 +18,24 @@ pub struct Sample<'a> {
     pub cpu_mode: CpuMode,
     /// Instruction pointer.
     pub ip: Option<u64>,
-    /// Process.
+    /// Process id.
     pub pid: Option<i32>,
-    /// Thread.
+    /// Thread id.
     pub tid: Option<i32>,
-    /// Nanoseconds of the event's clock.
+    /// Time in nanoseconds of the event's clock.
     pub time: Option<u64>,
     /// CPU.
     pub cpu: Option<u32>,
-    /// Bits that the kernel leaves free next to the CPU. In a [rewritten](super::Rewriting) recording:
-    /// [`SampleFacts`](super::SampleFacts).
-    pub beside_cpu: u32,
+    /// Unused bits next to the CPU. In a [rewritten](super::Rewriting) recording: [`SampleFacts`](super::SampleFacts).
+    pub bits_beside_cpu: u32,
     /// The number of events that the sample represents (nanoseconds, for `cpu-clock`): the period in the sample,
     /// else the event's fixed period, else 1 (for a frequency without `PERF_SAMPLE_PERIOD`).
     pub period: u64,
-    /// The body up to the callchain.
-    pub head: &'a [u8],
+    /// The bytes of the body before the callchain.
+    pub bytes_before_callchain: &'a [u8],
     /// Addresses, leaf first.
     pub callchain: Callchain<'a>,
-    /// User registers; also `None` when the sampled thread has none (a kernel thread).
+    /// User registers. `None` also for a thread without them (a kernel thread).
     pub user_regs: Option<UserRegs<'a>>,
     /// The user stack from the stack pointer upwards, without the bytes that the kernel could not copy.
     pub user_stack: Option<&'a [u8]>,
@@ -58,7 +57,7 @@ impl<'a> Callchain<'a> {
     }
 
     /// The words that the iterator has not returned yet.
-    pub fn raw(&self) -> &'a [RawAddress] {
+    pub fn raw_addresses(&self) -> &'a [RawAddress] {
         self.words
     }
 }
@@ -98,7 +97,7 @@ pub struct UserRegs<'a> {
 }
 
 impl UserRegs<'_> {
-    /// The register with this number in `asm/perf_regs.h`; `None` when it was not sampled.
+    /// The register with this number in `asm/perf_regs.h`. `None` if it was not sampled.
     pub fn get(&self, bit: u32) -> Option<u64> {
         let register = 1_u64.checked_shl(bit)?;
         if self.mask & register == 0 {
@@ -110,8 +109,8 @@ impl UserRegs<'_> {
     }
 }
 
-/// Decodes the body of a `PERF_RECORD_SAMPLE` of the event with this index and attribute. A recorder calls it before there
-/// is a file. `None` when the body is shorter than its length fields say.
+/// Decodes the body of a `PERF_RECORD_SAMPLE` of the event with this index and attribute. A recorder also calls this
+/// for samples that are not in a file yet. `None` if the body is shorter than its length fields say.
 ///
 /// goflame uses no field after the user stack (weight, data source, interrupt registers, physical address, AUX and
 /// so on), so decoding stops there.
@@ -124,9 +123,9 @@ pub fn decode_sample<'a>(body: &'a [u8], misc: u16, event: usize, attr: &Attr) -
         tid: None,
         time: None,
         cpu: None,
-        beside_cpu: 0,
+        bits_beside_cpu: 0,
         period: attr.fixed_period(),
-        head: &[],
+        bytes_before_callchain: &[],
         callchain: Callchain::new(&[]),
         user_regs: None,
         user_stack: None,
@@ -152,7 +151,7 @@ pub fn decode_sample<'a>(body: &'a [u8], misc: u16, event: usize, attr: &Attr) -
     }
     if attr.has(sample_type::CPU) {
         sample.cpu = Some(cursor.u32()?);
-        sample.beside_cpu = cursor.u32()?;
+        sample.bits_beside_cpu = cursor.u32()?;
     }
     if attr.has(sample_type::PERIOD) {
         sample.period = cursor.u64()?;
@@ -160,7 +159,7 @@ pub fn decode_sample<'a>(body: &'a [u8], misc: u16, event: usize, attr: &Attr) -
     if attr.has(sample_type::READ) {
         skip_counters(&mut cursor, attr.read_format)?;
     }
-    sample.head = body.get(..body.len().checked_sub(cursor.remaining())?)?;
+    sample.bytes_before_callchain = body.get(..body.len().checked_sub(cursor.remaining())?)?;
     if attr.has(sample_type::CALLCHAIN) {
         let frames = cursor.u64()?;
         sample.callchain = Callchain::new(cursor.take_u64(frames.checked_mul(8)?)?);
@@ -181,7 +180,7 @@ pub fn decode_sample<'a>(body: &'a [u8], misc: u16, event: usize, attr: &Attr) -
     }
     if attr.has(sample_type::STACK_USER) {
         let size = cursor.u64()?;
-        // The kernel omits the number of copied bytes when it copied none.
+        // If the kernel copied no bytes, it does not write the number of copied bytes.
         if size != 0 {
             let stack = cursor.take_u64(size)?;
             sample.user_stack = Some(stack.get(..usize::try_from(cursor.u64()?).ok()?)?);

@@ -9,12 +9,12 @@ use crate::bytes::Cursor;
 
 use super::abi::record_type;
 use super::attr::{Attr, Event};
-use super::error::{DamageAt, Error, Unsupported};
+use super::error::{Damage, Error, Unsupported};
 use super::feature::{self, Features};
 use super::index::{Entry, Index, likely_start};
 use super::layout::{NoRecord, RawRecord, RecordLayout};
 
-/// Minimum number of bytes per core. For less, the cost of another core exceeds its gain.
+/// Minimum number of bytes per core. With fewer bytes, another core costs more time than it saves.
 const MIN_PART_BYTES: usize = 8 << 20;
 
 /// `PERF_EVENT_UPDATE__NAME`.
@@ -28,7 +28,7 @@ pub(super) struct Scan {
     pub(super) event_names: Vec<String>,
     pub(super) index: Index,
     /// The damage that ended the pass before the end of the records.
-    pub(super) damage: Option<DamageAt>,
+    pub(super) damage: Option<Damage>,
     /// Whether attributes come as records, because the header has none.
     attrs_in_stream: bool,
 }
@@ -38,8 +38,8 @@ impl Scan {
         Self { attrs_in_stream: layout.events().is_empty(), layout, ..Self::default() }
     }
 
-    /// Indexes the records from `start` to the end of `bytes` and sorts the index by time. `cut_is_end`: the recording
-    /// was killed, so that a cut record is not damage. `release` is called with ranges that are not needed again.
+    /// Indexes the records from `start` to the end of `bytes` and sorts the index by time. `cut_is_end` says that the
+    /// recorder was killed, so a cut record is not damage. `release` is called with ranges that are not needed again.
     ///
     /// The start of a record is certain only after the record before it was read. To use all cores, each further core
     /// starts at an offset that looks like the start of a record. Its result is used only if the cores before it arrive
@@ -52,11 +52,12 @@ impl Scan {
         release: &(dyn Fn(Range<usize>) + Sync),
     ) -> Result<(), Error> {
         let starts = self.likely_starts(bytes, start);
-        self.run_from(bytes, start, &starts, cut_is_end, release)
+        self.run_with_further_starts(bytes, start, &starts, cut_is_end, release)
     }
 
-    /// [`Scan::run`] with the given further starts, which are in the order of the file and may be wrong.
-    fn run_from(
+    /// Like [`Scan::run`]. Further cores start at the offsets `further_starts`, which are in the order of the file and
+    /// can be wrong.
+    fn run_with_further_starts(
         &mut self,
         bytes: &[u8],
         start: usize,
@@ -95,8 +96,8 @@ impl Scan {
             let limit = ahead.peek().map_or(bytes.len(), |(part, _)| part.start);
             at = self.advance(bytes, at..limit, cut_is_end, release)?;
         }
-        // The stable sort is not faster for a few sorted runs, and needs as much memory again.
-        self.index.records.par_sort_unstable_by_key(Entry::order);
+        // A stable sort would not be faster for a few sorted runs, and would need twice the memory.
+        self.index.records.par_sort_unstable_by_key(Entry::sort_key);
         Ok(())
     }
 
@@ -138,7 +139,7 @@ impl Scan {
                 Ok(next) => at = next,
                 Err(reason) => {
                     if !(cut_is_end && reason == NoRecord::Cut) {
-                        self.damage = Some(DamageAt { what: "a record", offset: at });
+                        self.damage = Some(Damage { what: "a record", offset: at });
                     }
                     return Ok(bytes.len());
                 }
@@ -195,7 +196,7 @@ impl Scan {
     }
 }
 
-/// The offset of the next record: after `raw` and the bytes that follow it, if it announces some.
+/// The offset of the next record: after `raw` and its payload, if it has one.
 pub(super) fn end_with_payload(raw: &RawRecord<'_>, bytes: &[u8]) -> Result<usize, NoRecord> {
     let mut body = Cursor::new(raw.body);
     let payload = match raw.kind {
@@ -255,7 +256,7 @@ mod tests {
 
     fn scanned(bytes: &[u8], further_starts: &[usize]) -> (Vec<Entry>, Vec<usize>, Option<usize>) {
         let mut scan = Scan::new(RecordLayout::new(vec![native_event("cycles", 0, &[1])]).expect("a layout"));
-        scan.run_from(bytes, 0, further_starts, false, &|_| ()).expect("records");
+        scan.run_with_further_starts(bytes, 0, further_starts, false, &|_| ()).expect("records");
         (scan.index.records, scan.index.maps, scan.damage.map(|damage| damage.offset))
     }
 

@@ -1,8 +1,9 @@
-//! Recordings that are not one plain file: compressed records (`perf record -z`), and directories (`perf record --threads`)
-//! whose files `data.0`, `data.1`, … hold records without a header.
+//! Combines recordings that are not one plain file: compressed records (`perf record -z`), and directories (`perf
+//! record --threads`) whose files `data.0`, `data.1`, … contain records without a header.
 //!
-//! perf compresses the records of a file as one Zstandard stream, which it cuts into records of type COMPRESSED, and never
-//! ends (`zstd_compress_stream_to_records` in `tools/perf/util/zstd.c`). A compressed record may end inside of a plain one.
+//! perf compresses the records of a file as one Zstandard stream, and cuts this stream into records of type COMPRESSED.
+//! It never ends the stream (`zstd_compress_stream_to_records` in `tools/perf/util/zstd.c`). A compressed record can
+//! end in the middle of a plain record.
 
 use std::io::Read;
 use std::ops::Range;
@@ -17,13 +18,13 @@ use super::scan::end_with_payload;
 use crate::bytes::Cursor;
 
 /// A recording of at most this many bytes is unpacked at any compression ratio.
-const ALWAYS_UNPACKED: usize = 256 << 20;
+const ALWAYS_UNPACKED_BYTES: usize = 256 << 20;
 
 /// Maximum compression ratio of a larger recording. Callchains compress 5 to 20 times, stack copies up to 100 times.
-const MAX_COMPRESSION: usize = 256;
+const MAX_COMPRESSION_RATIO: usize = 256;
 
 /// Maximum size in bytes of a recording that is combined in memory.
-const MAX_SIZE: usize = 4 << 30;
+const MAX_COMBINED_BYTES: usize = 4 << 30;
 
 /// An empty block that ends a frame, and 4 bytes for the frame's checksum (RFC 8878).
 const LAST_BLOCK: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
@@ -36,14 +37,14 @@ pub fn unpack(file: &[u8], further: &[&[u8]]) -> Result<Option<Vec<u8>>, Error> 
         return Ok(None);
     }
     let input = further.iter().fold(file.len(), |sum, bytes| sum.saturating_add(bytes.len()));
-    let most = input.saturating_mul(MAX_COMPRESSION).clamp(ALWAYS_UNPACKED, MAX_SIZE);
-    unpack_within(file, &parts, further, most).map(Some)
+    let max_bytes = input.saturating_mul(MAX_COMPRESSION_RATIO).clamp(ALWAYS_UNPACKED_BYTES, MAX_COMBINED_BYTES);
+    unpack_within(file, &parts, further, max_bytes).map(Some)
 }
 
-fn unpack_within(file: &[u8], parts: &Parts, further: &[&[u8]], most: usize) -> Result<Vec<u8>, Error> {
+fn unpack_within(file: &[u8], parts: &Parts, further: &[&[u8]], max_bytes: usize) -> Result<Vec<u8>, Error> {
     let before = file.get(..parts.records.start).unwrap_or_default();
     let records = file.get(parts.records.clone()).unwrap_or_default();
-    let mut unpacked = Unpacked { bytes: before.to_vec(), most };
+    let mut unpacked = Unpacked { bytes: before.to_vec(), max_bytes };
     let mut damaged: &[u8] = &[];
     for (number, part) in std::iter::once(&records).chain(further).enumerate() {
         let split = Split::parse(part);
@@ -128,7 +129,7 @@ struct Split<'a> {
     plain: Vec<Range<usize>>,
     /// The pieces of the compressed stream.
     compressed: Vec<&'a [u8]>,
-    /// The rest, from the first bytes that are not a record.
+    /// The remaining bytes, which do not start with a record.
     damaged: &'a [u8],
 }
 
@@ -144,7 +145,7 @@ impl<'a> Split<'a> {
                     split.compressed.push(raw.body);
                     raw.end
                 }
-                // The size of the data comes before it, and padding after it.
+                // The size of the compressed data is before the data. Padding is after it.
                 record_type::COMPRESSED2 => {
                     let Some(data) = cursor.u64().and_then(|size| cursor.take_u64(size)) else { break };
                     split.compressed.push(data);
@@ -166,16 +167,16 @@ impl<'a> Split<'a> {
     }
 }
 
-/// The plain file under construction. Its size is limited to `most` bytes.
+/// The plain file under construction. Its size is limited to `max_bytes` bytes.
 struct Unpacked {
     bytes: Vec<u8>,
-    most: usize,
+    max_bytes: usize,
 }
 
 impl Unpacked {
     fn add(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        if bytes.len() > self.most.saturating_sub(self.bytes.len()) {
-            return Err(Error::TooLarge { largest: self.most });
+        if bytes.len() > self.max_bytes.saturating_sub(self.bytes.len()) {
+            return Err(Error::TooLarge { largest: self.max_bytes });
         }
         self.bytes.extend(bytes);
         Ok(())

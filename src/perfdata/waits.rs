@@ -1,5 +1,5 @@
-//! A recording of context switches → a recording of waits, in the form of `perf record --off-cpu`: each sample is a wait of a
-//! thread, with the time between its switches as the period.
+//! Converts a recording of context switches into a recording of waits, in the form of `perf record --off-cpu`. Each
+//! sample is a wait of a thread. Its period is the length of the wait.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{Seek, Write};
@@ -20,33 +20,35 @@ const COUNT_SW_CONTEXT_SWITCHES: u64 = 3;
 /// `PERF_COUNT_SW_BPF_OUTPUT`: the event of [`WAIT_EVENT`] in perf.
 const COUNT_SW_BPF_OUTPUT: u64 = 10;
 /// Size of a field in bytes.
-const FIELD: usize = 8;
-/// Number of records after which readers may release the ones before.
-const ROUND: usize = 1 << 14;
+const FIELD_BYTES: usize = 8;
+/// Number of records in a round. After a round, readers can release its records.
+const ROUND_RECORDS: usize = 1 << 14;
 
 /// Figures about the waits of a recording.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WaitFigures {
-    /// Waits that lasted at the end of the recording.
-    pub unfinished: u64,
-    /// Time that threads were runnable without a CPU, in nanoseconds.
+    /// Number of waits that had not ended at the end of the recording.
+    pub unfinished_waits: u64,
+    /// Time in which threads could run but had no CPU, in nanoseconds.
     pub preempted_ns: u64,
-    /// Time of waits without a stack, in nanoseconds.
-    pub unknown_ns: u64,
-    /// When the first wait began that is left out because of the size limit, on the clock of the records.
-    pub bound_reached: Option<u64>,
+    /// Total time of waits without a stack, in nanoseconds.
+    pub unknown_stack_ns: u64,
+    /// Start of the first wait that is left out because of the size limit, in nanoseconds of the records' clock. `None`
+    /// if no wait is left out.
+    pub first_omitted_ns: Option<u64>,
 }
 
 impl Event {
-    /// Whether samples are waits of threads, with their nanoseconds as the period.
-    pub fn is_of_waits(&self) -> bool {
+    /// Whether the samples of this event are waits of threads, with the length of the wait as the period.
+    pub fn has_waits_as_samples(&self) -> bool {
         self.name == WAIT_EVENT && self.attr.kind == event_type::SOFTWARE && self.attr.config == COUNT_SW_BPF_OUTPUT
     }
 }
 
-/// Writes a recording of the waits. Where context switches are sampled, the sample before a switch has the stack of the wait;
-/// elsewhere it is the last sample of the thread. `end` is the time until which waits are followed; `None` for the last
-/// record. `limit` is the maximum number of bytes of records: many waits may have copies of one sample.
+/// Writes a recording of the waits. If context switches are sampled, the sample before a switch has the stack of the
+/// wait. Otherwise the wait gets the stack of the thread's last sample. A wait that has not ended counts up to `end`,
+/// or up to the last record if `end` is `None`. `limit` is the maximum number of bytes of records, because many waits
+/// can contain a copy of the same sample.
 pub fn write_waits<W: Write + Seek>(
     data: &PerfData<'_>,
     end: Option<u64>,
@@ -54,7 +56,7 @@ pub fn write_waits<W: Write + Seek>(
     out: W,
 ) -> Result<(W, WaitFigures), Error> {
     let attr = data.events().first().map(|event| event.attr.clone()).unwrap_or_default();
-    let (waits, mut figures) = find_waits(data, is_of_switches(&attr), end);
+    let (waits, mut figures) = find_waits(data, samples_context_switches(&attr), end);
     let event = Event {
         name: WAIT_EVENT.to_owned(),
         attr: Attr {
@@ -72,8 +74,8 @@ pub fn write_waits<W: Write + Seek>(
         if let Some(wait) = waits.next_if(|wait| wait.position == position) {
             let size = u64::try_from(wait.sample.len()).unwrap_or(u64::MAX);
             if writer.bytes_written().saturating_add(size) > limit {
-                figures.bound_reached = Some(wait.start);
-                // Only later waits need the other records.
+                figures.first_omitted_ns = Some(wait.start);
+                // The remaining records are needed only for later waits, which are left out.
                 break;
             }
             write_wait(&mut writer, wait, &attr)?;
@@ -82,7 +84,7 @@ pub fn write_waits<W: Write + Seek>(
         {
             writer.record(raw.kind, raw.misc, raw.body)?;
         }
-        if position.is_multiple_of(ROUND) {
+        if position.is_multiple_of(ROUND_RECORDS) {
             writer.finished_round()?;
         }
     }
@@ -90,17 +92,17 @@ pub fn write_waits<W: Write + Seek>(
     Ok((writer.finish_like(sections, &Features::default())?, figures))
 }
 
-fn is_of_switches(attr: &Attr) -> bool {
+fn samples_context_switches(attr: &Attr) -> bool {
     attr.kind == event_type::SOFTWARE && attr.config == COUNT_SW_CONTEXT_SWITCHES
 }
 
 /// A wait of a thread.
 struct Wait<'d> {
-    /// Position of the record of the switch at its start.
+    /// Position of the switch record with which the wait began.
     position: usize,
     start: u64,
     nanoseconds: u64,
-    /// The sample with its stack, as a record with its header.
+    /// The sample with the stack of the wait, as a record with its header.
     sample: &'d [u8],
 }
 
@@ -110,11 +112,11 @@ struct Thread<'d> {
     /// The last sample.
     sample: Option<&'d [u8]>,
     /// The wait that has begun, if the thread is off its CPU.
-    away: Option<Away<'d>>,
+    away: Option<BegunWait<'d>>,
 }
 
 #[derive(Clone, Copy)]
-struct Away<'d> {
+struct BegunWait<'d> {
     position: usize,
     since: u64,
     is_preempted: bool,
@@ -124,7 +126,7 @@ struct Away<'d> {
 /// Returns the waits in the order of their starts.
 fn find_waits<'d>(data: &PerfData<'d>, samples_are_switches: bool, end: Option<u64>) -> (Vec<Wait<'d>>, WaitFigures) {
     let mut threads: HashMap<i32, Thread<'d>> = HashMap::new();
-    // Threads of the kernel, and threads that have ended: nothing follows their last switch.
+    // Kernel threads, and threads that have ended. Their switches are not waits.
     let mut ignored: HashSet<i32> = HashSet::new();
     let (mut waits, mut figures, mut last) = (Vec::new(), WaitFigures::default(), 0);
     for (position, record) in data.records().flatten().enumerate() {
@@ -145,7 +147,7 @@ fn find_waits<'d>(data: &PerfData<'d>, samples_are_switches: bool, end: Option<u
                     let sample = if samples_are_switches { thread.sample.take() } else { thread.sample };
                     // A thread with two events reports each switch twice. The sample is before both.
                     if thread.away.is_none() || !samples_are_switches || sample.is_some() {
-                        thread.away = Some(Away { position, since: time, is_preempted: *preempted, sample });
+                        thread.away = Some(BegunWait { position, since: time, is_preempted: *preempted, sample });
                     }
                 } else if let Some(away) = thread.away.take() {
                     figures.add(away, time, &mut waits);
@@ -159,7 +161,8 @@ fn find_waits<'d>(data: &PerfData<'d>, samples_are_switches: bool, end: Option<u
                 ignored.remove(&task.tid);
             }
             RecordKind::Comm { exec: true, tid, .. } => {
-                // A thread that calls exec takes the id of the main thread, which has ended. Its stack was of the old program.
+                // A thread that calls exec takes the id of the main thread, which has ended. The last sample of that id
+                // has a stack of the old program.
                 ignored.remove(tid);
                 if let Some(thread) = threads.get_mut(tid) {
                     thread.sample = None;
@@ -169,7 +172,7 @@ fn find_waits<'d>(data: &PerfData<'d>, samples_are_switches: bool, end: Option<u
         }
     }
     for away in threads.into_values().filter_map(|thread| thread.away) {
-        figures.unfinished = figures.unfinished.saturating_add(u64::from(!away.is_preempted));
+        figures.unfinished_waits = figures.unfinished_waits.saturating_add(u64::from(!away.is_preempted));
         figures.add(away, end.unwrap_or(last), &mut waits);
     }
     waits.sort_unstable_by_key(|wait| wait.position);
@@ -177,23 +180,23 @@ fn find_waits<'d>(data: &PerfData<'d>, samples_are_switches: bool, end: Option<u
 }
 
 impl WaitFigures {
-    fn add<'d>(&mut self, away: Away<'d>, end: u64, waits: &mut Vec<Wait<'d>>) {
-        let Away { position, since, is_preempted, sample } = away;
+    fn add<'d>(&mut self, away: BegunWait<'d>, end: u64, waits: &mut Vec<Wait<'d>>) {
+        let BegunWait { position, since, is_preempted, sample } = away;
         let nanoseconds = end.saturating_sub(since);
         match sample {
             _ if is_preempted => self.preempted_ns = self.preempted_ns.saturating_add(nanoseconds),
-            None => self.unknown_ns = self.unknown_ns.saturating_add(nanoseconds),
+            None => self.unknown_stack_ns = self.unknown_stack_ns.saturating_add(nanoseconds),
             Some(sample) => waits.push(Wait { position, start: since, nanoseconds, sample }),
         }
     }
 }
 
-/// Writes the sample of a wait, with the time of its start and its length as the period.
+/// Writes the sample of a wait. Its time is the start of the wait, its period the length of the wait.
 fn write_wait<W: Write + Seek>(writer: &mut Writer<W>, wait: &Wait<'_>, attr: &Attr) -> Result<(), Error> {
     let Ok(raw) = RawRecord::parse(wait.sample, 0) else { return Ok(()) };
     let mut body = raw.body.to_vec();
     for (field, value) in [(sample_type::TIME, wait.start), (sample_type::PERIOD, wait.nanoseconds)] {
-        let at = attr.fields_before(field).saturating_mul(FIELD);
+        let at = attr.fields_before(field).saturating_mul(FIELD_BYTES);
         if let Some(field) = body.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
             *field = value.to_le_bytes();
         }

@@ -8,18 +8,18 @@ use super::attr::{Attr, Event};
 use super::compress;
 use super::cpu_mode::CpuMode;
 use super::error::Error;
-use super::feature::{Features, padded};
+use super::feature::{Features, pad_with_nuls};
 use super::layout::RecordLayout;
 use super::record::{Mmap, SampleId, TaskEvent};
 
-/// Bytes of the header.
-const HEADER: u64 = 104;
-/// Bytes of an attribute and the section of its ids.
-const ATTR_ENTRY: u64 = 128;
+/// Size of the file header in bytes.
+const HEADER_BYTES: u64 = 104;
+/// Size of an attribute and of the section of its ids, in bytes.
+const ATTR_ENTRY_BYTES: u64 = 128;
 /// Number of bytes that are collected before a write, to save system calls.
-const BUFFER: usize = 256 * 1024;
+const BUFFER_BYTES: usize = 256 * 1024;
 /// Number of bytes of records that are compressed before a write: some pieces for each core.
-const COMPRESSED_BUFFER: usize = 1024 * 1024;
+const COMPRESSED_BUFFER_BYTES: usize = 1024 * 1024;
 /// `PROT_READ | PROT_EXEC`, `PROT_READ` and `MAP_PRIVATE` of `mmap(2)`.
 const PROT_READ_EXEC: u32 = 5;
 const PROT_READ: u32 = 1;
@@ -39,7 +39,7 @@ pub struct Writer<W> {
     buffer: Vec<u8>,
     /// Number of bytes written to `out`.
     flushed: u64,
-    /// Set when records are compressed.
+    /// Byte counts of the compression. `None` if records are not compressed.
     compression: Option<CompressedBytes>,
     failed: Option<io::ErrorKind>,
 }
@@ -75,7 +75,7 @@ impl<W: Write + Seek> Writer<W> {
             out,
             events: events.to_vec(),
             id_bytes: len_of(&ids),
-            buffer: Vec::with_capacity(BUFFER),
+            buffer: Vec::with_capacity(BUFFER_BYTES),
             flushed: 0,
             compression: None,
             failed: None,
@@ -83,7 +83,7 @@ impl<W: Write + Seek> Writer<W> {
         writer.out.rewind().map_err(Error::Write)?;
         writer.buffer = writer.header(0, FeatureBits::default());
         writer.buffer.extend(ids);
-        let mut ids_at = HEADER;
+        let mut ids_at = HEADER_BYTES;
         for event in events {
             let size = u64::try_from(event.ids.len()).unwrap_or(u64::MAX).saturating_mul(8);
             writer.buffer.extend(event.attr.encode());
@@ -97,7 +97,7 @@ impl<W: Write + Seek> Writer<W> {
 
     /// Compresses the records from now on, as `perf record -z` does.
     #[must_use]
-    pub fn compressing(self) -> Self {
+    pub fn with_compression(self) -> Self {
         Self { compression: Some(CompressedBytes::default()), ..self }
     }
 
@@ -110,7 +110,7 @@ impl<W: Write + Seek> Writer<W> {
         self.buffer.extend(misc.to_le_bytes());
         self.buffer.extend(short.to_le_bytes());
         self.buffer.extend(body);
-        let capacity = if self.compression.is_some() { COMPRESSED_BUFFER } else { BUFFER };
+        let capacity = if self.compression.is_some() { COMPRESSED_BUFFER_BYTES } else { BUFFER_BYTES };
         if self.buffer.len() < capacity { Ok(()) } else { self.flush() }
     }
 
@@ -125,11 +125,11 @@ impl<W: Write + Seek> Writer<W> {
     /// of the symbol `_text` (`machine__create_kernel_maps` in `tools/perf/util/machine.c`).
     pub fn kernel_mmap(&mut self, start: u64, len: u64, pgoff: u64, id: &SampleId) -> Result<(), Error> {
         let path = b"[kernel.kallsyms]_text";
-        let map = Mmap { pid: -1, start, len, pgoff, path, executable: true, ..Mmap::default() };
+        let map = Mmap { pid: -1, start, len, pgoff, path, is_executable: true, ..Mmap::default() };
         self.mmap(CpuMode::Kernel, &map, id)
     }
 
-    /// Appends a mapping: MMAP2 when it has an inode or a build id, else MMAP.
+    /// Appends a mapping: as MMAP2 if it has an inode or a build id, else as MMAP.
     pub fn mmap(&mut self, mode: CpuMode, map: &Mmap<'_>, id: &SampleId) -> Result<(), Error> {
         let mut bits = mode.to_misc();
         let mut body = Vec::new();
@@ -152,22 +152,22 @@ impl<W: Write + Seek> Writer<W> {
         };
         let kind = if let Some(file) = file {
             body.extend(file);
-            body.extend((if map.executable { PROT_READ_EXEC } else { PROT_READ }).to_le_bytes());
+            body.extend((if map.is_executable { PROT_READ_EXEC } else { PROT_READ }).to_le_bytes());
             body.extend(MAP_PRIVATE.to_le_bytes());
             record_type::MMAP2
         } else {
-            bits |= if map.executable { 0 } else { misc::MMAP_DATA };
+            bits |= if map.is_executable { 0 } else { misc::MMAP_DATA };
             record_type::MMAP
         };
-        body.extend(padded(map.path, 8));
+        body.extend(pad_with_nuls(map.path, 8));
         self.record_with_sample_id(kind, bits, body, id)
     }
 
-    /// Appends the name of a thread. `exec`: the name comes from an exec, which removed the earlier mappings.
+    /// Appends the name of a thread. `exec` says that the name comes from an exec, which removed the earlier mappings.
     pub fn comm(&mut self, pid: i32, tid: i32, exec: bool, name: &[u8], id: &SampleId) -> Result<(), Error> {
         let mut body = pid.to_le_bytes().to_vec();
         body.extend(tid.to_le_bytes());
-        body.extend(padded(name, 8));
+        body.extend(pad_with_nuls(name, 8));
         let bits = CpuMode::User.to_misc() | if exec { misc::COMM_EXEC } else { 0 };
         self.record_with_sample_id(record_type::COMM, bits, body, id)
     }
@@ -199,7 +199,7 @@ impl<W: Write + Seek> Writer<W> {
         self.check_not_failed()?;
         if let Some(bytes) = &mut self.compression {
             bytes.before = bytes.before.saturating_add(len_of(&self.buffer));
-            self.buffer = compress::compressed(&self.buffer);
+            self.buffer = compress::compress(&self.buffer);
             bytes.after = bytes.after.saturating_add(len_of(&self.buffer));
         }
         if let Err(error) = self.out.write_all(&self.buffer).and_then(|()| self.out.flush()) {
@@ -217,8 +217,8 @@ impl<W: Write + Seek> Writer<W> {
         self.finish_with(sections)
     }
 
-    /// Completes a file of the same recording as another one, with the [sections](super::PerfData::sections) of that one.
-    /// Those that `features` has replace them.
+    /// Completes a rewritten copy of a recording. `others` are the [sections](super::PerfData::sections) of the
+    /// original. A section of `features` replaces the original section with the same number.
     pub fn finish_like(self, others: Vec<(u32, Vec<u8>)>, features: &Features) -> Result<W, Error> {
         let mut sections: BTreeMap<u32, Vec<u8>> = others.into_iter().collect();
         sections.extend(features.sections(&self.events));
@@ -232,7 +232,7 @@ impl<W: Write + Seek> Writer<W> {
         let data_end = self.flushed;
         if let Some(CompressedBytes { before, after }) = self.compression {
             let ratio = before.checked_div(after).and_then(|ratio| u32::try_from(ratio).ok()).unwrap_or(1);
-            sections.insert(feature::COMPRESSED, compress::section(ratio));
+            sections.insert(feature::COMPRESSED, compress::compression_section(ratio));
         }
         let table = u64::try_from(sections.len()).unwrap_or(u64::MAX).saturating_mul(16);
         let (mut bits, mut offset) = (FeatureBits::default(), data_end.saturating_add(table));
@@ -261,11 +261,13 @@ impl<W: Write + Seek> Writer<W> {
 
     /// `struct perf_file_header`. A `data_end` of 0 means that the file is not finished.
     fn header(&self, data_end: u64, FeatureBits(feature_bits): FeatureBits) -> Vec<u8> {
-        let attrs_at = HEADER.saturating_add(self.id_bytes);
-        let attrs_size = u64::try_from(self.events.len()).unwrap_or(u64::MAX).saturating_mul(ATTR_ENTRY);
+        let attrs_at = HEADER_BYTES.saturating_add(self.id_bytes);
+        let attrs_size = u64::try_from(self.events.len()).unwrap_or(u64::MAX).saturating_mul(ATTR_ENTRY_BYTES);
         let data_at = attrs_at.saturating_add(attrs_size);
         let mut out = b"PERFILE2".to_vec();
-        for word in [HEADER, ATTR_ENTRY, attrs_at, attrs_size, data_at, data_end.saturating_sub(data_at), 0, 0] {
+        for word in
+            [HEADER_BYTES, ATTR_ENTRY_BYTES, attrs_at, attrs_size, data_at, data_end.saturating_sub(data_at), 0, 0]
+        {
             out.extend(word.to_le_bytes());
         }
         out.extend(feature_bits);
@@ -290,4 +292,4 @@ fn len_of(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
-const _: () = assert!(Attr::ENCODED_LEN == 112, "ATTR_ENTRY is 112 bytes of attribute and 16 bytes of section");
+const _: () = assert!(Attr::ENCODED_LEN == 112, "ATTR_ENTRY_BYTES is 112 bytes of attribute and 16 bytes of section");

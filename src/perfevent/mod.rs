@@ -23,6 +23,6 @@ pub use clock::monotonic_ns;
 pub use error::Error;
 pub use heap::return_large_blocks;
 pub use probe::{Probe, TrialCounts, probe};
-pub use rings::{Drained, MIN_RING_BYTES, Rings, open, open_shared};
+pub use rings::{DrainResult, MIN_RING_BYTES, Rings, open, open_shared};
 pub use spec::{AttrFields, Source, Spec, Target, UserRegisters};
 pub use vdso::vdso;

@@ -34,7 +34,7 @@ struct Ring {
 
 /// The result of draining all ring buffers once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Drained {
+pub struct DrainResult {
     /// Number of records.
     pub records: usize,
 }
@@ -50,7 +50,7 @@ pub fn open(spec: &Spec, target: Target<'_>, cpus: &[u32], ring_bytes: usize) ->
 
 /// Maps ring buffers for the events that [`Rings::add_thread`] opens later. For `cpus` and `ring_bytes`, see [`open`].
 pub fn open_shared(spec: &Spec, cpus: &[u32], ring_bytes: usize) -> Result<Rings, Error> {
-    open_fitting(spec, cpus, ring_bytes, Spec::shared_buffer)
+    open_fitting(spec, cpus, ring_bytes, Spec::shared_buffer_builder)
 }
 
 fn open_fitting<'g>(
@@ -61,7 +61,7 @@ fn open_fitting<'g>(
 ) -> Result<Rings, Error> {
     let mut size = ring_bytes.max(MIN_RING_BYTES);
     loop {
-        match open_with(spec, cpus, size, &builder) {
+        match open_rings(spec, cpus, size, &builder) {
             Ok(rings) => return Ok(Rings { by_cpu: rings, ring_bytes: size }),
             Err(Error::Map { .. }) if size / 2 >= MIN_RING_BYTES => size /= 2,
             Err(error) => return Err(error),
@@ -69,7 +69,7 @@ fn open_fitting<'g>(
     }
 }
 
-fn open_with<'g>(
+fn open_rings<'g>(
     spec: &Spec,
     cpus: &[u32],
     size: usize,
@@ -170,7 +170,7 @@ impl Rings {
         Ok(ids)
     }
 
-    /// Opens an [event of context switches](Spec::with_switches) of a target on every CPU of these buffers. Returns the
+    /// Opens an [event of context switches](Spec::switch_spec) of a target on every CPU of these buffers. Returns the
     /// kernel's ids of the new events.
     pub fn add_switches(&mut self, spec: &Spec, target: Target<'_>) -> Result<Vec<u64>, Error> {
         let events = self.open_into_buffers(spec, target)?;
@@ -221,8 +221,8 @@ impl Rings {
 
     /// Removes all available records from the buffers and passes them to `sink` (type, misc, body without the 8-byte
     /// header). Stops at the first error of `sink`, after that record was removed.
-    pub fn drain<E>(&mut self, mut sink: impl FnMut(u32, u16, &[u8]) -> Result<(), E>) -> Result<Drained, E> {
-        let mut drained = Drained::default();
+    pub fn drain<E>(&mut self, mut sink: impl FnMut(u32, u16, &[u8]) -> Result<(), E>) -> Result<DrainResult, E> {
+        let mut drained = DrainResult::default();
         for ring in &mut self.by_cpu {
             while let Some(record) = ring.sampler.next_record() {
                 sink(record.ty(), record.misc(), &record.to_contiguous())?;
@@ -247,7 +247,7 @@ impl Rings {
 
     /// Number of records of the sampled events that the kernel dropped on all CPUs (`PERF_FORMAT_LOST`). `None` if the
     /// kernel does not count them.
-    pub fn lost(&mut self) -> Option<u64> {
+    pub fn lost_records(&mut self) -> Option<u64> {
         sum_lost(self.by_cpu.iter_mut().flat_map(Ring::events_mut))
     }
 

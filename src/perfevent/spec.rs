@@ -47,7 +47,7 @@ pub struct UserRegisters {
 
 impl UserRegisters {
     /// The registers of the architecture that goflame was compiled for.
-    pub const HERE: Self = if cfg!(target_arch = "aarch64") {
+    pub const NATIVE: Self = if cfg!(target_arch = "aarch64") {
         Self { ip: 32, sp: 31, bp: 29, goroutine: 28, link: Some(30) }
     } else {
         Self { ip: 8, sp: 7, bp: 6, goroutine: 22, link: None }
@@ -72,7 +72,7 @@ pub struct Spec {
     pub kernel: bool,
     /// Bytes of user stack copied with each sample; 0 for none.
     pub stack: u32,
-    /// Whether mmap records hold the file's build id (Linux 5.12 and newer).
+    /// Whether records of mappings contain the file's build id (Linux 5.12 and newer).
     pub build_ids: bool,
     /// Whether the event counts lost records (Linux 6.0 and newer).
     pub count_lost: bool,
@@ -156,7 +156,7 @@ impl Spec {
         builder
             .one_cpu(usize::try_from(cpu).unwrap_or(usize::MAX))
             .sample(fields)
-            .sample_regs_user(UserRegisters::HERE.mask())
+            .sample_regs_user(UserRegisters::NATIVE.mask())
             .exclude_kernel(!self.kernel && self.source != Source::ContextSwitches)
             .exclude_callchain_kernel(!self.kernel)
             .mmap(has_frequency)
@@ -183,7 +183,7 @@ impl Spec {
     /// The additional event that reports when threads leave their CPU and come back. `stack` is the number of bytes of user
     /// stack to copy. The event of `self` still reports mappings and names.
     #[must_use]
-    pub fn with_switches(&self, source: Source, stack: u32) -> Self {
+    pub fn switch_spec(&self, source: Source, stack: u32) -> Self {
         Self { source, stack, switches: true, ..self.clone() }
     }
 
@@ -194,7 +194,7 @@ impl Spec {
 
     /// Builder of an event that counts nothing. Other events of this CPU write into its ring buffer. It belongs to the
     /// calling thread, so it outlives the events of sampled threads.
-    pub(super) fn shared_buffer(cpu: u32, ring_bytes: usize) -> Builder<'static> {
+    pub(super) fn shared_buffer_builder(cpu: u32, ring_bytes: usize) -> Builder<'static> {
         let mut builder = Builder::new(Software::DUMMY);
         builder
             .observe_self()

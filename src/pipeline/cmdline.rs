@@ -7,14 +7,14 @@ use std::path::Path;
 
 use super::Error;
 use crate::fsio::FileError;
-use crate::perfdata::masked_cmdline;
+use crate::perfdata::mask_cmdline;
 use crate::redact::Secrets;
 use crate::sources::InputBytes;
 
 /// Masks the secrets in the command line that a `perf.data` file contains.
 pub(super) fn mask_command_line(perf_data: &Path, secrets: &Secrets) -> Result<(), Error> {
     let bytes = InputBytes::open(perf_data).map_err(Error::Input)?;
-    let Some((offset, section)) = masked_cmdline(bytes.bytes(), |words| secrets.mask_args(words)) else {
+    let Some((offset, section)) = mask_cmdline(bytes.bytes(), |words| secrets.mask_args(words)) else {
         return Ok(());
     };
     drop(bytes);

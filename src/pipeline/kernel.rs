@@ -31,7 +31,7 @@ impl KernelSource {
 
     /// Returns the symbols of the running kernel, from the cache if possible.
     pub(super) fn from_running_kernel() -> Self {
-        let cache = KallsymsCache::for_this_user();
+        let cache = KallsymsCache::open_for_this_user();
         match cache.as_ref().and_then(cached_symbols) {
             Some(symbols) => Self { symbols: Ok(symbols), cache, is_cached: true },
             None => Self { symbols: running_kernel_symbols(), cache, is_cached: false },
@@ -43,14 +43,14 @@ impl KernelSource {
     pub(super) fn covering(self, addresses: &[u64]) -> Result<KernelSymbols, String> {
         let symbols = self.symbols?;
         let Some(cache) = self.cache else { return Ok(symbols) };
-        let own = symbols.text().is_some_and(|text| addresses.iter().all(|address| text.contains(address)));
+        let own = symbols.text_range().is_some_and(|text| addresses.iter().all(|address| text.contains(address)));
         match (self.is_cached, own) {
             (true, false) => {
                 cache.remove();
                 running_kernel_symbols()
             }
             (false, true) => {
-                cache.write(&symbols.pack(cache.boot()));
+                cache.write(&symbols.pack(cache.boot_id()));
                 Ok(symbols)
             }
             _ => Ok(symbols),
@@ -74,7 +74,7 @@ fn parse_kallsyms(list: Result<impl BufRead, FileError>) -> Result<KernelSymbols
 }
 
 fn cached_symbols(cache: &KallsymsCache) -> Option<KernelSymbols> {
-    KernelSymbols::unpack(cache.boot(), Arc::new(cache.map_cached()?))
+    KernelSymbols::unpack(cache.boot_id(), Arc::new(cache.map_cached()?))
 }
 
 #[cfg(test)]

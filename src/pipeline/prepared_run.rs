@@ -202,7 +202,8 @@ impl PreparedRun<'_> {
         });
         let (mut analysis, seconds) = analysis?;
         drop(perf_data);
-        let kept_copies = self.rewrite_recording(analysis.repaired.take(), analysis.has_copies, draft, PERF_DATA_FILE);
+        let kept_copies =
+            self.rewrite_recording(analysis.repaired.take(), analysis.has_registers_or_copies, draft, PERF_DATA_FILE);
         let analyse_waits = |(recorded, kernel)| {
             let code_files = code_files.get().map_or(&[][..], Vec::as_slice);
             Waits::analyse(&draft.path(OFF_CPU_FILE), recorded, &mut images, kernel, code_files, analysis_options)
@@ -214,7 +215,12 @@ impl PreparedRun<'_> {
         });
         let kept_waits = waits.as_mut().and_then(|waits| {
             waits.add_symbols_to(&mut analysis);
-            self.rewrite_recording(waits.analysis.repaired.take(), waits.analysis.has_copies, draft, OFF_CPU_FILE)
+            self.rewrite_recording(
+                waits.analysis.repaired.take(),
+                waits.analysis.has_registers_or_copies,
+                draft,
+                OFF_CPU_FILE,
+            )
         });
         analysis.quality.size_bound = self.size_bound(&recording);
         analysis.quality.unseen_cpu_cause = unseen_cpu_cause(&analysis.quality, &self.event, &outcome, &recording);
@@ -226,7 +232,8 @@ impl PreparedRun<'_> {
         notes.append(&mut analysis.notes);
         let kept_copies = [kept_copies, kept_waits];
         notes.extend(kept_copies.iter().flatten().map(ToString::to_string));
-        let is_raw = analysis.has_copies && (self.config.archive.raw || kept_copies.iter().any(Option::is_some));
+        let is_raw =
+            analysis.has_registers_or_copies && (self.config.archive.raw || kept_copies.iter().any(Option::is_some));
         Ok(Analysed {
             created,
             workload,
@@ -340,13 +347,15 @@ impl PreparedRun<'_> {
     fn rewrite_recording(
         &self,
         repaired: Option<RepairedRecording>,
-        has_copies: bool,
+        has_registers_or_copies: bool,
         draft: &Draft,
         file: &'static str,
     ) -> Option<RunNote> {
         let reason = match repaired {
             Some(repaired) => replace_recording(repaired, &draft.path(file), self.config.archive.compress).err()?,
-            None if has_copies && !self.config.archive.raw => "it is damaged, or holds several events".to_owned(),
+            None if has_registers_or_copies && !self.config.archive.raw => {
+                "it is damaged, or holds several events".to_owned()
+            }
             None => return None,
         };
         let note = RunNote::StackCopiesKept { file, reason };
@@ -386,7 +395,7 @@ impl PreparedRun<'_> {
             starts_in_window: self.server_plan(draft).window_begins_later(),
             frame_pointer_code: self.copies.frame_pointer_code.clone(),
             cpus: cpus.clone(),
-            kernel_text: kernel.and_then(KernelSymbols::text),
+            kernel_text: kernel.and_then(KernelSymbols::text_range),
             goroutines,
             oldest_code_file: self.subject.oldest_code_file(),
             perf_data: draft.path(PERF_DATA_FILE),
@@ -435,7 +444,7 @@ impl PreparedRun<'_> {
         code_files: &[CodeFile],
     ) -> Result<(), Error> {
         if let Some(kernel) = kernel {
-            write_file(draft, KALLSYMS_FILE, kernel.lines().as_bytes())?;
+            write_file(draft, KALLSYMS_FILE, kernel.to_kallsyms().as_bytes())?;
         }
         if let Some(goroutines) = goroutines {
             write_file(draft, GOROUTINES_FILE, goroutines)?;

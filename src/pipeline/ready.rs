@@ -69,7 +69,7 @@ pub fn checkup(config: &Config, options: &CheckupOptions) -> Result<Checkup, Err
     let mut environment = Environment::probe(config, options.in_project, go.as_ref());
     environment.docker = in_docker.then(|| docker::probe(config, lock.as_ref()));
     if options.unprivileged && environment.facts.is_privileged() {
-        environment.facts = environment.facts.unprivileged();
+        environment.facts = environment.facts.without_privileges();
         environment.uses_trials = false;
     }
     let trial = ["user-stacks", "kernel-stacks", "user-registers", "stack-copy", "context-switches", "short-lives"];

@@ -129,7 +129,7 @@ impl CpuWaitWatch {
     /// Returns the waits since the start, together with `trace`.
     pub(super) fn stop(self, trace: RuntimeTrace) -> RuntimeRecord {
         let counters = CpuWaitCounters::read(Path::new("/"), &self.process);
-        let cpu_waits = counters.since(&self.counters);
+        let cpu_waits = counters.waits_since(&self.counters);
         RuntimeRecord { from_ns: self.from_ns, until_ns: monotonic_ns(), trace, cpu_waits }
     }
 }

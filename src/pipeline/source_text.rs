@@ -14,7 +14,7 @@ use crate::profile::{Function, FunctionId, Profile};
 use crate::redact::Secrets;
 use crate::render::Format;
 use crate::render::source::{AnnotatedFunction, SourceText, wanted_lines};
-use crate::sources::{SourceFile, SourcePlace, SourceRoots};
+use crate::sources::{SourceDirKind, SourceFile, SourceRoots};
 use crate::views::{FunctionLines, View, function_lines};
 
 /// The page annotates functions with at least 1/200 of the total weight.
@@ -128,7 +128,7 @@ impl<'a> SourceReader<'a> {
             return Err("there is no source: the profile names no file".to_owned());
         }
         let file = self.roots.find(name, function.origin.is_go());
-        let file = file.filter(|file| self.scope == SourceScope::AllFiles || file.place != SourcePlace::Elsewhere);
+        let file = file.filter(|file| self.scope == SourceScope::AllFiles || file.dir_kind != SourceDirKind::Elsewhere);
         let file = file.ok_or_else(|| format!("{name} is not on this machine, or is not a source file"))?;
         let path = file.path.display().to_string();
         let text = file.read().map_err(|error| error.to_string())?;
@@ -155,14 +155,14 @@ impl<'a> SourceReader<'a> {
                 "the file has changed since the program was built: {display} does not begin at line {start}"
             ));
         }
-        match file.place {
-            SourcePlace::ModuleCache => None,
-            SourcePlace::GoRoot => {
+        match file.dir_kind {
+            SourceDirKind::ModuleCache => None,
+            SourceDirKind::GoRoot => {
                 let (built, here) = (self.built.go.as_ref()?.split(' ').next()?, go_version_of(&file.path)?);
                 (built != here)
                     .then(|| format!("this is the standard library of {here}; the program was built by {built}"))
             }
-            SourcePlace::Module | SourcePlace::Elsewhere => {
+            SourceDirKind::Module | SourceDirKind::Elsewhere => {
                 let taken = SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(self.profile.start_time_ns))?;
                 let is_newer = self.profile.start_time_ns > 0 && file.modified? > taken;
                 (is_newer && !self.is_at_built_commit(&file.path))

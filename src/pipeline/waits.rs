@@ -80,8 +80,8 @@ fn times_of_recording(recorded: &OffCpuFigures) -> OffCpuTime {
     let OffCpuFigures { waits, lost, size_bound, from_last_samples } = *recorded;
     OffCpuTime {
         preempted_seconds: waits.preempted_ns as f64 / NANOSECONDS_PER_SECOND,
-        unknown_seconds: waits.unknown_ns as f64 / NANOSECONDS_PER_SECOND,
-        unfinished: waits.unfinished,
+        unknown_seconds: waits.unknown_stack_ns as f64 / NANOSECONDS_PER_SECOND,
+        unfinished: waits.unfinished_waits,
         lost,
         size_bound: size_bound.map(|(bytes, time)| SizeBound { bytes, seconds: time.as_secs_f64() }),
         from_last_samples,

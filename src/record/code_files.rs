@@ -117,7 +117,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join(format!("jit-{pid}.dump"));
         let name = path.to_str().expect("a path");
-        let mapping = Mmap { pid: pid.cast_signed(), path: name.as_bytes(), executable: true, ..Mmap::default() };
+        let mapping = Mmap { pid: pid.cast_signed(), path: name.as_bytes(), is_executable: true, ..Mmap::default() };
         watch.add_mapping(&mapping);
         watch.open_new_files(0);
         fs::write(&path, "first ").expect("written");

@@ -56,7 +56,7 @@ fn mmap_record(pid: i32, mapping: CodeMapping) -> Option<(Mmap<'static>, Vec<u8>
     let len = range.end.checked_sub(range.start)?;
     let inode = Some(Inode { major, minor, inode, generation: 0 });
     let start = range.start;
-    Some((Mmap { pid, tid: pid, start, len, pgoff: offset, executable: true, inode, ..Mmap::default() }, path))
+    Some((Mmap { pid, tid: pid, start, len, pgoff: offset, is_executable: true, inode, ..Mmap::default() }, path))
 }
 
 /// Replaces `\012`, which the kernel writes for a line end in a path.

@@ -39,7 +39,7 @@ impl MappedFiles {
     /// Opens the file of a mapping, if the file is new.
     pub(super) fn open_new(&mut self, map: &Mmap<'_>) {
         let identity: Identity = (map.inode, map.build_id.map(Box::from));
-        if !map.executable || !is_file_name(map.path) || identity == (None, None) || !self.known.insert(identity) {
+        if !map.is_executable || !is_file_name(map.path) || identity == (None, None) || !self.known.insert(identity) {
             return;
         }
         let id = MappedId::new(map);
@@ -126,7 +126,7 @@ mod tests {
             start: 0x1000,
             len: 0x1000,
             path: path.as_os_str().as_encoded_bytes(),
-            executable: true,
+            is_executable: true,
             inode: Some(inode),
             ..Mmap::default()
         }
@@ -142,7 +142,7 @@ mod tests {
         files.open_new(&mapping);
         fs::remove_file(&path).unwrap();
         files.open_new(&mapping);
-        files.open_new(&Mmap { executable: false, inode: None, ..mapping });
+        files.open_new(&Mmap { is_executable: false, inode: None, ..mapping });
         let [mut held] = <[HeldFile; 1]>::try_from(files.finish()).unwrap();
         let mut text = String::new();
         held.file.read_to_string(&mut text).unwrap();

@@ -24,7 +24,7 @@ impl<'b> Sampled<'b> {
     pub(super) fn decode(body: &'b [u8], attr: &Attr) -> Option<Self> {
         let sample = decode_sample(body, 0, 0, attr)?;
         let register = |bit: u8| sample.user_regs?.get(bit.into());
-        let UserRegisters { ip, sp, bp, goroutine, .. } = UserRegisters::HERE;
+        let UserRegisters { ip, sp, bp, goroutine, .. } = UserRegisters::NATIVE;
         Some(Self {
             pid: sample.pid?.cast_unsigned(),
             tid: sample.tid?.cast_unsigned(),
@@ -102,7 +102,7 @@ pub(super) mod tests {
 
     /// Builds the body of a sample with these registers and this stack copy.
     pub(in crate::record) fn body(pid: u32, goroutine: u64, sp: u64, bp: u64, stack: &[u64]) -> Vec<u8> {
-        let here = UserRegisters::HERE;
+        let here = UserRegisters::NATIVE;
         let mut words = vec![1, 0x1000, u64::from(pid), 50, 0, 7, 1, 0x1000, 2];
         words.extend((0..64).filter(|bit| here.mask() >> bit & 1 == 1).map(|bit| match bit {
             bit if bit == here.goroutine => goroutine,

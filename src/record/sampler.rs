@@ -228,7 +228,7 @@ impl NativeSampler {
         self.stop();
         self.drain()?;
         // Old kernels do not have this counter. They still write a record of each loss.
-        let lost = self.rings.lost().unwrap_or(self.lost);
+        let lost = self.rings.lost_records().unwrap_or(self.lost);
         self.writer.finish(&self.features).map_err(|source| Error::from_writer(&self.path, source))?;
         let ended = self.ended_ns.unwrap_or_default();
         let lost_switches = self.rings.lost_switches();

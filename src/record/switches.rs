@@ -40,9 +40,9 @@ impl OffCpuPlan {
     /// Plans samples of context switches with `stack` bytes of user stack. If the kernel forbids these samples, plans
     /// records of context switches.
     pub fn new(path: PathBuf, event: &ChosenEvent, stack: u32, cpus: &[u32]) -> Self {
-        let sampled = event.spec.with_switches(Source::ContextSwitches, stack);
+        let sampled = event.spec.switch_spec(Source::ContextSwitches, stack);
         let spec = match probe(&sampled, cpus, MIN_RING_BYTES) {
-            Err(error) if error.is_denied() => event.spec.with_switches(Source::Dummy, 0),
+            Err(error) if error.is_denied() => event.spec.switch_spec(Source::Dummy, 0),
             _ => sampled,
         };
         Self { path, spec, stack }
@@ -169,7 +169,7 @@ impl SwitchFile {
         let Self { path, writer, has_samples, max_bytes, created_ns, full_ns, failed, .. } = self;
         failed.map_or_else(|| writer.finish(features), Err).map_err(|error| error_line(&path, error))?;
         let waits = replace_by_waits(&path, full_ns.is_none().then_some(end), record_limit(max_bytes))?;
-        let reached = waits.bound_reached.or(full_ns);
+        let reached = waits.first_omitted_ns.or(full_ns);
         let size_bound = reached.map(|time| (max_bytes, Duration::from_nanos(time.saturating_sub(created_ns))));
         let lost = lost.unwrap_or(0).max(self.lost);
         Ok(OffCpuFigures { waits, lost, size_bound, from_last_samples: !has_samples })

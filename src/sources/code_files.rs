@@ -21,7 +21,7 @@ use crate::process::acting_for;
 /// about 10 MB.
 const MAX_FILE_BYTES: u64 = 1 << 28;
 /// Maximum number of bytes of all code files together. Later files are ignored.
-const MAX_ALL_BYTES: usize = 1 << 29;
+const MAX_TOTAL_BYTES: usize = 1 << 29;
 
 /// Maximum number of processes of a recording for which code files are read.
 const MAX_PROCESSES: usize = 1 << 16;
@@ -63,7 +63,7 @@ pub fn is_memory(path: &str) -> bool {
 /// Kind and path of the code file that a process with this mapping can have written. `own_pid` is the process id in the
 /// namespace of the process.
 pub fn code_file_of_mapping(mapping: &Mmap<'_>, own_pid: u32) -> Option<(CodeFileKind, String)> {
-    let path = str::from_utf8(mapping.path).ok().filter(|_| mapping.executable)?;
+    let path = str::from_utf8(mapping.path).ok().filter(|_| mapping.is_executable)?;
     let number = path.rsplit_once("/jit-").and_then(|(_, name)| name.strip_suffix(".dump"));
     if number.is_some_and(|number| number.parse::<u32>().is_ok()) {
         return Some((CodeFileKind::Jitdump, path.to_owned()));
@@ -98,7 +98,7 @@ impl CodeFiles {
         let written = file.metadata().and_then(|about| about.modified());
         let is_older =
             |since| written.is_ok_and(|written| written.checked_add(CLOCK_DELAY).is_some_and(|at| at < since));
-        if self.total_bytes >= MAX_ALL_BYTES || since.is_some_and(is_older) {
+        if self.total_bytes >= MAX_TOTAL_BYTES || since.is_some_and(is_older) {
             return;
         }
         let mut bytes = Vec::new();
@@ -276,8 +276,8 @@ mod tests {
 
     #[test]
     fn the_name_of_a_mapping_shows_which_code_file_to_read() {
-        let code_file = |path: &str, executable| {
-            code_file_of_mapping(&Mmap { path: path.as_bytes(), executable, ..Mmap::default() }, 7)
+        let code_file = |path: &str, is_executable| {
+            code_file_of_mapping(&Mmap { path: path.as_bytes(), is_executable, ..Mmap::default() }, 7)
         };
         let (map, dump) = (CodeFileKind::PerfMap, CodeFileKind::Jitdump);
         assert_eq!(code_file("//anon", true), Some((map, "/tmp/perf-7.map".to_owned())));
@@ -286,8 +286,10 @@ mod tests {
             code_file("/home/a/.debug/jit/jit-7.dump", true),
             Some((dump, "/home/a/.debug/jit/jit-7.dump".to_owned()))
         );
-        for (path, executable) in [("//anon", false), ("/bin/app", true), ("/tmp/jit-x.dump", true), ("[vdso]", true)] {
-            assert_eq!(code_file(path, executable), None, "{path}");
+        for (path, is_executable) in
+            [("//anon", false), ("/bin/app", true), ("/tmp/jit-x.dump", true), ("[vdso]", true)]
+        {
+            assert_eq!(code_file(path, is_executable), None, "{path}");
         }
     }
 }

@@ -176,7 +176,7 @@ impl Images for DiskImages {
             return open_and_map(copy);
         }
         match self.find_kept(id).map(|kept| &kept.content) {
-            Some(KeptContent::Held(file)) => return map_open(file, Path::new(path)),
+            Some(KeptContent::Held(file)) => return map_open_file(file, Path::new(path)),
             Some(KeptContent::Copy(copy)) => return open_and_map(copy),
             None => {}
         }
@@ -191,12 +191,12 @@ impl Images for DiskImages {
         }
         let file = open(Path::new(path))?;
         self.origin.check(id, &file)?;
-        map_open(&file, Path::new(path))
+        map_open_file(&file, Path::new(path))
     }
 
     fn debug_files(&self, id: &MappedId, build_id: Option<&str>, link: Option<&str>) -> Vec<ImageBytes> {
         let kept = self.find_kept(id).and_then(|kept| kept.debug_file.clone());
-        let installed = || debug_files::candidates(&id.path, build_id, link);
+        let installed = || debug_files::debug_file_candidates(&id.path, build_id, link);
         let paths = kept.map_or_else(installed, |kept| vec![kept]);
         paths.iter().filter_map(|path| open_and_map(path).ok()).collect()
     }
@@ -207,20 +207,20 @@ fn open(path: &Path) -> Result<File, ImageAbsence> {
     if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(ImageAbsence::NotRegular);
     }
-    File::open(path).or_else(|refused| open_with_own_rights(path).ok_or(refused)).map_err(unreadable)
+    File::open(path).or_else(|refused| open_with_own_rights(path).ok_or(refused)).map_err(to_absence)
 }
 
 fn open_and_map(path: &Path) -> Result<ImageBytes, ImageAbsence> {
-    map_open(&open(path)?, path)
+    map_open_file(&open(path)?, path)
 }
 
 /// Maps an open file. `path` names it in messages.
-fn map_open(file: &File, path: &Path) -> Result<ImageBytes, ImageAbsence> {
+fn map_open_file(file: &File, path: &Path) -> Result<ImageBytes, ImageAbsence> {
     // Never reads the file: reading some files of the kernel blocks for ever. These have the size 0.
-    Ok(Arc::new(MappedFile::map(file, path).map_err(unreadable)?))
+    Ok(Arc::new(MappedFile::map(file, path).map_err(to_absence)?))
 }
 
-fn unreadable(error: io::Error) -> ImageAbsence {
+fn to_absence(error: io::Error) -> ImageAbsence {
     ImageAbsence::Unreadable(Arc::new(error))
 }
 

@@ -41,7 +41,7 @@ pub struct KallsymsCache {
 impl KallsymsCache {
     /// Opens the cache of the user who runs goflame, or of the user who called sudo. The cache is accessed with the
     /// file permissions of that user.
-    pub fn for_this_user() -> Option<Self> {
+    pub fn open_for_this_user() -> Option<Self> {
         let var = |name| std::env::var_os(name).map(PathBuf::from);
         let home = || acting_for().map(|account| account.home.clone()).or_else(|| var("HOME"));
         let cache = var("XDG_CACHE_HOME").filter(|cache| cache.is_absolute());
@@ -56,7 +56,7 @@ impl KallsymsCache {
     }
 
     /// Id of the boot that the cached symbols must belong to.
-    pub fn boot(&self) -> &str {
+    pub fn boot_id(&self) -> &str {
         &self.boot
     }
 

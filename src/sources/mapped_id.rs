@@ -15,7 +15,7 @@ use crate::perfdata::{Features, Inode, Mmap};
 pub const DELETED: &str = " (deleted)";
 
 /// `OVERLAYFS_SUPER_MAGIC` (linux/magic.h).
-const OVERLAYFS: u64 = 0x794c_7630;
+const OVERLAYFS_MAGIC: u64 = 0x794c_7630;
 
 /// Identity of a file that a process mapped, from the record of the mapping.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ impl MappedId {
     pub fn has_other_inode(&self, file: &File, metadata: &Metadata) -> bool {
         let Some(inode) = self.inode else { return false };
         // The inode numbers that overlayfs shows are not those in the records.
-        if fstatfs(file).is_ok_and(|system| system.f_type.cast_unsigned() == OVERLAYFS) {
+        if fstatfs(file).is_ok_and(|system| system.f_type.cast_unsigned() == OVERLAYFS_MAGIC) {
             return false;
         }
         // perf writes the generation 0 for mappings that it found in /proc.

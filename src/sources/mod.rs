@@ -28,4 +28,4 @@ pub use kallsyms::{KallsymsCache, open_kallsyms, open_kallsyms_of_this_kernel};
 pub use labels::{LabelReading, LabelReadings, LabelSet};
 pub use left_stacks::{CodeWords, LeftStack, LeftStackReadings};
 pub use mapped_id::{DELETED, FileChange, MappedId};
-pub use source_files::{SourceFile, SourcePlace, SourceRoots};
+pub use source_files::{SourceDirKind, SourceFile, SourceRoots};

@@ -32,7 +32,7 @@ pub struct SourceRoots {
 
 /// Kind of the directory that contains a source file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SourcePlace {
+pub enum SourceDirKind {
     /// A module in the user's own directories, or in a directory where it was built.
     Module,
     /// A version of a module in the module cache. Its files never change.
@@ -49,7 +49,7 @@ pub struct SourceFile {
     /// Path of the file, without symbolic links.
     pub path: PathBuf,
     /// Kind of the directory that contains the file.
-    pub place: SourcePlace,
+    pub dir_kind: SourceDirKind,
     /// Time of the last change.
     pub modified: Option<SystemTime>,
 }
@@ -64,49 +64,52 @@ impl SourceRoots {
         let path = self.candidates(name, is_go).into_iter().find(|path| path.is_file())?;
         let path = fs::canonicalize(path).ok()?;
         let modified = fs::metadata(&path).ok()?.modified().ok();
-        let place = self.kind_of_place(&path);
-        Some(SourceFile { path, place, modified })
+        let dir_kind = self.kind_of_dir(&path);
+        Some(SourceFile { path, dir_kind, modified })
     }
 
     /// Paths at which a source file can be, most certain first.
     fn candidates(&self, name: &str, is_go: bool) -> Vec<PathBuf> {
         let mut candidates: Vec<PathBuf> = self.build.find(name, is_go).into_iter().collect();
-        let in_cache = |rest: &str| Some(self.module_cache.as_ref()?.join(escape_module_path(check_below(rest)?)));
+        let in_cache =
+            |rest: &str| Some(self.module_cache.as_ref()?.join(escape_module_path(relative_path_below(rest)?)));
         if name.starts_with('/') {
             candidates.push(name.into());
             candidates.extend(name.split_once(MODULE_CACHE).and_then(|(_, rest)| in_cache(rest)));
             if let Some(goroot_src) = &self.goroot_src {
                 // The path can be that of the standard library on another machine.
-                let rests =
-                    name.match_indices("/src/").filter_map(|(at, part)| check_below(name.get(at + part.len()..)?));
+                let rests = name
+                    .match_indices("/src/")
+                    .filter_map(|(at, part)| relative_path_below(name.get(at + part.len()..)?));
                 candidates.extend(rests.map(|rest| goroot_src.join(rest)));
             }
             return candidates;
         }
         let in_module = |(module, dir): &(String, PathBuf)| {
             let rest = name.strip_prefix(module.as_str())?.strip_prefix('/')?;
-            Some((module.len(), dir.join(check_below(rest)?)))
+            Some((module.len(), dir.join(relative_path_below(rest)?)))
         };
         // The innermost module has the longest path.
         candidates.extend(self.modules.iter().filter_map(in_module).max().map(|(_, path)| path));
         candidates.extend(in_cache(name).filter(|_| name.contains('@')));
-        if let (Some(goroot_src), Some(name)) = (self.goroot_src.as_ref().filter(|_| is_go), check_below(name)) {
+        if let (Some(goroot_src), Some(name)) = (self.goroot_src.as_ref().filter(|_| is_go), relative_path_below(name))
+        {
             candidates.push(goroot_src.join(name));
         }
         candidates
     }
 
-    fn kind_of_place(&self, path: &Path) -> SourcePlace {
+    fn kind_of_dir(&self, path: &Path) -> SourceDirKind {
         let is_in = |root: &PathBuf| fs::canonicalize(root).is_ok_and(|root| path.starts_with(root));
         let mut goroot_src = self.goroot_src.iter().chain(self.build.dir(""));
         let mut modules = self.modules.iter().map(|(_, dir)| dir).chain(self.build.dirs()).chain(&self.module_cache);
         // In the module cache, the name of a module's directory ends with its version: `m@v1.0.0`.
         let has_version = || path.components().any(|part| part.as_os_str().as_encoded_bytes().contains(&b'@'));
         match () {
-            () if goroot_src.any(is_in) => SourcePlace::GoRoot,
-            () if !modules.any(is_in) => SourcePlace::Elsewhere,
-            () if has_version() => SourcePlace::ModuleCache,
-            () => SourcePlace::Module,
+            () if goroot_src.any(is_in) => SourceDirKind::GoRoot,
+            () if !modules.any(is_in) => SourceDirKind::Elsewhere,
+            () if has_version() => SourceDirKind::ModuleCache,
+            () => SourceDirKind::Module,
         }
     }
 }
@@ -120,7 +123,7 @@ impl SourceFile {
 }
 
 /// Returns the path if it is relative and stays below its directory.
-fn check_below(name: &str) -> Option<&str> {
+fn relative_path_below(name: &str) -> Option<&str> {
     let is_plain = |component| matches!(component, Component::Normal(_));
     (!name.is_empty() && Path::new(name).components().all(is_plain)).then_some(name)
 }
@@ -171,20 +174,20 @@ mod tests {
             module_cache: Some(root.join("cache")),
             modules: vec![("x.org/m".into(), root.join("work")), ("x.org/m/sub".into(), root.join("work/sub"))],
         };
-        let found = |name: &str| roots.find(name, true).map(|file| (file.path, file.place));
+        let found = |name: &str| roots.find(name, true).map(|file| (file.path, file.dir_kind));
         let absolute = |path: &Path| path.to_str().unwrap().to_owned();
         for (name, path, place) in [
-            ("github.com/BurntSushi/toml/v2@v2.1.0-Beta/Decode.go", &cached, SourcePlace::ModuleCache),
+            ("github.com/BurntSushi/toml/v2@v2.1.0-Beta/Decode.go", &cached, SourceDirKind::ModuleCache),
             (
                 "/home/ci/go/pkg/mod/github.com/!burnt!sushi/toml/v2@v2.1.0-!beta/Decode.go",
                 &cached,
-                SourcePlace::ModuleCache,
+                SourceDirKind::ModuleCache,
             ),
-            ("runtime/proc.go", &std, SourcePlace::GoRoot),
-            ("/opt/go/src/runtime/proc.go", &std, SourcePlace::GoRoot),
-            ("x.org/m/sub/a/b.go", &own, SourcePlace::Module),
-            (&absolute(&own), &own, SourcePlace::Module),
-            (&absolute(&other), &other, SourcePlace::Elsewhere),
+            ("runtime/proc.go", &std, SourceDirKind::GoRoot),
+            ("/opt/go/src/runtime/proc.go", &std, SourceDirKind::GoRoot),
+            ("x.org/m/sub/a/b.go", &own, SourceDirKind::Module),
+            (&absolute(&own), &own, SourceDirKind::Module),
+            (&absolute(&other), &other, SourceDirKind::Elsewhere),
         ] {
             assert_eq!(found(name), Some((path.clone(), place)), "{name}");
         }
@@ -203,6 +206,6 @@ mod tests {
         std::os::unix::fs::symlink(&secret, root.join("work/a.go")).unwrap();
         let roots = SourceRoots { modules: vec![("x.org/m".into(), root.join("work"))], ..SourceRoots::default() };
         let file = roots.find("x.org/m/a.go", true).unwrap();
-        assert_eq!((file.path, file.place), (secret, SourcePlace::Elsewhere));
+        assert_eq!((file.path, file.dir_kind), (secret, SourceDirKind::Elsewhere));
     }
 }

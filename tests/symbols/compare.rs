@@ -81,7 +81,7 @@ struct Counts {
 
 /// Prints a measurement of a test.
 #[expect(clippy::print_stderr, reason = "figures are for people; the test harness keeps them unless asked")]
-fn figure(program: &Program, text: &str) {
+fn print_figure(program: &Program, text: &str) {
     eprintln!("figure: {}: {text}", program.name);
 }
 
@@ -142,7 +142,7 @@ pub(crate) fn compare_with_runtime(program: &Program, step: u64) {
     assert!(first_name.len() <= 1, "the runtime has no name for {first_name:?}");
     assert!(counts.inlined * 20 > counts.addresses && counts.deepest > 4, "{} of {}", counts.inlined, counts.addresses);
     let Counts { addresses, inlined, deepest, excused, .. } = counts;
-    figure(
+    print_figure(
         program,
         &format!(
             "{addresses} addresses compared with the runtime, {inlined} in inlined calls, at most {deepest} frames; \
@@ -166,7 +166,10 @@ pub(crate) fn compare_with_gosym(program: &Program, step: u64) {
     let excuse = |expected: &str, found: &str| if is_marker(found) { found } else { expected }.to_owned();
     let counts = Answers::read(&mut gosym).compare("gosym", text, step, mine, excuse);
     let Counts { addresses, excused, .. } = counts;
-    figure(program, &format!("{addresses} addresses compared with debug/gosym; excused: {excused} in linker markers"));
+    print_figure(
+        program,
+        &format!("{addresses} addresses compared with debug/gosym; excused: {excused} in linker markers"),
+    );
 }
 
 /// Compares the names and lines of inlined calls and of their callers with the program's debug information.
@@ -193,7 +196,7 @@ pub(crate) fn compare_with_dwarf(program: &Program, step: u64) {
     assert!(addresses > 1000, "{addresses} addresses in inlined calls");
     let first = differences[..differences.len().min(5)].join("\n");
     assert!(differences.len() * 100 < addresses as usize, "{} of {addresses} differ:\n{first}", differences.len());
-    figure(
+    print_figure(
         program,
         &format!("{addresses} addresses in inlined calls compared with DWARF, {} differ", differences.len()),
     );
@@ -250,7 +253,7 @@ pub(crate) fn compare_with_addr2line(program: &Program, step: u64) {
         assert_eq!(found, if line.starts_with(':') { "?:0" } else { line }, "{address:#x}");
     }
     assert_eq!(answers.next(), None);
-    figure(program, &format!("{} addresses compared with go tool addr2line", addresses.len()));
+    print_figure(program, &format!("{} addresses compared with go tool addr2line", addresses.len()));
 }
 
 /// Whether an answer is a linker marker around the FIPS code. Markers have no line table. `debug/gosym` wrongly reads the

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::{Project, Run, alone, figure, succeeded, text, tool};
+use crate::harness::{Project, Run, print_figure, run_successfully, text, tool, wait_for_turn};
 use crate::shares::{Shares, measured_shares, shares_in_summary};
 
 /// Maximum difference of a share between a launched and an attached program, in percentage points.
@@ -42,11 +42,11 @@ impl Drop for Target {
 fn record(project: &Project, args: &[&str]) -> Run {
     let mut command = project.goflame();
     command.args(["record", "--json"]).args(args);
-    Run::from_output(&succeeded(&mut command))
+    Run::from_output(&run_successfully(&mut command))
 }
 
 /// Nanoseconds of the clock of samples.
-fn now() -> i128 {
+fn now_ns() -> i128 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
 }
@@ -89,7 +89,7 @@ fn await_samples(project: &Project) {
 
 #[test]
 fn a_launched_and_an_attached_program_have_the_same_shares() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::copy_of("examples/hotspots");
     let launched = project.run(&["--release", "-F", "1999", "--", "-seconds", "4"]);
     let binary = project.path(".goflame/build/release/hotspots");
@@ -106,14 +106,14 @@ fn a_launched_and_an_attached_program_have_the_same_shares() {
         worst = worst.max((one - other).abs());
         assert!((one - other).abs() <= TOLERANCE, "{name}: {one:.2} % launched, {other:.2} % attached");
     }
-    figure(&format!("attached and launched: shares differ by at most {worst:.2} points"));
+    print_figure(&format!("attached and launched: shares differ by at most {worst:.2} points"));
     assert_eq!(attached.quality("lost"), 0);
     assert_eq!(attached.quality("unknown_goroutines"), 0);
 }
 
 #[test]
 fn all_of_two_thousand_threads_are_sampled_and_no_record_is_lost() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::from_workload("threads", "[app]\npackage = '.'\nname = 'threads'\n");
     let binary = project.go_build("threads", &[]);
     let mut command = Command::new(&binary);
@@ -122,7 +122,7 @@ fn all_of_two_thousand_threads_are_sampled_and_no_record_is_lost() {
     BufReader::new(target.0.stderr.take().unwrap()).lines().next().unwrap().unwrap();
     let pid = target.pid();
 
-    let since = now();
+    let since = now_ns();
     let mut command = project.goflame();
     command.args(["record", "--json", "-F", FREQUENCY, "-p", &pid, "-d", "12s"]);
     let recording = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -148,15 +148,15 @@ fn all_of_two_thousand_threads_are_sampled_and_no_record_is_lost() {
     let threads = sampled.len();
 
     let perf_data = project.path("perf.data");
-    let since = now();
+    let since = now_ns();
     let mut perf = tool("perf");
     perf.args(["record", "-q", "-g", "-k", "CLOCK_MONOTONIC", "-e", "cpu-clock", "-F", FREQUENCY, "-p", &pid, "-o"]);
-    succeeded(perf.arg(&perf_data).args(["--", "sleep", "5"]));
+    run_successfully(perf.arg(&perf_data).args(["--", "sleep", "5"]));
     let (by_perf, perf_first) = (threads_in(&perf_data).len(), ms_to_first_sample(&perf_data, since));
     let report = project.report(&perf_data, "json");
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     let figures = &report["quality"]["figures"];
-    figure(&format!(
+    print_figure(&format!(
         "{THREADS} threads: goflame's first sample after {first:.0} ms, {threads} threads, 0 lost, {complete:.1} % complete; \
          perf's after {perf_first:.0} ms, {by_perf} threads, {} lost, {:.1} % complete",
         figures["lost"],

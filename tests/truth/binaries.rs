@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Project, Run, alone, succeeded, text, tool};
+use crate::harness::{Project, Run, run_successfully, text, tool, wait_for_turn};
 
 const SETTINGS: &str = "[app]\npackage = '.'\nname = 'main'\n[build]\nvariant = 'release'\n";
 
@@ -46,7 +46,7 @@ fn kept_files(run: &Run) -> Vec<String> {
 
 #[test]
 fn a_child_whose_program_is_deleted_before_the_analysis_has_names() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let main = r#"package main
 
 import (
@@ -83,9 +83,9 @@ func main() {
     // A copy of the run's directory is enough for a report.
     let copy = project.path("elsewhere").join(run.dir.file_name().unwrap());
     fs::create_dir(project.path("elsewhere")).unwrap();
-    succeeded(tool("cp").arg("-r").arg(&run.dir).arg(&copy));
-    succeeded(project.goflame().args(["runs", "verify", "latest"]));
-    succeeded(project.goflame().args(["runs", "rm", "latest"]));
+    run_successfully(tool("cp").arg("-r").arg(&run.dir).arg(&copy));
+    run_successfully(project.goflame().args(["runs", "verify", "latest"]));
+    run_successfully(project.goflame().args(["runs", "rm", "latest"]));
     assert_eq!(fs::read_dir(project.path(".goflame/bin")).unwrap().count(), 0);
     let before = fs::read_to_string(copy.join("profile.folded")).unwrap();
     assert_eq!(project.report(&copy.join("perf.data"), "folded"), before);
@@ -93,7 +93,7 @@ func main() {
 
 #[test]
 fn a_file_that_is_too_large_to_be_kept_is_named_in_a_warning() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let main = "package main\n\nimport \"os/exec\"\n\nfunc main() {\n\tif err := exec.Command(\"./large\").Run(); err != nil {\n\t\t\
                 panic(err)\n\t}\n}\n";
     let project = project(main, SETTINGS);
@@ -114,7 +114,7 @@ fn a_file_that_is_too_large_to_be_kept_is_named_in_a_warning() {
 
 #[test]
 fn a_program_that_runs_from_memory_has_names() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let main = source_with_burn(
         "main",
         "burnInMemory",
@@ -200,13 +200,13 @@ fn root_with_archive(project: &Project) -> PathBuf {
         fs::copy(file, copy).unwrap();
     }
     fs::create_dir(root.join("project")).unwrap();
-    succeeded(tool("cp").arg("-r").arg(project.path(".goflame")).arg(root.join("project/archive")));
+    run_successfully(tool("cp").arg("-r").arg(project.path(".goflame")).arg(root.join("project/archive")));
     root
 }
 
 #[test]
 fn a_run_with_a_plugin_has_the_same_names_in_a_root_without_any_of_its_files() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = project(OPEN_PLUGIN, FOR_PLUGINS);
     build_plugin(&project, "first", "burnInPlugin");
     build_plugin(&project, "second", "somethingElse");
@@ -227,7 +227,7 @@ fn a_run_with_a_plugin_has_the_same_names_in_a_root_without_any_of_its_files() {
     build_plugin(&project, "second", "somethingElse");
     fs::rename(project.path("second.so"), project.path("first.so")).unwrap();
     fs::remove_dir_all(run.file("mapped")).unwrap();
-    let report = succeeded(project.goflame().arg("report").arg(&run.dir).args(["-f", "folded"]));
+    let report = run_successfully(project.goflame().arg("report").arg(&run.dir).args(["-f", "folded"]));
     let (stdout, stderr) = (String::from_utf8(report.stdout).unwrap(), String::from_utf8(report.stderr).unwrap());
     assert!(stdout.contains("[first.so]") && !stdout.contains("somethingElse"), "{stdout}");
     let warning = "first.so: the file has changed since it was sampled, so its functions have no names; put the sampled file \
@@ -237,7 +237,7 @@ fn a_run_with_a_plugin_has_the_same_names_in_a_root_without_any_of_its_files() {
 
 #[test]
 fn a_library_that_is_deleted_while_it_runs_has_names() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let main = r#"package main
 
 /*
@@ -289,14 +289,14 @@ func main() {
 
 #[test]
 fn names_of_a_changed_file_are_not_shown_even_if_it_has_no_build_id() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let rest = "func main() { burnFirst() }";
     let project = project(&source_with_burn("main", "burnFirst", rest), SETTINGS);
     let build = || project.go_build("program", &["-ldflags=-B=none"]);
     let program = build();
     let file = project.perf_record(&[program.as_os_str()]);
     let report = || {
-        let output = succeeded(project.goflame().arg("report").arg(&file).args(["-f", "folded"]));
+        let output = run_successfully(project.goflame().arg("report").arg(&file).args(["-f", "folded"]));
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
     };
     let (before, warnings) = report();
@@ -311,7 +311,7 @@ fn names_of_a_changed_file_are_not_shown_even_if_it_has_no_build_id() {
     let warning = "program: the file was modified after it was sampled, so its functions have no names; put the sampled file \
                    back with its old modification time, which `cp -p` and `scp -p` keep, or record again";
     assert_eq!(warnings.matches(warning).count(), 1, "{warnings}");
-    succeeded(tool("touch").args(["-d", "2 hours ago"]).arg(&program));
+    run_successfully(tool("touch").args(["-d", "2 hours ago"]).arg(&program));
     assert_eq!(report().0, before);
 
     // Another file with an old modification time.
@@ -319,7 +319,7 @@ fn names_of_a_changed_file_are_not_shown_even_if_it_has_no_build_id() {
         .write("main.go", &source_with_burn("main", "pad", &format!("{}\n{rest}", BURN.replace("NAME", "burnFirst"))));
     fs::rename(&program, project.path("sampled")).unwrap();
     let other = build();
-    succeeded(tool("touch").args(["-d", "2 hours ago"]).arg(&other));
+    run_successfully(tool("touch").args(["-d", "2 hours ago"]).arg(&other));
     let (now, warnings) = report();
     assert!(now.contains("[program]") && !now.contains("main."), "{now}");
     assert_eq!(warnings.matches("program: the file has changed since it was sampled").count(), 1, "{warnings}");

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::harness::{Project, Run, alone, figure, percent, text, tool};
+use crate::harness::{Project, Run, percent, print_figure, text, tool, wait_for_turn};
 
 /// Number of samples whose folded stack contains `part`, and number of samples whose stack contains `part` and `other`.
 fn samples_with(run: &Run, part: &str, other: &str) -> (u64, u64) {
@@ -19,14 +19,14 @@ fn samples_with(run: &Run, part: &str, other: &str) -> (u64, u64) {
 
 #[test]
 fn callers_of_cplusplus_code_are_known_without_any_setting() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::from_workload("ccallers", "[app]\npackage = '.'\nname = 'ccallers'\n");
     let run = project.run(&["--release"]);
     // The name comes from the symbol, because a stripped build has no DWARF. It is a template's demangled name.
     let computing = ";unsigned long work::churn<unsigned long>(unsigned long)";
     let (all, rooted) = samples_with(&run, computing, ";runtime.goexit;runtime.main;main.main;main.");
     let (_, first) = samples_with(&run, computing, ";main.first;");
-    figure(&format!("C++ by default: {rooted} of {all} rooted, {first} called by main.first"));
+    print_figure(&format!("C++ by default: {rooted} of {all} rooted, {first} called by main.first"));
     assert!(all > 100 && percent(rooted, all) >= 99.0, "{rooted} of {all}");
     let share = percent(first, all);
     assert!((60.0..73.4).contains(&share), "main.first calls for two thirds of the work: {share}");
@@ -36,7 +36,7 @@ fn callers_of_cplusplus_code_are_known_without_any_setting() {
 
 #[test]
 fn without_c_frame_pointers_the_build_has_no_flags_and_the_profile_says_what_is_missing() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let settings = "[app]\npackage = '.'\nname = 'ccallers'\n\n[variant.release]\nc_frame_pointers = false\n";
     let project = Project::from_workload("ccallers", settings);
     let run = project.run(&["--release"]);
@@ -46,22 +46,22 @@ fn without_c_frame_pointers_the_build_has_no_flags_and_the_profile_says_what_is_
 
 #[test]
 fn a_saved_register_is_not_shown_as_a_frame_in_callbacks_from_c_code() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::copy_of("examples/cgo");
     let run = project.run(&["--release"]);
     let (callbacks, unknown) = samples_with(&run, ";crosscall2", "[unknown]");
-    figure(&format!("callbacks: {unknown} of {callbacks} samples have an unknown frame"));
+    print_figure(&format!("callbacks: {unknown} of {callbacks} samples have an unknown frame"));
     assert!(callbacks > 20 && unknown == 0, "{unknown} of {callbacks}");
 }
 
 /// Runs tests/workloads/clobber and checks that its stacks are complete.
 fn check_assembly(args: &[&str], part: &str, callers: &str) {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::from_workload("clobber", "[app]\npackage = '.'\nname = 'clobber'\n");
     let run = project.run(&[&["--release", "--"], args].concat());
     let (all, rooted) = samples_with(&run, part, callers);
     let sampler = &run.manifest()["sampler"];
-    figure(&format!("{part}: {rooted} of {all} rooted with {} bytes of stack", sampler["stack"]));
+    print_figure(&format!("{part}: {rooted} of {all} rooted with {} bytes of stack", sampler["stack"]));
     assert!(all > 50 && percent(rooted, all) >= 99.0, "{rooted} of {all}");
     assert!(sampler["stack_reason"].as_str().unwrap().contains("frames of up to"), "{sampler}");
     // A stack copy of the default size is too short. The warning names a size that is enough.
@@ -91,7 +91,7 @@ fn callers_of_assembly_of_crypto_are_known() {
 /// library.
 #[test]
 fn go_tool_pprof_lists_source_lines_without_flags() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::from_settings("[app]\npackage = './cmd/tool'\n");
     let go_mod = "module example.com/app\n\ngo 1.21\n\nrequire example.com/lib/v2 v2.0.1\n\n\
                   replace example.com/lib/v2 v2.0.1 => ../lib\n";
@@ -119,7 +119,7 @@ fn go_tool_pprof_lists_source_lines_without_flags() {
     }
     let mut command = project.goflame();
     command.args(["run", "--json", "--release"]).current_dir(project.path("app"));
-    let run = Run::from_output(&crate::harness::succeeded(&mut command));
+    let run = Run::from_output(&crate::harness::run_successfully(&mut command));
     let profile = run.file("profile.pb.gz");
     for (function, line) in [
         ("main.work", "total += sibling.Mix(data)"),

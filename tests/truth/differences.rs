@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::harness::{Project, Run, alone, figure, succeeded, text, tool};
+use crate::harness::{Project, Run, print_figure, run_successfully, text, tool, wait_for_turn};
 
 /// `goflame diff OLD NEW --json`.
 fn diff(project: &Project, old: &Path, new: &Path, args: &[&str]) -> Value {
-    let output = succeeded(project.goflame().arg("diff").arg(old).arg(new).arg("--json").args(args));
+    let output = run_successfully(project.goflame().arg("diff").arg(old).arg(new).arg("--json").args(args));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -31,7 +31,7 @@ fn run_workload(project: &Project, rate: &str, percent: &str) -> PathBuf {
 
 #[test]
 fn a_planted_regression_is_first_and_two_runs_of_one_program_do_not_differ() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::from_workload("regression", "build.variant = \"release\"\n");
     let [before, again, once_more, slower] =
         ["100", "100", "100", "120"].map(|percent| run_workload(&project, "3989", percent));
@@ -41,14 +41,14 @@ fn a_planted_regression_is_first_and_two_runs_of_one_program_do_not_differ() {
         assert_eq!(first["name"], "main.checksum", "{normalize}: {}", found["summary"]);
         assert_eq!(first["self"]["verdict"], "grew", "{normalize}: {first}");
         let relative = first["self"]["change"].as_f64().unwrap() / first["self"]["old"].as_f64().unwrap();
-        figure(&format!("{normalize}: the planted 20 % are {:.1} %", relative * 100.0));
+        print_figure(&format!("{normalize}: the planted 20 % are {:.1} %", relative * 100.0));
     }
     // CPU seconds also depend on the load of the machine, shares do not.
     // Other programs can disturb one of three runs, which then really differs. It is unlikely that they disturb two runs.
     let pairs = [[&before, &again], [&before, &once_more], [&again, &once_more]];
     let pairs = pairs.map(|[old, new]| diff(&project, old, new, &[]));
     let equal = pairs.iter().filter(|pair| changed_functions(pair).is_empty()).count();
-    figure(&format!(
+    print_figure(&format!(
         "{equal} of 3 pairs of equal runs without a change, {} comparisons in each",
         pairs[0]["comparisons"]
     ));
@@ -71,7 +71,7 @@ fn a_planted_regression_is_first_and_two_runs_of_one_program_do_not_differ() {
 
 #[test]
 fn a_function_that_a_go_version_renamed_is_matched() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::from_workload("mapwalk", "");
     let profile = |toolchain: &str| {
         let (program, profile) =

@@ -11,7 +11,7 @@ use std::path::Path;
 use inferno::collapse::Collapse;
 use inferno::collapse::perf::{Folder, Options};
 
-use crate::harness::{Project, alone, figure, percent, succeeded, text, tool};
+use crate::harness::{Project, percent, print_figure, run_successfully, text, tool, wait_for_turn};
 use crate::script::{self, Sample, cut_at_top_frame, drop_abi0};
 
 /// Number of samples by stack. The first element is the process, then follow the frames, root first.
@@ -101,7 +101,7 @@ fn parse_folded(folded: &str) -> Folded {
 
 /// The output of `perf script -i FILE --no-inline | inferno-collapse-perf`.
 fn inferno_stacks(file: &Path) -> String {
-    let script = succeeded(tool("perf").args(["script", "--no-inline", "-i"]).arg(file));
+    let script = run_successfully(tool("perf").args(["script", "--no-inline", "-i"]).arg(file));
     let mut folded = Vec::new();
     Folder::from(Options::default()).collapse(script.stdout.as_slice(), &mut folded).unwrap();
     String::from_utf8(folded).unwrap()
@@ -182,7 +182,7 @@ fn compare_folded_stacks(title: &str, project: &Project, file: &Path, program: &
     let differing: u64 = perf_only.iter().map(|(_, count)| count).sum();
     let nameless = sample_count(nameless, period);
     let calls_at_the_end = script::read(file).iter().filter(|sample| has_a_call_at_the_end(sample)).count() as u64;
-    figure(&format!(
+    print_figure(&format!(
         "folded {title}: {total} samples, {differing} differ, {calls_at_the_end} with a call at the end ({})",
         counts.join(", ")
     ));
@@ -194,7 +194,7 @@ fn compare_folded_stacks(title: &str, project: &Project, file: &Path, program: &
 }
 
 fn check_example(example: &str, build: &[&str], args: &[&str]) {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::copy_of(&format!("examples/{example}"));
     let binary = project.go_build(example, build);
     let mut command = vec![binary.as_os_str()];
@@ -206,14 +206,14 @@ fn check_example(example: &str, build: &[&str], args: &[&str]) {
 /// The default variant does not inline. perf can show the repaired stacks only because they are in the file.
 #[test]
 fn perf_report_of_a_kept_recording_equals_the_folded_stacks() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::copy_of("examples/hotspots");
     let run = project.run(&["--", "-seconds", "2"]);
     assert!(run.quality("repaired_stacks") > 0);
     let (file, program) = (run.file("perf.data"), run.file("bin/hotspots"));
     compare_folded_stacks("kept recording", &project, &file, &program, &perf_report_stacks(&file));
     let size = std::fs::metadata(&file).unwrap().len() / run.quality("samples");
-    figure(&format!("kept recording: {size} bytes per sample"));
+    print_figure(&format!("kept recording: {size} bytes per sample"));
     assert!(size <= 150, "{size} bytes per sample");
 }
 

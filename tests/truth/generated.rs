@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Project, Run, alone, figure, percent, succeeded, text, tool};
+use crate::harness::{Project, Run, percent, print_figure, run_successfully, text, tool, wait_for_turn};
 
 /// A project with tests/workloads/jitcode, which runs in this mode.
 fn jitcode(mode: &str) -> Project {
@@ -56,12 +56,12 @@ const OUTER: &str = "made outer";
 
 #[test]
 fn a_perf_map_names_code_and_is_archived() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     for (mode, engine) in [("map", "native"), ("deleted", "native"), ("map", "perf")] {
         let project = jitcode(mode);
         let run = project.run(&["--engine", engine]);
         let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
-        figure(&format!("perf map, {mode}, {engine}: {:.1} % in the generated loop", share(&folded, INNER)));
+        print_figure(&format!("perf map, {mode}, {engine}: {:.1} % in the generated loop", share(&folded, INNER)));
         assert!(share(&folded, INNER) > 85.0, "{mode}, {engine}: {folded}");
         let through = format!("main.main;main.run;main.call;{OUTER};{INNER}");
         let whole: u64 = folded.lines().filter(|line| line.contains(&through)).map(sample_count).sum();
@@ -78,12 +78,12 @@ fn sample_count(line: &str) -> u64 {
 
 #[test]
 fn a_jitdump_names_code_that_is_replaced_and_moved() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = jitcode("dump");
     let run = project.run(&[]);
     let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
     let (first, second) = (share(&folded, "first"), share(&folded, "second"));
-    figure(&format!("jitdump: first {first:.1} %, second {second:.1} % (both half of the work)"));
+    print_figure(&format!("jitdump: first {first:.1} %, second {second:.1} % (both half of the work)"));
     assert!(first + second > 85.0 && (first - second).abs() < 15.0, "{folded}");
     assert_eq!(folded_without_code_files(&project, &run), folded);
     let lines = text(tool("go").args(["tool", "pprof", "-raw"]).arg(run.file("profile.pb.gz")));
@@ -92,7 +92,7 @@ fn a_jitdump_names_code_that_is_replaced_and_moved() {
 
 #[test]
 fn functions_that_are_registered_with_gos_runtime_have_names() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     // The JSON package sonic generates code for each type, and registers it with Go's runtime.
     let project = Project::copy_of("tests/workloads/foreign/generated");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workloads/foreign/common");
@@ -110,7 +110,9 @@ fn functions_that_are_registered_with_gos_runtime_have_names() {
     };
     let (encoding, decoding) = (below("encode_[...]main.item"), below("decode_"));
     let nameless = percent(run.quality("unnamed_user_frames"), run.quality("user_frames"));
-    figure(&format!("sonic: {encoding:.1} % encoding, {decoding:.1} % decoding, {nameless:.2} % of frames nameless"));
+    print_figure(&format!(
+        "sonic: {encoding:.1} % encoding, {decoding:.1} % decoding, {nameless:.2} % of frames nameless"
+    ));
     assert!(encoding > 5.0 && decoding > 10.0, "{folded}");
     assert!(nameless < 0.5, "{nameless} %");
     assert_eq!(folded_without_code_files(&project, &run), folded);
@@ -118,7 +120,7 @@ fn functions_that_are_registered_with_gos_runtime_have_names() {
 
 #[test]
 fn generated_code_without_names_is_shown_as_run_time_code_with_a_hint() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = jitcode("nothing");
     let run = project.run(&[]);
     let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
@@ -128,7 +130,7 @@ fn generated_code_without_names_is_shown_as_run_time_code_with_a_hint() {
 
 #[test]
 fn generated_code_on_its_own_stack_has_the_callers_on_the_goroutines_stack() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = jitcode("elsewhere");
     let run = project.run(&["--release"]);
     let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
@@ -137,7 +139,9 @@ fn generated_code_on_its_own_stack_has_the_callers_on_the_goroutines_stack() {
     let of_worker = below("main.(*elsewhere).worker;");
     let through = |name: &str| below(&format!("main.(*elsewhere).{name};main.(*elsewhere).run;[run-time code];"));
     let (short, long) = (through("short"), through("long"));
-    figure(&format!("code elsewhere: {generated} samples, {of_worker} of its goroutine, short {short}, long {long}"));
+    print_figure(&format!(
+        "code elsewhere: {generated} samples, {of_worker} of its goroutine, short {short}, long {long}"
+    ));
     assert!(percent(generated, run.quality("samples")) > 85.0, "{folded}");
     assert!(percent(of_worker, generated) > 95.0, "{folded}");
     // The first call takes a quarter of the time. Around a change of the caller, only the common callers are known.
@@ -152,10 +156,10 @@ fn generated_code_on_its_own_stack_has_the_callers_on_the_goroutines_stack() {
 
 #[test]
 fn a_recording_of_perf_is_named_by_the_perf_map_of_its_process() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let (project, program) = jitc();
     let recording = project.perf_record(&[program.as_os_str()]);
-    let output = succeeded(project.goflame().arg("report").arg(&recording).args(["-f", "folded"]));
+    let output = run_successfully(project.goflame().arg("report").arg(&recording).args(["-f", "folded"]));
     let (folded, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(share(&folded, "spin in memory") > 85.0, "{folded}");
     let named_by = stderr.split("code made at run time is named by ").nth(1).and_then(|rest| rest.lines().next());
@@ -169,7 +173,7 @@ fn a_recording_of_perf_is_named_by_the_perf_map_of_its_process() {
 
 #[test]
 fn a_recording_of_perf_with_the_monotonic_clock_is_named_by_a_jitdump() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let (project, program) = jitc();
     let shares = |clock: &[&str]| {
         let file = project.path("dump.data");
@@ -184,7 +188,7 @@ fn a_recording_of_perf_with_the_monotonic_clock_is_named_by_a_jitdump() {
         (share(&folded, "early"), share(&folded, "late"), folded)
     };
     let (early, late, folded) = shares(&["-k", "CLOCK_MONOTONIC"]);
-    figure(&format!("jitdump of C: early {early:.1} %, late {late:.1} % (a quarter and three quarters)"));
+    print_figure(&format!("jitdump of C: early {early:.1} %, late {late:.1} % (a quarter and three quarters)"));
     assert!((15.0..35.0).contains(&early) && (60.0..85.0).contains(&late), "{folded}");
     // With another clock, the times of the functions are unknown: the last function is shown.
     let (early, late, folded) = shares(&[]);

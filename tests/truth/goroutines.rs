@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::harness::{Project, Run, alone, figure, percent, text, tool};
+use crate::harness::{Project, Run, percent, print_figure, text, tool, wait_for_turn};
 use crate::raw::Raw;
 
 /// Maximum error of a share, in percentage points.
@@ -134,14 +134,17 @@ fn folded(project: &Project, run: &Run, by: &str) -> Vec<Stack> {
 }
 
 fn check_computing(variant: &str) {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let measured = Measured::run(variant, "goroutines", "");
     let by_entry = measured.compare(&measured.by_entry, |goroutine| goroutine.entry.clone());
     let by_id = measured.compare(&measured.by_goroutine, GoroutineTime::folded_name);
     // The other samples are of the scheduler and of the program's start, which the three goroutines do not measure.
     let (entry, id) = (by_entry.covered_percent, by_id.covered_percent);
     assert!(entry > 90.0 && id > 90.0, "{entry:.1} % have an entry, {id:.1} % an id");
-    figure(&format!("goroutines, {variant}: shares are {:.2} points off at most", by_entry.worst.max(by_id.worst)));
+    print_figure(&format!(
+        "goroutines, {variant}: shares are {:.2} points off at most",
+        by_entry.worst.max(by_id.worst)
+    ));
 }
 
 #[test]
@@ -158,13 +161,13 @@ fn goroutines_have_their_true_shares_in_a_debug_build() {
 const DEEP_COPY: &str = "[record]\nstack = 2048\n";
 
 fn check_systemstack(variant: &str) {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let measured = Measured::run(variant, "systemstack", DEEP_COPY);
     let by_entry = measured.compare(&measured.by_entry, |goroutine| goroutine.entry.clone());
     let by_id = measured.compare(&measured.by_goroutine, GoroutineTime::folded_name);
     let SamplesBelow { all, known, wrong } = measured.samples_below("runtime.systemstack");
     let share = percent(known, all);
-    figure(&format!(
+    print_figure(&format!(
         "systemstack, {variant}: {known} of {all} samples on threads' own stacks have a goroutine ({share:.1} %), {wrong} the \
          wrong one; {:.1} % of all samples have one of the five; shares are {:.2} points off at most by entry, {:.2} by id",
         by_id.covered_percent, by_entry.worst, by_id.worst
@@ -216,7 +219,7 @@ impl HiddenRun {
                 unknown += if group == "(no_goroutine)" { *samples } else { 0 };
             }
         }
-        figure(&format!("{entry}: {right} of {all} samples have the right goroutine, {unknown} have none"));
+        print_figure(&format!("{entry}: {right} of {all} samples have the right goroutine, {unknown} have none"));
         assert!(all >= 100, "{all} samples are too few");
         assert_eq!(right + unknown, all, "goroutines that do not exist: {:?}", self.groups());
         assert!(percent(right, all) >= 95.0, "{:?}", self.groups());
@@ -238,7 +241,7 @@ impl HiddenRun {
 
 #[test]
 fn data_in_the_goroutine_register_is_not_taken_for_a_goroutine() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let run = HiddenRun::new("spin", 1_000_000_000);
     run.check_function("main.spin", "main.spinner");
     let foreign = run.run.quality("foreign_goroutine_registers");
@@ -247,7 +250,7 @@ fn data_in_the_goroutine_register_is_not_taken_for_a_goroutine() {
 
 #[test]
 fn memory_that_looks_like_a_descriptor_is_not_taken_for_a_goroutine() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let run = HiddenRun::new("walk", 400_000_000);
     // A function literal starts one of the two goroutines.
     let (named, literal) = (run.samples_with_entry("main.walker"), run.samples_with_entry("main.main.func1"));
@@ -260,7 +263,7 @@ fn memory_that_looks_like_a_descriptor_is_not_taken_for_a_goroutine() {
 
 #[test]
 fn the_entry_is_the_function_in_the_go_statement() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let run = HiddenRun::new("entries", 200_000_000);
     for entry in ["main.plain", "main.(*counter).serve", "main.small"] {
         let samples = run.samples_with_entry(entry);
@@ -270,13 +273,13 @@ fn the_entry_is_the_function_in_the_go_statement() {
 
 #[test]
 fn stack_growth_belongs_to_the_goroutine_that_grows() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     for (mode, entry) in [("brief", "main.newcomer"), ("crowd", "main.(*climber).start")] {
         let run = HiddenRun::new(mode, 1_500_000_000);
         let growing = |stack: &&Stack| stack.frames.contains("runtime.newstack;runtime.copystack");
         let all: u64 = run.by_entry.iter().filter(growing).map(|stack| stack.samples).sum();
         let known: u64 = run.by_entry.iter().filter(growing).filter(|s| s.group == entry).map(|s| s.samples).sum();
-        figure(&format!("{mode}: the goroutine is known in {known} of {all} samples of stack growth"));
+        print_figure(&format!("{mode}: the goroutine is known in {known} of {all} samples of stack growth"));
         assert!(all >= 50, "{all} samples of {mode} are too few");
         // A goroutine that lives for a millisecond can end before its descriptor is read. When goflame did not use the saved
         // argument of `copystack`, only 3 of 745 samples had a goroutine.

@@ -10,14 +10,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Lock that makes the tests of this binary run one after the other, because each of them measures CPU time.
-pub(crate) fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn wait_for_turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Prints a measurement of a test.
 #[expect(clippy::print_stderr, reason = "figures are for people; the test harness hides them by default")]
-pub(crate) fn figure(text: &str) {
+pub(crate) fn print_figure(text: &str) {
     eprintln!("figure: {text}");
 }
 
@@ -82,7 +82,7 @@ impl Project {
     pub(crate) fn run(&self, args: &[&str]) -> Run {
         let mut command = self.goflame();
         command.args(["run", "--json"]).args(args);
-        Run::from_output(&succeeded(&mut command))
+        Run::from_output(&run_successfully(&mut command))
     }
 
     /// `goflame report FILE -f FORMAT`.
@@ -157,7 +157,7 @@ pub(crate) fn tool(name: &str) -> Command {
 }
 
 /// Runs a command, which must succeed.
-pub(crate) fn succeeded(command: &mut Command) -> Output {
+pub(crate) fn run_successfully(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {}\n{stderr}", output.status);
@@ -166,7 +166,7 @@ pub(crate) fn succeeded(command: &mut Command) -> Output {
 
 /// Runs a command, which must succeed. Returns its standard output.
 pub(crate) fn text(command: &mut Command) -> String {
-    String::from_utf8(succeeded(command).stdout).unwrap()
+    String::from_utf8(run_successfully(command).stdout).unwrap()
 }
 
 /// The share of a part in percent.

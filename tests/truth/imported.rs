@@ -10,7 +10,7 @@ use goflame::pprof;
 use goflame::views::{FunctionRow, GroupBy, View};
 use serde_json::Value;
 
-use crate::harness::{Project, alone, figure, text, tool};
+use crate::harness::{Project, print_figure, text, tool, wait_for_turn};
 use crate::pprof::top_of;
 
 /// A project with the profiles that tests/workloads/profiles writes.
@@ -55,12 +55,12 @@ fn compare_with_go_pprof(project: &Project, name: &str, sample_type: &str, unit:
     let ours: BTreeMap<_, _> =
         rows.iter().map(|row| (name_of(row), (row.self_weight, row.cumulative_weight))).collect();
     assert_eq!(ours, seen, "{name} {sample_type}");
-    figure(&format!("imported {name} {sample_type}: {} functions compared, all equal", ours.len()));
+    print_figure(&format!("imported {name} {sample_type}: {} functions compared, all equal", ours.len()));
 }
 
 #[test]
 fn all_figures_equal_those_of_go_tool_pprof() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = project_with_profiles();
     for (name, sample_type, unit) in [
         ("cpu.pb.gz", "cpu", "nanoseconds"),
@@ -80,7 +80,7 @@ fn all_figures_equal_those_of_go_tool_pprof() {
 
 #[test]
 fn the_default_sample_type_is_that_of_go_tool_pprof() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = project_with_profiles();
     for name in ["cpu", "heap", "allocs", "mutex", "block", "goroutine"] {
         let file = project.path(&format!("{name}.pb.gz"));
@@ -117,7 +117,7 @@ fn traces(profile: &Path) -> BTreeMap<Vec<String>, u64> {
 
 #[test]
 fn every_stack_with_its_inlined_calls_is_kept() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = project_with_profiles();
     let file = project.path("cpu.pb.gz");
     let theirs = traces(&file);
@@ -128,7 +128,7 @@ fn every_stack_with_its_inlined_calls_is_kept() {
     let again = project.path("again.pb.gz");
     text(project.goflame().arg("report").arg(&file).args(["-f", "pprof", "-o"]).arg(&again));
     assert_eq!(traces(&again), theirs);
-    figure(&format!("imported: {} stacks with {inlined} inlined calls, all equal", theirs.len()));
+    print_figure(&format!("imported: {} stacks with {inlined} inlined calls, all equal", theirs.len()));
 
     // Folded stacks have the same names, root first, and count samples of 10 ms.
     let mut folded = BTreeMap::new();
@@ -151,7 +151,7 @@ fn every_stack_with_its_inlined_calls_is_kept() {
 
 #[test]
 fn a_profile_is_read_with_and_without_gzip() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = project_with_profiles();
     let packed = project.path("heap.pb.gz");
     let mut bytes = Vec::new();
@@ -168,7 +168,7 @@ fn comments(profile: &Path) -> Vec<String> {
 
 #[test]
 fn a_profile_of_goflame_is_byte_identical_when_it_is_written_again() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let write_again = |file: PathBuf| {
         let bytes = fs::read(&file).unwrap();
         let read = pprof::read(&bytes, None).unwrap();
@@ -185,7 +185,7 @@ fn a_profile_of_goflame_is_byte_identical_when_it_is_written_again() {
         let (size, read) = write_again(run.file("profile.pb.gz"));
         let summary = run.summary();
         assert_eq!(read.profile.total_weight(), summary["total"]);
-        figure(&format!("imported {example}: {size} bytes written again, all equal"));
+        print_figure(&format!("imported {example}: {size} bytes written again, all equal"));
         assert!(read.notes.is_empty(), "{:?}", read.notes);
 
         // When goflame first writes a profile of Go, details are lost (comments, the period of another sample type). When

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::harness::{Project, Run, alone, figure, percent, succeeded, text, tool};
+use crate::harness::{Project, Run, percent, print_figure, run_successfully, text, tool, wait_for_turn};
 
 /// Largest error of a label's share, in percentage points.
 const TOLERANCE: f64 = 3.0;
@@ -50,7 +50,7 @@ fn count_in_functions(counts: &Counts) -> (u64, u64) {
 
 #[test]
 fn labels_have_the_shares_that_runtime_pprof_gives_them() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     for (each, mode) in [("-each=false", "one goroutine"), ("-each=true", "a goroutine for each round")] {
         let project = Project::from_workload("labels", SETTINGS);
         let run = project.run(&["--", each, "-period", "50", "-rounds", "4", "-profile", "cpu.pb.gz"]);
@@ -72,7 +72,7 @@ fn labels_have_the_shares_that_runtime_pprof_gives_them() {
         let (all, wrong) = count_in_functions(&own);
         let (in_time, wrong_in_time) =
             count_in_functions(&count_labels(&project, &run.file("perf.data"), &["--tag-ignore", "labels_read=late"]));
-        figure(&format!(
+        print_figure(&format!(
             "labels, {mode}: {worst:.2} points off at most, {worst_of_go:.2} from runtime/pprof; {wrong} of {all} samples have a wrong label, {wrong_in_time} of the \
              {in_time} that were read in time"
         ));
@@ -88,20 +88,22 @@ fn labels_have_the_shares_that_runtime_pprof_gives_them() {
 
 #[test]
 fn labels_are_read_in_every_memory_layout_of_labels() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     // The runtime stores labels in a map up to Go 1.23, in a list since Go 1.24. Stripped programs have no DWARF.
     for (toolchain, flags) in [("go1.21.13", ""), ("go1.23.4", "-s -w"), ("go1.25.5", "-s -w"), ("go1.27.3", "")] {
         let project = Project::from_workload("labels", SETTINGS);
         let program = project.path("program");
         let mut go = tool("go");
         go.args(["build", "-ldflags", flags, "-o"]).arg(&program).arg(".").current_dir(project.path("."));
-        succeeded(go.env("GOTOOLCHAIN", toolchain));
+        run_successfully(go.env("GOTOOLCHAIN", toolchain));
         let mut record = project.goflame();
         record.args(["record", "--json", "--"]).arg(&program).args(["-period", "50", "-rounds", "1"]);
-        let run = Run::from_output(&succeeded(&mut record));
+        let run = Run::from_output(&run_successfully(&mut record));
         let seen = count_labels(&project, &run.file("perf.data"), &["--tag-ignore", "labels_read=late"]);
         let (all, wrong) = count_in_functions(&seen);
-        figure(&format!("labels, {toolchain}: {wrong} of {all} samples that were read in time have a wrong label"));
+        print_figure(&format!(
+            "labels, {toolchain}: {wrong} of {all} samples that were read in time have a wrong label"
+        ));
         assert!(all > 50, "{toolchain}: {seen:?}");
         assert!(percent(wrong, all) <= 2.0, "{toolchain}: {seen:?}");
     }
@@ -109,7 +111,7 @@ fn labels_are_read_in_every_memory_layout_of_labels() {
 
 #[test]
 fn no_labels_are_read_if_the_settings_turn_them_off() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::from_workload("labels", &format!("{SETTINGS}[record]\nlabels = false\n"));
     let run = project.run(&["--", "-period", "20", "-rounds", "1"]);
     let seen = count_labels(&project, &run.file("perf.data"), &[]);

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::harness::{Project, Run, alone, figure, percent, text, tool};
+use crate::harness::{Project, Run, percent, print_figure, text, tool, wait_for_turn};
 use crate::raw::{Location, Raw};
 use crate::script::wrappers;
 
@@ -88,7 +88,7 @@ fn compare_names(name: &str, project: &Project, args: &[&str]) {
             assert!(same, "{address:#x}: {innermost} and not {line}");
         }
     }
-    figure(&format!(
+    print_figure(&format!(
         "{name}: {} samples, {unnamed} of {frames} user frames unnamed, {} addresses named as by addr2line and nm, \
          {lines} of them with a line, the same; {left_out} in wrappers that are left out",
         run.quality("samples"),
@@ -107,7 +107,7 @@ fn built_path(run: &Run) -> PathBuf {
 
 #[test]
 fn gofmt_has_the_names_of_addr2line() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::from_settings("[app]\npackage = 'cmd/gofmt'\n");
     let root = text(tool("go").args(["env", "GOROOT"]));
     let source = Path::new(root.trim()).join("src");
@@ -150,7 +150,7 @@ func (t *T{i}) Sum(n int) (s int) {{
 
 #[test]
 fn the_go_compiler_has_the_names_of_addr2line() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::from_settings("[app]\npackage = 'cmd/compile'\n");
     project.write("large.go", &large_package());
     compare_names("compile", &project, &["-p", "large", "-complete", "-o", "/dev/null", "large.go"]);

@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 
-use crate::harness::{Project, alone, figure, percent, text};
+use crate::harness::{Project, percent, print_figure, text, wait_for_turn};
 
 /// Settings with which C code is compiled with the compiler's default flags.
 const SETTINGS: &str = "[app]\npackage = '.'\nname = 'cstacks'\n\n[variant.debug]\nc_frame_pointers = false\n\n\
@@ -128,7 +128,7 @@ fn measure(mode: &str, variant: &str, stack: u32) -> Sampled {
     let program = project.go_build("cstacks", flags);
     let perf = project.perf_record(&[program.as_os_str(), OsStr::new("-mode"), OsStr::new(mode)]);
     let by_frame_pointers = Counts::from_folded(&project.report(&perf, "folded"), mode);
-    figure(&format!(
+    print_figure(&format!(
         "C stacks, {mode}, {variant}, {stack} bytes: {}; by frame pointers {}",
         own.describe(),
         by_frame_pointers.describe()
@@ -140,7 +140,7 @@ fn measure(mode: &str, variant: &str, stack: u32) -> Sampled {
 /// C code can use the goroutine register for other values. The Go function that called the C code shows the goroutine.
 #[test]
 fn c_code_belongs_to_the_goroutine_that_called_it() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::from_workload("cstacks", SETTINGS);
     let run = project.run(&["--release", "--", "-mode", "recursion", "-seconds", "2"]);
     let mut report = project.goflame();
@@ -151,7 +151,7 @@ fn c_code_belongs_to_the_goroutine_that_called_it() {
         all += count;
         right += if line.starts_with("main.work;") { count } else { 0 };
     }
-    figure(&format!("goroutines of C code: {right} of {all} samples are main.work's"));
+    print_figure(&format!("goroutines of C code: {right} of {all} samples are main.work's"));
     assert!(all > 100 && percent(right, all) >= 99.0, "{right} of {all}: {folded}");
 }
 
@@ -166,7 +166,7 @@ fn check_c_stacks(mode: &str, variant: &str, stack: u32) -> Counts {
 
 #[test]
 fn stacks_of_c_code_that_keeps_the_frame_pointer_are_complete() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     for variant in ["release", "debug"] {
         let own = check_c_stacks("plain", variant, 1024);
         assert!(percent(own.rooted, own.all) >= 98.0, "{own:?}");
@@ -175,7 +175,7 @@ fn stacks_of_c_code_that_keeps_the_frame_pointer_are_complete() {
 
 #[test]
 fn stacks_of_c_code_that_uses_every_register_are_correct() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     for variant in ["release", "debug"] {
         check_c_stacks("recursion", variant, 1024);
         check_c_stacks("sort", variant, 8192);
@@ -187,7 +187,7 @@ fn stacks_of_c_code_that_uses_every_register_are_correct() {
 
 #[test]
 fn stacks_of_go_code_called_by_c_code_are_complete() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     for variant in ["release", "debug"] {
         let own = check_c_stacks("callback", variant, 1024);
         assert!(percent(own.rooted, own.all) >= 99.0, "{own:?}");

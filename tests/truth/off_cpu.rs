@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Project, Run, alone, figure, percent, succeeded, text, tool};
+use crate::harness::{Project, Run, percent, print_figure, run_successfully, text, tool, wait_for_turn};
 use crate::unprivileged::{kernel_setting, user_id};
 
 const SETTINGS: &str = "[app]\npackage = '.'\nname = 'waits'\n[build]\nvariant = 'release'\n";
@@ -29,7 +29,7 @@ fn compare_waits(waits: &Value, run: &Run, title: &str) -> f64 {
     for ((name, measured_ns), found_ns) in names.iter().zip(&measured).zip(&found) {
         let [expected, share] =
             [(measured_ns, &measured), (found_ns, &found)].map(|(part, all)| percent(*part, all.iter().sum()));
-        figure(&format!("{title}: {name} waits {expected:.1} % by its own clock, {share:.1} % in the profile"));
+        print_figure(&format!("{title}: {name} waits {expected:.1} % by its own clock, {share:.1} % in the profile"));
         assert!((share - expected).abs() <= TOLERANCE, "{name}: {share} % instead of {expected} % in {waits}");
     }
     percent(found.iter().sum(), waits["total"].as_u64().unwrap())
@@ -43,7 +43,7 @@ fn off_cpu_profile(mut goflame: Command, run: &Path) -> Value {
 
 #[test]
 fn waits_have_the_shares_that_the_program_measured() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::from_workload("waits", SETTINGS);
     let run = project.run(&["--off-cpu"]);
     let waits = off_cpu_profile(project.goflame(), &run.dir);
@@ -58,7 +58,7 @@ fn waits_have_the_shares_that_the_program_measured() {
 
 #[test]
 fn for_an_ordinary_user_a_wait_has_the_stack_of_the_threads_last_sample() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::from_workload("waits", SETTINGS);
     project.go_build("waits", &[]);
     fs::copy(env!("CARGO_BIN_EXE_goflame"), project.path("goflame")).unwrap();
@@ -77,7 +77,7 @@ fn for_an_ordinary_user_a_wait_has_the_stack_of_the_threads_last_sample() {
     let goflame = project.path("goflame");
     let mut record = as_user(&goflame);
     record.args(["record", "--off-cpu", "--json", "--"]).arg(project.path("waits"));
-    let run = Run::from_output(&succeeded(&mut record));
+    let run = Run::from_output(&run_successfully(&mut record));
     let waits = off_cpu_profile(as_user(&goflame), &run.dir);
     let figures = &waits["off_cpu"];
     assert_eq!(figures["from_last_samples"], kernel_setting("perf_event_paranoid") > 1, "{figures}");

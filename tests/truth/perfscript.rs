@@ -8,7 +8,7 @@ use std::fs;
 
 use goflame::perfdata::{PerfData, RecordKind, abi::context, unpack};
 
-use crate::harness::{Project, Run, alone, figure, percent, succeeded, text, tool};
+use crate::harness::{Project, Run, percent, print_figure, run_successfully, text, tool, wait_for_turn};
 use crate::raw::Raw;
 use crate::script::{self, Frame, Sample, cut_at_top_frame, drop_abi0};
 
@@ -120,7 +120,7 @@ fn compare_stacks(run: &Run) {
     let wild = allowed.call_is_last + allowed.unknown;
     assert!(percent(wild, total) < 5.0, "too many frames fit every name: {allowed:?}");
     let left: Vec<_> = own.iter().filter(|(_, left)| **left > 0).take(5).collect();
-    figure(&format!("perf script: {total} samples, {} differ ({allowed:?})", differing.len()));
+    print_figure(&format!("perf script: {total} samples, {} differ ({allowed:?})", differing.len()));
     assert!(
         differing.is_empty(),
         "{} of {total} samples ({:.2} %) differ; perf has\n{:#?}\ngoflame has\n{left:#?}",
@@ -132,7 +132,7 @@ fn compare_stacks(run: &Run) {
 
 #[test]
 fn perf_script_finds_the_same_samples_and_symbols() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::copy_of("examples/generics");
     let run = project.run(&["--", "-duration", "1s"]);
     compare_stacks(&run);
@@ -140,7 +140,7 @@ fn perf_script_finds_the_same_samples_and_symbols() {
 
 #[test]
 fn perf_script_finds_the_same_in_a_program_with_garbage_collection() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::copy_of("examples/gcpressure");
     let run = project.run(&["--", "-duration", "2s", "-workers", "4"]);
     compare_stacks(&run);
@@ -153,13 +153,13 @@ fn perf_script_finds_the_same_in_a_program_with_garbage_collection() {
     assert!(header.contains(&format!("# hostname : {hostname}\n")), "{header}");
     let event = run.manifest()["sampler"]["event"].as_str().unwrap().to_owned();
     assert!(header.contains(&format!("# event : name = {event}")), "{header}");
-    let events = succeeded(tool("perf").args(["evlist", "-i"]).arg(&file));
+    let events = run_successfully(tool("perf").args(["evlist", "-i"]).arg(&file));
     assert!(String::from_utf8_lossy(&events.stdout).starts_with(&event));
 }
 
 #[test]
 fn perf_script_finds_the_same_in_a_tree_of_processes() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::from_workload("spawner", "[app]\npackage = '.'\nname = 'spawner'\n");
     let run = project.run(&["--", "-linger", "200ms"]);
     compare_stacks(&run);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::harness::{Project, alone, figure, text, tool};
+use crate::harness::{Project, print_figure, text, tool, wait_for_turn};
 use crate::raw::{Location, Raw};
 
 /// A row of `go tool pprof -top`. The flags of pprof decide the unit.
@@ -45,7 +45,7 @@ pub(crate) fn top_of(profile: &Path, flags: &[&str]) -> Vec<Row> {
 
 #[test]
 fn pprof_agrees_with_every_row_of_the_table() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     for (example, args) in
         [("generics", ["-duration", "1s", "-depth", "60"]), ("gcpressure", ["-duration", "1s", "-workers", "4"])]
     {
@@ -66,7 +66,7 @@ fn pprof_agrees_with_every_row_of_the_table() {
             let own = (function["self"].as_u64().unwrap(), function["cumulative"].as_u64().unwrap());
             assert_eq!(seen.get(name), Some(&own), "self and cumulative of {name}");
         }
-        figure(&format!("pprof {example}: {} of {} functions compared, all equal", rows.len(), seen.len()));
+        print_figure(&format!("pprof {example}: {} of {} functions compared, all equal", rows.len(), seen.len()));
     }
 }
 
@@ -115,7 +115,7 @@ func main() {
 
 #[test]
 fn a_wrapper_with_the_name_of_its_function_is_not_shown() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::from_settings("[app]\npackage = '.'\nname = 'wrapped'\n[build]\nvariant = 'release'\n");
     for (name, text) in WRAPPED {
         project.write(name, text);
@@ -140,7 +140,7 @@ fn a_wrapper_with_the_name_of_its_function_is_not_shown() {
 
 #[test]
 fn pprof_lists_the_source_with_its_lines() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::copy_of("examples/hotspots");
     // With -trimpath, file names are import paths, for which pprof finds no source.
     let settings = "[app]\npackage = '.'\nname = 'hotspots'\n[variant.debug]\ntrimpath = false\n";

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 
-use crate::harness::{Project, alone, figure};
+use crate::harness::{Project, print_figure, wait_for_turn};
 
 /// Maximum difference of a share, in percentage points, in addition to the difference by chance. On a busy machine, signals
 /// are late: one function of hotspots had 7.4 points more, with 235 samples of the runtime.
@@ -43,12 +43,12 @@ fn check_hottest_functions(project: &Project, name: &str) {
     }
     let largest = rows.iter().map(|row| number(row, "points").abs()).fold(0.0, f64::max);
     let samples = (compared["sampled_samples"].as_u64().unwrap(), compared["fetched_samples"].as_u64().unwrap());
-    figure(&format!("{name}: {} and {} samples, at most {largest:.2} points", samples.0, samples.1));
+    print_figure(&format!("{name}: {} and {} samples, at most {largest:.2} points", samples.0, samples.1));
 }
 
 #[test]
 fn hotspots_has_the_shares_that_the_runtime_sees() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let (project, port) = (Project::copy_of("examples/hotspots"), free_port());
     project.write("goflame.toml", &settings(".", port, "'-seconds', '3000'"));
     let serve = format!(
@@ -61,7 +61,7 @@ fn hotspots_has_the_shares_that_the_runtime_sees() {
 
 #[test]
 fn a_server_has_the_shares_that_the_runtime_sees() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let port = free_port();
     let args = format!("'-addr', '127.0.0.1:{port}', '-rates', '-busy', '40ms'");
     let project = Project::from_workload("endpoint", &settings(".", port, &args));

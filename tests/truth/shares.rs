@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::harness::{Project, Run, alone, figure, text, tool};
+use crate::harness::{Project, Run, print_figure, text, tool, wait_for_turn};
 
 /// Maximum error of a share, in percentage points.
 const TOLERANCE: f64 = 3.0;
@@ -56,14 +56,14 @@ pub(crate) fn assert_close(source: &str, truth: &Shares, seen: &Shares) -> f64 {
 }
 
 fn check_shares(variant: &str) {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::copy_of("examples/hotspots");
     let run = project.run(&["--variant", variant, "--", "-seconds", "2"]);
     let truth = measured_shares(&run);
     assert_eq!(truth.len(), 5, "hotspots measures five functions");
     let summary = assert_close("summary.json", &truth, &shares_in_summary(&run));
     let pprof = assert_close("go tool pprof", &truth, &shares_in_pprof(&run));
-    figure(&format!("{variant}: summary.json is {summary:.2} points off at most, pprof {pprof:.2}"));
+    print_figure(&format!("{variant}: summary.json is {summary:.2} points off at most, pprof {pprof:.2}"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use goflame::workload::ControlGroup;
 use rustix::process::geteuid;
 
-use crate::harness::{Project, Run, alone, figure, succeeded, tool};
+use crate::harness::{Project, Run, print_figure, run_successfully, tool, wait_for_turn};
 
 const SETTINGS: &str = "[app]\npackage = '.'\n[build]\nvariant = 'release'\n[record]\nevent = 'cpu-clock'\n";
 
@@ -14,7 +14,7 @@ fn run_after_mounts(project: &Project, mounts: &str, args: &[&str]) -> Run {
     let mut command = tool("unshare");
     command.args(["--mount", "sh", "-e", "-c", &format!("{mounts}\nexec \"$@\""), "sh"]);
     command.arg(env!("CARGO_BIN_EXE_goflame")).args(["run", "--json", "--"]).args(args);
-    Run::from_output(&succeeded(command.current_dir(project.path(""))))
+    Run::from_output(&run_successfully(command.current_dir(project.path(""))))
 }
 
 /// Sampled CPU time as a share of the used CPU time; 1.0 is all.
@@ -30,13 +30,13 @@ fn can_use_control_group() -> bool {
 
 #[test]
 fn short_threads_and_processes_are_sampled_if_events_can_be_confined_to_a_control_group() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::from_workload("shortlived", SETTINGS);
     for args in [["threads", "1500"], ["processes", "150"], ["unwaited", "200"]] {
         let run = project.run(&[&["--"][..], &args].concat());
         let sampler = &run.manifest()["sampler"];
         let seen = sampled_share(&run);
-        figure(&format!("{}: {:.1} % of CPU time seen, events {}", args[0], seen * 100.0, sampler["tasks"]));
+        print_figure(&format!("{}: {:.1} % of CPU time seen, events {}", args[0], seen * 100.0, sampler["tasks"]));
         if can_use_control_group() {
             assert_eq!((&sampler["tasks"], &sampler["inherited_reason"]), (&"control-group".into(), &().into()));
             // 98 % on a quiet machine. A busy machine switches more often, and the time of a switch is not sampled.
@@ -51,7 +51,7 @@ fn short_threads_and_processes_are_sampled_if_events_can_be_confined_to_a_contro
 
 #[test]
 fn cpu_time_without_samples_is_reported_with_its_cause() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::from_workload("shortlived", SETTINGS);
     // As in a container: the control groups are visible, but cannot be changed.
     let mounts = "for mount in $(findmnt -rno TARGET -t cgroup,cgroup2); do mount -o remount,bind,ro $mount; done";
@@ -68,7 +68,7 @@ fn cpu_time_without_samples_is_reported_with_its_cause() {
     assert!(run.stderr.contains("Read-only file system"), "{}", run.stderr);
     let svg = fs::read_to_string(run.file("flamegraph.svg")).unwrap();
     assert!(svg.contains(&caption), "{caption}");
-    let report = succeeded(project.goflame().arg("report").arg(&run.dir));
+    let report = run_successfully(project.goflame().arg("report").arg(&run.dir));
     assert!(String::from_utf8_lossy(&report.stdout).contains(&caption), "the report of the archived run");
     assert!(String::from_utf8_lossy(&report.stderr).contains(&warning), "the cause is archived");
     assert_eq!(run.manifest()["sampler"]["tasks"], "inherited");
@@ -76,7 +76,7 @@ fn cpu_time_without_samples_is_reported_with_its_cause() {
 
 #[test]
 fn every_cpu_is_sampled_even_if_the_list_of_cpus_is_wrong() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::from_workload("threads", SETTINGS);
     let list = project.path("online");
     let bind = |cpus: &str| {
@@ -91,7 +91,7 @@ fn every_cpu_is_sampled_even_if_the_list_of_cpus_is_wrong() {
     ] {
         let run = run_after_mounts(&project, &mounts, &["-n", "4", "-seconds", "1"]);
         let seen = sampled_share(&run);
-        figure(&format!("{name}: {:.1} % of CPU time seen", seen * 100.0));
+        print_figure(&format!("{name}: {:.1} % of CPU time seen", seen * 100.0));
         assert!((0.9..1.1).contains(&seen), "{name}: {seen}");
     }
 }

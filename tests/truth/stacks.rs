@@ -9,7 +9,7 @@ use std::process::Stdio;
 use goflame::gobin::{Binary, Locator};
 use goflame::perfdata::{PerfData, RecordKind, abi::context};
 
-use crate::harness::{Project, Run, alone, figure, percent, text, tool};
+use crate::harness::{Project, Run, percent, print_figure, text, tool, wait_for_turn};
 use crate::raw::Raw;
 
 /// Leaf functions of tests/workloads/stacks, each with its only caller.
@@ -89,11 +89,11 @@ fn leaf_samples_by_frame_pointers(run: &Run) -> LeafSamples {
 
 /// Checks the callers of leaf functions in goflame's profile. Returns the counts by frame pointers.
 fn check_leaves(variant: &str) -> LeafSamples {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let run = run(variant, "leaf");
     let LeafSamples { all, right } = leaf_samples(&run);
     let by_frame_pointers = leaf_samples_by_frame_pointers(&run);
-    figure(&format!(
+    print_figure(&format!(
         "leaf callers, {variant}: {right} of {all} right ({:.2} %); by frame pointers {} of {}",
         percent(right, all),
         by_frame_pointers.right,
@@ -117,7 +117,7 @@ fn a_leaf_has_its_caller_in_a_debug_build() {
 }
 
 fn check_roots(variant: &str) {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let run = run(variant, "assembly");
     let (stacks, rooted) = (run.quality("user_stacks"), run.quality("rooted_stacks"));
     let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
@@ -128,7 +128,7 @@ fn check_roots(variant: &str) {
         all += count;
         to_goexit += if stack.starts_with("stacks;runtime.goexit;runtime.main;main.main;") { count } else { 0 };
     }
-    figure(&format!(
+    print_figure(&format!(
         "assembly, {variant}: {rooted} of {stacks} stacks complete ({:.2} %), {to_goexit} of {all} below main.assembly from \
          the goroutine's root, {} repaired, {} cut",
         percent(rooted, stacks),
@@ -162,7 +162,7 @@ fn without_directory(frame: &str) -> String {
 
 #[test]
 fn inlined_calls_equal_those_of_the_runtime() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let run = run("release", "inlined");
     let raw = Raw::read(&run.file("profile.pb.gz"));
     let file = run.manifest()["build"]["path"].as_str().unwrap().to_owned();
@@ -199,7 +199,7 @@ fn inlined_calls_equal_those_of_the_runtime() {
         inlined += u64::from(own.len() > 1);
         generic += u64::from(last.starts_with("main.generic[go.shape.uint64] ") && own.len() > 1);
     }
-    figure(&format!(
+    print_figure(&format!(
         "inlined: {chains} sampled addresses, {inlined} with inlined calls, all as runtime.CallersFrames says"
     ));
     assert!(inlined > 10, "{inlined} inlined chains are too few");
@@ -228,21 +228,21 @@ fn command_at(path: PathBuf) -> std::process::Command {
 
 #[test]
 fn time_in_wrappers_counts_for_their_callers() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     for (mode, wrapper) in [("promoted", "main.(*outer).Get"), ("value", "main.(*record).Get")] {
         let (_project, run) = run_workload("wrappers", mode);
         let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
         assert!(!folded.contains(wrapper), "{wrapper} is shown:\n{folded}");
         let own = folded.lines().filter_map(|line| line.rsplit_once(";main.total ")).map(|(_, count)| count);
         let own: u64 = own.map(|count| count.parse::<u64>().unwrap()).sum();
-        figure(&format!("wrappers, {mode}: {own} samples are main.total's own"));
+        print_figure(&format!("wrappers, {mode}: {own} samples are main.total's own"));
         assert!(own >= 100, "{own} samples are too few");
     }
 }
 
 #[test]
 fn stacks_end_where_frame_pointers_no_longer_advance() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     for mode in ["circle", "pair"] {
         let (project, run) = run_workload("goroutines", mode);
         let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
@@ -271,10 +271,10 @@ fn stacks_end_where_frame_pointers_no_longer_advance() {
 
 #[test]
 fn threads_made_by_c_code_have_names_and_cause_no_wrong_advice() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let (_project, run) = run_workload("cthreads", "");
     let (frames, unnamed) = (run.quality("user_frames"), run.quality("unnamed_user_frames"));
-    figure(&format!("threads of C code: {unnamed} of {frames} user frames have no name"));
+    print_figure(&format!("threads of C code: {unnamed} of {frames} user frames have no name"));
     // A frame pointer that leads to itself would add about 120 unnamed frames to a sample.
     assert!(frames >= 500 && unnamed * 200 <= frames, "{unnamed} of {frames}");
     let (stacks, rooted) = (run.quality("user_stacks"), run.quality("rooted_stacks"));

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::harness::{Project, alone, figure, percent, text, tool};
+use crate::harness::{Project, percent, print_figure, text, tool, wait_for_turn};
 
 #[test]
 fn a_stripped_program_sampled_by_perf_has_function_names() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let project = Project::copy_of("examples/hotspots");
     let binary = project.go_build("stripped", &["-ldflags=-s -w"]);
     let symbols = tool("go").args(["tool", "nm"]).arg(&binary).output().unwrap();
@@ -24,7 +24,7 @@ fn a_stripped_program_sampled_by_perf_has_function_names() {
         (figures["user_frames"].as_u64().unwrap(), figures["unnamed_user_frames"].as_u64().unwrap());
     assert!(percent(unnamed, frames) < 1.0, "{unnamed} of {frames} user frames have no name: {figures}");
     let perf = text(tool("perf").args(["script", "--no-inline", "-F", "ip,sym", "-i"]).arg(&file));
-    figure(&format!(
+    print_figure(&format!(
         "stripped: {unnamed} of {frames} user frames without a name; perf script leaves {} of its frames unknown",
         perf.lines().filter(|line| line.ends_with("[unknown]")).count()
     ));

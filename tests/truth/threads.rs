@@ -7,7 +7,7 @@ use std::process::{Output, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::harness::{Project, Run, alone, figure};
+use crate::harness::{Project, Run, print_figure, wait_for_turn};
 
 const THREADS: usize = 200;
 
@@ -47,7 +47,7 @@ fn size_of_recording(directory: &Path) -> Option<u64> {
 
 #[test]
 fn two_hundred_busy_threads_lose_no_sample_and_need_no_more_memory() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let settings = "[app]\npackage = '.'\nname = 'threads'\n[build]\nvariant = 'release'\n[archive]\nraw = true\n";
     let project = Project::from_workload("threads", settings);
     let mut command = project.goflame();
@@ -93,7 +93,7 @@ fn two_hundred_busy_threads_lose_no_sample_and_need_no_more_memory() {
     let (first, last) = (recording[0], recording[recording.len() - 1]);
     let most = recording.iter().map(|moment| moment.resident).max().unwrap();
     let (file, memory) = (last.perf_data - first.perf_data, most - first.resident);
-    figure(&format!(
+    print_figure(&format!(
         "threads: {} samples of {THREADS} threads, 0 lost, {seen:.1} % of CPU time seen; while perf.data grew by {file} \
          bytes, goflame's memory grew by {memory} bytes from {}",
         run.quality("samples"),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 
-use crate::harness::{Project, Run, alone, figure, succeeded, tool, which};
+use crate::harness::{Project, Run, print_figure, run_successfully, tool, wait_for_turn, which};
 
 /// Id of the ordinary user. No account and no other run of these tests has it, because ring buffers of a user share a budget.
 pub(crate) fn user_id() -> u32 {
@@ -60,7 +60,7 @@ fn run_as_user(project: &Project, memlock: Option<u64>) -> Run {
     for inherited in ["GOCACHE", "GOPATH", "GOMODCACHE", "XDG_CACHE_HOME"] {
         command.env_remove(inherited);
     }
-    Run::from_output(&succeeded(&mut command))
+    Run::from_output(&run_successfully(&mut command))
 }
 
 /// Value of a setting in `/proc/sys/kernel`.
@@ -82,7 +82,7 @@ fn largest_fitting_ring() -> u64 {
 
 #[test]
 fn an_ordinary_user_gets_samples_of_user_space_and_a_note_on_what_is_missing() {
-    let _alone = alone();
+    let _alone = wait_for_turn();
     let paranoid = kernel_setting("perf_event_paranoid");
     assert!(paranoid <= 2, "this test needs kernel.perf_event_paranoid at 2 or less, and it is {paranoid}");
     let kernel = paranoid <= 1;
@@ -104,7 +104,7 @@ fn an_ordinary_user_gets_samples_of_user_space_and_a_note_on_what_is_missing() {
         if memlock == Some(0) {
             assert_eq!(ring, largest_fitting_ring());
         }
-        figure(&format!(
+        print_figure(&format!(
             "ordinary user, memlock {memlock:?}: kernel {kernel}, {} samples, ring buffers of {} KiB per CPU",
             run.quality("samples"),
             ring / 1024

@@ -1,8 +1,8 @@
 //! The goroutine and the labels of a sample.
 
-use super::{Collector, last_stack_of};
+use super::{Collector, last_stack_position};
 use crate::analyse::address_space::LookupHint;
-use crate::analyse::goroutine::Running;
+use crate::analyse::goroutine::RunningTask;
 use crate::analyse::labels::SampleLabels;
 use crate::analyse::raw_location::RawLocation;
 use crate::analyse::raw_task::RawGoroutine;
@@ -40,32 +40,32 @@ impl Collector<'_, '_, '_> {
         let space = self.spaces.get(pid)?;
         let Self { unwinder, facts, settings, .. } = self;
         let readings = &settings.goroutines;
-        let root = self.last_stacks[last_stack_of(sample)].root(|addresses| unwinder.find_root(addresses, space));
+        let root = self.last_stacks[last_stack_position(sample)].root(|addresses| unwinder.find_root(addresses, space));
         let entry = if let StackRoot::Goroutine { entry } = root { entry } else { None };
         let stack = sample.user_stack.unwrap_or_default();
         let time = sample.time.unwrap_or(0);
         let left_stack = || unwinder.left_frame_pointer(&registers, stack, space);
         let running = readings.find_running(pid, &registers, time, entry, left_stack);
         let running = match running {
-            Running::Thread | Running::Unread(_) if root == StackRoot::StackGrowth => {
+            RunningTask::Thread | RunningTask::Unread(_) if root == StackRoot::StackGrowth => {
                 let growing = unwinder.growing_goroutines(&registers, stack, space);
-                readings.pointed_to(pid, &growing, time).unwrap_or(Running::Thread)
+                readings.find_by_pointers(pid, &growing, time).unwrap_or(RunningTask::Thread)
             }
             other => other,
         };
         let is_mapped = |address: u64| address == 0 || space.find(address, &mut LookupHint::default()).is_some();
         let (address, seen, start) = match running {
-            Running::Goroutine(seen) if is_mapped(seen.start) => (Some(seen.address), Some(seen), Some(seen.start)),
-            Running::Descriptor { address, start } => (Some(address), None, start.or(entry)),
+            RunningTask::Goroutine(seen) if is_mapped(seen.start) => (Some(seen.address), Some(seen), Some(seen.start)),
+            RunningTask::Descriptor { address, start } => (Some(address), None, start.or(entry)),
             // Only compiled Go code is certain to keep the address of a goroutine descriptor in the register.
-            Running::Unread(address) if caller.is_some() || unwinder.is_compiled_go(space, registers.ip()) => {
+            RunningTask::Unread(address) if caller.is_some() || unwinder.is_compiled_go(space, registers.ip()) => {
                 (Some(address), None, entry)
             }
-            Running::Goroutine(_) | Running::Unread(_) | Running::Thread => (None, None, None),
+            RunningTask::Goroutine(_) | RunningTask::Unread(_) | RunningTask::Thread => (None, None, None),
         };
         if matches!(root, StackRoot::Goroutine { .. }) && readings.has_process(pid) {
             // While the thread runs on its own stack, the register holds the thread's descriptor.
-            let in_register = registers.goroutine == address || readings.is_thread(pid, registers.goroutine);
+            let in_register = registers.goroutine == address || readings.is_thread_descriptor(pid, registers.goroutine);
             facts.set(SampleFacts::OF_GOROUTINE, true);
             facts.set(SampleFacts::FOREIGN_REGISTER, !in_register);
         }

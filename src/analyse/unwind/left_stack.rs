@@ -16,7 +16,7 @@ const MAX_STACK_BYTES: u64 = 1 << 16;
 impl Unwinder<'_, '_> {
     /// The return addresses on a left stack, innermost first. Empty if the callers are unknown. `words` are the words of the
     /// stack that are addresses of code. `content` is the position of `words` among all contents.
-    pub(in crate::analyse) fn callers_on(
+    pub(in crate::analyse) fn callers_on_left_stack(
         &mut self,
         content: u32,
         words: &[(u64, u64)],
@@ -26,12 +26,12 @@ impl Unwinder<'_, '_> {
         if let Some(known) = self.left_callers.get(&key) {
             return Rc::clone(known);
         }
-        let callers: Rc<[u64]> = self.find_callers_on(words, space).unwrap_or_default().into();
+        let callers: Rc<[u64]> = self.find_callers_on_left_stack(words, space).unwrap_or_default().into();
         self.left_callers.insert(key, Rc::clone(&callers));
         callers
     }
 
-    fn find_callers_on(&mut self, words: &[(u64, u64)], space: &AddressSpace) -> Option<Vec<u64>> {
+    fn find_callers_on_left_stack(&mut self, words: &[(u64, u64)], space: &AddressSpace) -> Option<Vec<u64>> {
         let ((low, _), (high, _)) = (words.first()?, words.last()?);
         let size = high.checked_sub(*low).filter(|size| *size <= MAX_STACK_BYTES)?.checked_add(8)?;
         let mut bytes = vec![0; usize::try_from(size).ok()?];
@@ -57,7 +57,7 @@ impl Unwinder<'_, '_> {
     /// Whether two return addresses are in the same Go function.
     pub(in crate::analyse) fn is_same_function(&mut self, addresses: [u64; 2], space: &AddressSpace) -> bool {
         let [one, other] =
-            addresses.map(|address| self.walker.go_info(space, address.saturating_sub(1)).map(|go| go.entry));
+            addresses.map(|address| self.walker.go_unwind_info(space, address.saturating_sub(1)).map(|go| go.entry));
         one.is_some() && one == other
     }
 

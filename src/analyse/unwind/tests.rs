@@ -18,13 +18,13 @@ const FUNCTIONS: [(u64, Option<u32>); 5] = [(0, Some(0)), (1, Some(0x20)), (2, S
 
 impl Registers {
     /// Registers with this stack pointer, frame pointer and goroutine.
-    pub(in crate::analyse) fn for_tests(sp: u64, bp: u64, goroutine: Option<u64>) -> Self {
+    pub(in crate::analyse) fn from_test_values(sp: u64, bp: u64, goroutine: Option<u64>) -> Self {
         Self { ip: 0, sp, bp, link: None, goroutine }
     }
 }
 
 /// An address in the middle of the function with this number.
-fn at(function: u64) -> u64 {
+fn address_in(function: u64) -> u64 {
     TEXT + function * 0x100 + 0x40
 }
 
@@ -64,7 +64,7 @@ fn add(unwinder: &mut Unwinder<'_, '_>, address: u64, info: UnwindInfo) {
     unwinder.walker.cache.insert((ImageId(0), address), Some(info));
 }
 
-fn bytes(stack: &[u64]) -> Vec<u8> {
+fn stack_bytes(stack: &[u64]) -> Vec<u8> {
     stack.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
@@ -81,10 +81,10 @@ fn repaired_with(
     stack: &[u64],
     chain: &[u64],
 ) -> (Vec<u64>, RepairOutcome) {
-    let registers = Registers { ip, ..Registers::for_tests(SP, bp, None) };
+    let registers = Registers { ip, ..Registers::from_test_values(SP, bp, None) };
     let mut out = Vec::new();
     let repair = |unwinder: &mut Unwinder<'_, '_>, space: &AddressSpace| {
-        unwinder.repair(chain, &registers, &bytes(stack), space, &mut out)
+        unwinder.repair(chain, &registers, &stack_bytes(stack), space, &mut out)
     };
     let outcome = with_unwinder(add_more, repair);
     (out, outcome)
@@ -101,24 +101,30 @@ fn empty_recording() -> Vec<u8> {
 #[test]
 fn the_missing_caller_of_a_leaf_without_a_frame_is_restored() {
     // The register has the frame pointer of the caller. The caller's return address is at SP + 8 + 0x20, beyond the copy.
-    let (frames, outcome) = repaired(at(0), SP + 0x20, &[at(1)], &[at(0), at(2), at(4)]);
-    assert_eq!(frames, vec![at(0), at(1), at(2), at(4)]);
+    let (frames, outcome) =
+        repaired(address_in(0), SP + 0x20, &[address_in(1)], &[address_in(0), address_in(2), address_in(4)]);
+    assert_eq!(frames, vec![address_in(0), address_in(1), address_in(2), address_in(4)]);
     assert_eq!(outcome, RepairOutcome::Repaired);
 }
 
 #[test]
 fn a_callchain_without_errors_is_not_changed() {
-    let (frames, outcome) = repaired(at(1), SP + 0x18, &[0, 0, 0, SP + 0x50, at(2)], &[at(1), at(2), at(4)]);
-    assert_eq!(frames, vec![at(1), at(2), at(4)]);
+    let (frames, outcome) = repaired(
+        address_in(1),
+        SP + 0x18,
+        &[0, 0, 0, SP + 0x50, address_in(2)],
+        &[address_in(1), address_in(2), address_in(4)],
+    );
+    assert_eq!(frames, vec![address_in(1), address_in(2), address_in(4)]);
     assert_eq!(outcome, RepairOutcome::Untouched);
 }
 
 #[test]
 fn a_copy_of_the_whole_stack_needs_no_callchain() {
-    let stack = [at(1), 0, 0, 0, 0, at(4)];
-    for chain in [&[][..], &[at(0)], &[at(0), 0xdead_beef]] {
-        let (frames, outcome) = repaired(at(0), 0x1234_5678, &stack, chain);
-        assert_eq!(frames, vec![at(0), at(1), at(4)]);
+    let stack = [address_in(1), 0, 0, 0, 0, address_in(4)];
+    for chain in [&[][..], &[address_in(0)], &[address_in(0), 0xdead_beef]] {
+        let (frames, outcome) = repaired(address_in(0), 0x1234_5678, &stack, chain);
+        assert_eq!(frames, vec![address_in(0), address_in(1), address_in(4)]);
         assert_eq!(outcome, RepairOutcome::Repaired, "{chain:x?}");
     }
 }
@@ -126,54 +132,56 @@ fn a_copy_of_the_whole_stack_needs_no_callchain() {
 #[test]
 fn callers_that_do_not_continue_the_copy_are_cut() {
     // The frame pointer register has another value, which is below the slot of the next return address.
-    let (frames, outcome) = repaired(at(0), SP - 0x100, &[at(1)], &[at(0), 0xbad, 0xbad]);
-    assert_eq!(frames, vec![at(0), at(1)]);
+    let (frames, outcome) = repaired(address_in(0), SP - 0x100, &[address_in(1)], &[address_in(0), 0xbad, 0xbad]);
+    assert_eq!(frames, vec![address_in(0), address_in(1)]);
     assert_eq!(outcome, RepairOutcome::Cut);
 }
 
 #[test]
 fn the_callchain_is_kept_where_a_function_has_set_the_stack_pointer() {
-    let chain = [at(3), at(2), at(4)];
-    assert_eq!(repaired(at(3), SP, &[at(1)], &chain), (chain.to_vec(), RepairOutcome::Untouched));
-    // The same if that function is not the leaf.
-    let (frames, outcome) = repaired(at(0), 0x9000, &[at(3), 7, 7], &[at(0), at(2), at(4)]);
-    assert_eq!(frames, vec![at(0), at(3), at(2), at(4)]);
+    let chain = [address_in(3), address_in(2), address_in(4)];
+    assert_eq!(repaired(address_in(3), SP, &[address_in(1)], &chain), (chain.to_vec(), RepairOutcome::Untouched));
+    // The result is the same if the function that sets its stack pointer is not the leaf.
+    let (frames, outcome) =
+        repaired(address_in(0), 0x9000, &[address_in(3), 7, 7], &[address_in(0), address_in(2), address_in(4)]);
+    assert_eq!(frames, vec![address_in(0), address_in(3), address_in(2), address_in(4)]);
     assert_eq!(outcome, RepairOutcome::Repaired);
 }
 
 #[test]
 fn the_walk_ends_at_a_word_that_is_not_a_code_address() {
-    let chain = [at(0), at(2)];
+    let chain = [address_in(0), address_in(2)];
     for word in [0, 1, 0x40, u64::MAX] {
-        assert_eq!(repaired(at(0), SP + 0x20, &[word], &chain).0, chain.to_vec());
+        assert_eq!(repaired(address_in(0), SP + 0x20, &[word], &chain).0, chain.to_vec());
     }
-    assert_eq!(repaired(at(1), u64::MAX - 7, &[1; 200], &[at(1)]).0, vec![at(1)]);
+    assert_eq!(repaired(address_in(1), u64::MAX - 7, &[1; 200], &[address_in(1)]).0, vec![address_in(1)]);
 }
 
 #[test]
 fn the_frame_pointer_into_the_stack_that_the_thread_left_is_found() {
     let left_stack = |ip, bp, stack: &[u64]| {
-        let registers = Registers { ip, ..Registers::for_tests(SP, bp, None) };
-        with_unwinder(|_| (), |unwinder, space| unwinder.left_frame_pointer(&registers, &bytes(stack), space))
+        let registers = Registers { ip, ..Registers::from_test_values(SP, bp, None) };
+        with_unwinder(|_| (), |unwinder, space| unwinder.left_frame_pointer(&registers, &stack_bytes(stack), space))
     };
     let left = 0x9000;
-    // In a function that function 3, which switches stacks, calls: before and after the function sets up its frame.
-    assert_eq!(left_stack(at(0), left, &[at(3)]), Some(left));
-    assert_eq!(left_stack(at(1), SP + 0x18, &[0, 0, 0, left, at(3)]), Some(left));
-    // In a deeper function that uses the register for another value.
-    assert_eq!(left_stack(at(0), 0x1234, &[at(1), 0, 0, 0, left, at(3)]), Some(left));
+    // The leaf is a function that function 3 calls. Function 3 switches stacks. Before and after the leaf sets up its
+    // frame.
+    assert_eq!(left_stack(address_in(0), left, &[address_in(3)]), Some(left));
+    assert_eq!(left_stack(address_in(1), SP + 0x18, &[0, 0, 0, left, address_in(3)]), Some(left));
+    // The leaf is a deeper function, which uses the register for another value.
+    assert_eq!(left_stack(address_in(0), 0x1234, &[address_in(1), 0, 0, 0, left, address_in(3)]), Some(left));
     // In the function that switches stacks. Then in code without tables, by frame pointers.
-    assert_eq!(left_stack(at(3), left, &[]), Some(left));
-    assert_eq!(left_stack(at(9), SP + 8, &[0, left, at(3)]), Some(left));
+    assert_eq!(left_stack(address_in(3), left, &[]), Some(left));
+    assert_eq!(left_stack(address_in(9), SP + 8, &[0, left, address_in(3)]), Some(left));
     // The copy ends too early, or there are no callers.
-    assert_eq!(left_stack(at(1), SP + 0x18, &[0, 0, 0, left]), None);
-    assert_eq!(left_stack(at(9), SP + 8, &[0, left]), None);
-    assert_eq!(left_stack(at(1), SP + 0x18, &[0, 0, 0, left, at(4)]), None);
-    assert_eq!(left_stack(at(9), SP + 8, &[0, left, at(4)]), None);
+    assert_eq!(left_stack(address_in(1), SP + 0x18, &[0, 0, 0, left]), None);
+    assert_eq!(left_stack(address_in(9), SP + 8, &[0, left]), None);
+    assert_eq!(left_stack(address_in(1), SP + 0x18, &[0, 0, 0, left, address_in(4)]), None);
+    assert_eq!(left_stack(address_in(9), SP + 8, &[0, left, address_in(4)]), None);
     // Invalid pointers.
-    assert_eq!(left_stack(at(9), SP, &[SP, at(1)]), None);
-    assert_eq!(left_stack(at(9), u64::MAX - 7, &[1]), Some(u64::MAX - 7));
-    assert_eq!(left_stack(at(9), 0x9001, &[]), None);
+    assert_eq!(left_stack(address_in(9), SP, &[SP, address_in(1)]), None);
+    assert_eq!(left_stack(address_in(9), u64::MAX - 7, &[1]), Some(u64::MAX - 7));
+    assert_eq!(left_stack(address_in(9), 0x9001, &[]), None);
 }
 
 /// Adds functions to the artificial program: C code, the Go code that calls it, and the Go code that it calls.
@@ -199,7 +207,7 @@ fn add_native(unwinder: &mut Unwinder<'_, '_>) {
     };
     for (function, code) in [
         (LEAF, UnwindInfo::Native(plain(8, SavedRegister::Same))),
-        (SAVES, UnwindInfo::Native(plain(0x20, SavedRegister::AtCfa(-0x10)))),
+        (SAVING, UnwindInfo::Native(plain(0x20, SavedRegister::AtCfa(-0x10)))),
         (FRAMED, UnwindInfo::Native(framed)),
         (START, UnwindInfo::Native(NativeUnwind::Root)),
         (ASMCGOCALL, UnwindInfo::Go(go(8, SpecialFunction::Asmcgocall))),
@@ -214,7 +222,7 @@ fn add_native(unwinder: &mut Unwinder<'_, '_>) {
 /// A C leaf without a frame.
 const LEAF: u64 = 5;
 /// A C function with a frame of 24 bytes. The last word of the frame is the caller's frame pointer.
-const SAVES: u64 = 6;
+const SAVING: u64 = 6;
 /// A C function that keeps a frame pointer.
 const FRAMED: u64 = 7;
 /// The root of a C stack.
@@ -231,45 +239,59 @@ const GOROUTINE: u64 = 0xc000_0800;
 #[test]
 fn c_frames_are_restored_up_to_the_goroutine() {
     // The C code kept the frame pointer register: the kernel went from the leaf to the goroutine and missed the C frames.
-    let stack = [at(SAVES), 0, 0, GOROUTINE, at(ASMCGOCALL), 0, 0];
-    let (frames, outcome) = repaired(at(LEAF), GOROUTINE, &stack[..1], &[at(LEAF), at(1), at(4)]);
-    assert_eq!(frames, vec![at(LEAF), at(SAVES), at(1), at(4)]);
+    let stack = [address_in(SAVING), 0, 0, GOROUTINE, address_in(ASMCGOCALL), 0, 0];
+    let (frames, outcome) =
+        repaired(address_in(LEAF), GOROUTINE, &stack[..1], &[address_in(LEAF), address_in(1), address_in(4)]);
+    assert_eq!(frames, vec![address_in(LEAF), address_in(SAVING), address_in(1), address_in(4)]);
     assert_eq!(outcome, RepairOutcome::Repaired, "the copy ends in C code, and the callchain continues with Go code");
-    let (frames, outcome) = repaired(at(LEAF), GOROUTINE, &stack, &[at(LEAF), at(1), at(4)]);
-    let walked = [at(LEAF), at(SAVES), at(ASMCGOCALL)];
-    assert_eq!(frames, [&walked[..], &[at(1), at(4)]].concat());
+    let (frames, outcome) =
+        repaired(address_in(LEAF), GOROUTINE, &stack, &[address_in(LEAF), address_in(1), address_in(4)]);
+    let walked = [address_in(LEAF), address_in(SAVING), address_in(ASMCGOCALL)];
+    assert_eq!(frames, [&walked[..], &[address_in(1), address_in(4)]].concat());
     assert_eq!(outcome, RepairOutcome::Repaired);
     // The C code uses the register for another value: a number, or an address on the C stack.
     for bp in [7, SP, SP + 0x80] {
-        for chain in [&[at(LEAF)][..], &[at(LEAF), 0xbad], &[at(LEAF), at(1), at(4)]] {
-            let (frames, outcome) = repaired(at(LEAF), bp, &stack, chain);
+        for chain in
+            [&[address_in(LEAF)][..], &[address_in(LEAF), 0xbad], &[address_in(LEAF), address_in(1), address_in(4)]]
+        {
+            let (frames, outcome) = repaired(address_in(LEAF), bp, &stack, chain);
             assert_eq!((frames, outcome), (walked.to_vec(), RepairOutcome::Cut), "{bp:x} {chain:x?}");
         }
     }
     // By chance, the value is the address at which the goroutine's frame pointer was saved.
-    let (frames, outcome) = repaired(at(LEAF), SP + 0x18, &stack, &[at(LEAF), at(ASMCGOCALL), at(1), at(4)]);
-    let confirmed = [at(LEAF), at(SAVES), at(ASMCGOCALL), at(1), at(4)];
+    let (frames, outcome) = repaired(
+        address_in(LEAF),
+        SP + 0x18,
+        &stack,
+        &[address_in(LEAF), address_in(ASMCGOCALL), address_in(1), address_in(4)],
+    );
+    let confirmed = [address_in(LEAF), address_in(SAVING), address_in(ASMCGOCALL), address_in(1), address_in(4)];
     assert_eq!((frames, outcome), (confirmed.to_vec(), RepairOutcome::Repaired));
 }
 
 #[test]
 fn c_frames_with_frame_pointers_are_confirmed() {
-    let stack = [GOROUTINE, at(ASMCGOCALL), 0];
-    let chain = [at(FRAMED), at(ASMCGOCALL), at(1), at(4)];
-    let (frames, outcome) = repaired(at(FRAMED), SP, &stack, &chain);
+    let stack = [GOROUTINE, address_in(ASMCGOCALL), 0];
+    let chain = [address_in(FRAMED), address_in(ASMCGOCALL), address_in(1), address_in(4)];
+    let (frames, outcome) = repaired(address_in(FRAMED), SP, &stack, &chain);
     assert_eq!((frames, outcome), (chain.to_vec(), RepairOutcome::Untouched));
     // The frame pointer does not lead to Go code, so it does not belong to a goroutine.
-    let (frames, outcome) = repaired(at(FRAMED), SP, &stack, &[at(FRAMED), at(ASMCGOCALL), at(WITHOUT_TABLES)]);
-    assert_eq!((frames, outcome), (vec![at(FRAMED), at(ASMCGOCALL)], RepairOutcome::Cut));
+    let (frames, outcome) = repaired(
+        address_in(FRAMED),
+        SP,
+        &stack,
+        &[address_in(FRAMED), address_in(ASMCGOCALL), address_in(WITHOUT_TABLES)],
+    );
+    assert_eq!((frames, outcome), (vec![address_in(FRAMED), address_in(ASMCGOCALL)], RepairOutcome::Cut));
 }
 
 #[test]
 fn go_code_on_the_threads_own_stack_is_walked_to_its_root() {
-    let stack = [at(ASMCGOCALL), 0, 0, SP + 0x40, at(2), 0, 0, 0, 0, 0, 0, at(4)];
-    let (frames, outcome) = repaired(at(LEAF), SP + 0x18, &stack, &[at(LEAF), at(2)]);
+    let stack = [address_in(ASMCGOCALL), 0, 0, SP + 0x40, address_in(2), 0, 0, 0, 0, 0, 0, address_in(4)];
+    let (frames, outcome) = repaired(address_in(LEAF), SP + 0x18, &stack, &[address_in(LEAF), address_in(2)]);
     assert_eq!(
         frames,
-        vec![at(LEAF), at(ASMCGOCALL), at(2), at(4)],
+        vec![address_in(LEAF), address_in(ASMCGOCALL), address_in(2), address_in(4)],
         "the frame pointer leads to a Go function, and its table to the root"
     );
     assert_eq!(outcome, RepairOutcome::Repaired);
@@ -284,45 +306,46 @@ fn after_an_epilogue_the_frame_pointer_is_in_the_register() {
     };
     let add_more = |unwinder: &mut Unwinder<'_, '_>| {
         add_native(unwinder);
-        add(unwinder, at(LEAF), UnwindInfo::Native(popped));
+        add(unwinder, address_in(LEAF), UnwindInfo::Native(popped));
     };
-    let chain = [at(LEAF), at(1), at(4)];
-    let (frames, outcome) = repaired_with(add_more, at(LEAF), GOROUTINE, &[at(ASMCGOCALL), 0], &chain);
-    let whole = [at(LEAF), at(ASMCGOCALL), at(1), at(4)];
+    let chain = [address_in(LEAF), address_in(1), address_in(4)];
+    let (frames, outcome) = repaired_with(add_more, address_in(LEAF), GOROUTINE, &[address_in(ASMCGOCALL), 0], &chain);
+    let whole = [address_in(LEAF), address_in(ASMCGOCALL), address_in(1), address_in(4)];
     assert_eq!((frames, outcome), (whole.to_vec(), RepairOutcome::Repaired));
 }
 
 #[test]
 fn c_code_ends_at_its_root_and_at_missing_tables() {
-    let (frames, outcome) = repaired(at(LEAF), 3, &[at(START), 0], &[at(LEAF), 0xbad]);
-    assert_eq!((frames, outcome), (vec![at(LEAF), at(START)], RepairOutcome::Repaired));
+    let (frames, outcome) = repaired(address_in(LEAF), 3, &[address_in(START), 0], &[address_in(LEAF), 0xbad]);
+    assert_eq!((frames, outcome), (vec![address_in(LEAF), address_in(START)], RepairOutcome::Repaired));
     // The tables do not give the caller of a function without tables, but the kernel can have found the caller.
-    let chain = [at(LEAF), at(1), at(4)];
-    let (frames, outcome) = repaired(at(LEAF), GOROUTINE, &[at(WITHOUT_TABLES), 0], &chain);
-    let whole = [at(LEAF), at(WITHOUT_TABLES), at(1), at(4)];
+    let chain = [address_in(LEAF), address_in(1), address_in(4)];
+    let (frames, outcome) = repaired(address_in(LEAF), GOROUTINE, &[address_in(WITHOUT_TABLES), 0], &chain);
+    let whole = [address_in(LEAF), address_in(WITHOUT_TABLES), address_in(1), address_in(4)];
     assert_eq!((frames, outcome), (whole.to_vec(), RepairOutcome::Repaired));
     // Beyond the copy, an address that is not in code is not a caller.
-    let (frames, outcome) = repaired(at(LEAF), SP + 0x20, &[at(SAVES)], &[at(LEAF), 0xbad]);
-    assert_eq!((frames, outcome), (vec![at(LEAF), at(SAVES)], RepairOutcome::Cut));
+    let (frames, outcome) = repaired(address_in(LEAF), SP + 0x20, &[address_in(SAVING)], &[address_in(LEAF), 0xbad]);
+    assert_eq!((frames, outcome), (vec![address_in(LEAF), address_in(SAVING)], RepairOutcome::Cut));
 }
 
 #[test]
 fn the_walk_continues_through_a_callback_to_the_goroutines_frames() {
     // cgocallback calls the leaf. Its frame is on the goroutine's stack, as if asmcgocall had called cgocallback.
-    let stack = [at(CGOCALLBACK), 0, 0, 0, 0, at(0), at(1), 0, 0, 0, 0, at(4)];
-    let own = [at(0), at(CGOCALLBACK), at(0), at(1), at(4)];
-    for chain in [&[at(0)][..], &[at(0), at(FRAMED), 0xbad]] {
-        let (frames, outcome) = repaired(at(0), 0x1_0000, &stack, chain);
+    let stack = [address_in(CGOCALLBACK), 0, 0, 0, 0, address_in(0), address_in(1), 0, 0, 0, 0, address_in(4)];
+    let own = [address_in(0), address_in(CGOCALLBACK), address_in(0), address_in(1), address_in(4)];
+    for chain in [&[address_in(0)][..], &[address_in(0), address_in(FRAMED), 0xbad]] {
+        let (frames, outcome) = repaired(address_in(0), 0x1_0000, &stack, chain);
         assert_eq!((frames, outcome), (own.to_vec(), RepairOutcome::Repaired), "{chain:x?}");
     }
     // Frame pointers lead through the C code to the same frames. So the kernel's callchain has more frames.
-    let chain = [at(0), at(FRAMED), at(FRAMED), at(ASMCGOCALL), at(1), at(4)];
-    let (frames, outcome) = repaired(at(0), 0x1_0000, &stack, &chain);
+    let chain =
+        [address_in(0), address_in(FRAMED), address_in(FRAMED), address_in(ASMCGOCALL), address_in(1), address_in(4)];
+    let (frames, outcome) = repaired(address_in(0), 0x1_0000, &stack, &chain);
     let whole = [&own[..2], &chain[1..]].concat();
     assert_eq!((frames, outcome), (whole.clone(), RepairOutcome::Repaired));
     // The copy ends with the callback: the kernel's callchain is kept.
-    let (frames, outcome) = repaired(at(0), 0x1_0000, &stack[..3], &[at(0), at(FRAMED), 0xbad]);
-    let whole = [at(0), at(CGOCALLBACK), at(FRAMED), 0xbad];
+    let (frames, outcome) = repaired(address_in(0), 0x1_0000, &stack[..3], &[address_in(0), address_in(FRAMED), 0xbad]);
+    let whole = [address_in(0), address_in(CGOCALLBACK), address_in(FRAMED), 0xbad];
     assert_eq!((frames, outcome), (whole.to_vec(), RepairOutcome::Repaired));
 }
 
@@ -338,31 +361,39 @@ fn a_saved_register_in_crosscall2_is_not_a_caller() {
         assembly: true,
         special: Some(SpecialFunction::Cgocallback),
     };
-    let chain = [at(1), at(CROSSCALL2), 0x7ffd_0000_1000, at(2), at(4)];
+    let chain = [address_in(1), address_in(CROSSCALL2), 0x7ffd_0000_1000, address_in(2), address_in(4)];
     let repaired_in = |sp_delta| {
         let add_more = |unwinder: &mut Unwinder<'_, '_>| {
-            add(unwinder, at(CROSSCALL2) - 1, UnwindInfo::Go(crosscall2(sp_delta)));
+            add(unwinder, address_in(CROSSCALL2) - 1, UnwindInfo::Go(crosscall2(sp_delta)));
         };
-        repaired_with(add_more, at(1), SP + 0x18, &[0, 0, 0, 0x9000], &chain).0
+        repaired_with(add_more, address_in(1), SP + 0x18, &[0, 0, 0, 0x9000], &chain).0
     };
-    assert_eq!(repaired_in(80), [at(1), at(CROSSCALL2), at(2), at(4)]);
+    assert_eq!(repaired_in(80), [address_in(1), address_in(CROSSCALL2), address_in(2), address_in(4)]);
     assert_eq!(repaired_in(72), chain, "one frame: the next word is a return address");
 }
 
 #[test]
 fn the_size_of_a_long_enough_copy_is_known() {
     let missing = |ip, bp, stack: &[u64], chain: &[u64]| {
-        let registers = Registers { ip, ..Registers::for_tests(SP, bp, None) };
+        let registers = Registers { ip, ..Registers::from_test_values(SP, bp, None) };
         with_unwinder(add_native, |unwinder, space| {
-            unwinder.repair(chain, &registers, &bytes(stack), space, &mut Vec::new());
+            unwinder.repair(chain, &registers, &stack_bytes(stack), space, &mut Vec::new());
             unwinder.missing_callers
         })
     };
-    // at(1) has 0x20 bytes below its return address, and the frame pointer register has another value.
+    // address_in(1) has 0x20 bytes below its return address, and the frame pointer register has another value.
     let short = Some(MissingCallers::ShortCopy(8 + 0x20 + 8));
-    assert_eq!(missing(at(0), SP - 0x100, &[at(1)], &[at(0), 0xbad, 0xbad]), short);
-    assert_eq!(missing(at(0), 7, &[at(1)], &[at(0)]), short);
-    assert_eq!(missing(at(0), SP + 0x20, &[at(1)], &[at(0), at(2), at(4)]), None);
-    let in_native = missing(at(LEAF), 7, &[at(SAVES), 0, 0, GOROUTINE, at(ASMCGOCALL), 0, 0], &[at(LEAF)]);
+    assert_eq!(missing(address_in(0), SP - 0x100, &[address_in(1)], &[address_in(0), 0xbad, 0xbad]), short);
+    assert_eq!(missing(address_in(0), 7, &[address_in(1)], &[address_in(0)]), short);
+    assert_eq!(
+        missing(address_in(0), SP + 0x20, &[address_in(1)], &[address_in(0), address_in(2), address_in(4)]),
+        None
+    );
+    let in_native = missing(
+        address_in(LEAF),
+        7,
+        &[address_in(SAVING), 0, 0, GOROUTINE, address_in(ASMCGOCALL), 0, 0],
+        &[address_in(LEAF)],
+    );
     assert_eq!(in_native, Some(MissingCallers::NativeCode));
 }

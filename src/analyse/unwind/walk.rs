@@ -161,7 +161,7 @@ impl<'b, 'f> StackWalker<'b, 'f> {
     }
 
     /// The unwind information for an address in a Go function.
-    pub(super) fn go_info(&mut self, space: &AddressSpace, address: u64) -> Option<GoUnwind> {
+    pub(super) fn go_unwind_info(&mut self, space: &AddressSpace, address: u64) -> Option<GoUnwind> {
         match self.unwind_info(space, address, &mut LookupHint::default())? {
             UnwindInfo::Go(go) => Some(go),
             UnwindInfo::Native(_) => None,
@@ -177,7 +177,7 @@ impl<'b, 'f> StackWalker<'b, 'f> {
 
     /// Whether an address is in a Go function.
     pub(super) fn is_go(&mut self, space: &AddressSpace, address: u64) -> bool {
-        self.go_info(space, address).is_some()
+        self.go_unwind_info(space, address).is_some()
     }
 
     /// Whether an address is in a function with unwind information.

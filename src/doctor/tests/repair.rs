@@ -85,7 +85,7 @@ fn root_can_repair_for_users_without_privileges() {
     machine.put("proc/self/limits", "Max locked memory 0 0 bytes\n");
     assert_eq!(plan(&machine).changes, [], "root needs nothing");
     let expected = [change(Sysctl::PerfEventParanoid, 2, 1), change(Sysctl::PerfEventMlockKb, 64, 516)];
-    assert_eq!(plan_for(&machine, HostFacts::unprivileged).changes, expected);
+    assert_eq!(plan_for(&machine, HostFacts::without_privileges).changes, expected);
 }
 
 #[test]

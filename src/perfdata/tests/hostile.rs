@@ -121,12 +121,13 @@ fn damage_inside_a_record_ends_reading_there() {
     let offsets: Vec<_> = records.into_iter().map(|record| record.unwrap().offset).collect();
     let before = |offset: &&u64| **offset < damaged;
     assert_eq!(offsets.iter().filter(before).count(), 6);
-    // The sample of CPU 1 with time 2000 lies after the damage in the file, but is read before the damage is met.
+    // The sample of CPU 1 with time 2000 is after the damage in the file, but comes before the damage in time, so it is
+    // read.
     assert_eq!(offsets.len(), 7);
 }
 
 /// [`native_file`] with the 8-byte field at an offset set to `value`.
-fn with(at: usize, value: u64) -> Vec<u8> {
+fn file_with(at: usize, value: u64) -> Vec<u8> {
     let mut bytes = native_file();
     bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
     bytes
@@ -137,24 +138,24 @@ fn extreme_header_fields_do_not_panic() {
     let extremes = [0, 1, 15, 16, 79, 80, 103, 104, 1 << 31, 1 << 32, 1 << 60, 1 << 63, u64::MAX - 7, u64::MAX];
     for at in (8..104).step_by(8) {
         for value in extremes {
-            let _ = read_all(&with(at, value));
+            let _ = read_all(&file_with(at, value));
         }
     }
     // Attribute size.
     for value in [0, 1, 16, 79, u64::MAX] {
-        let error = read_all(&with(16, value)).unwrap_err();
+        let error = read_all(&file_with(16, value)).unwrap_err();
         assert!(matches!(error, Error::Damaged { what: "the attribute section", .. }), "{error:?}");
     }
     // Offset and size of the attributes.
-    assert!(read_all(&with(24, u64::MAX)).is_err());
-    assert!(read_all(&with(32, 1 << 63)).is_err());
+    assert!(read_all(&file_with(24, u64::MAX)).is_err());
+    assert!(read_all(&file_with(32, 1 << 63)).is_err());
     // Offset and size of the data.
-    assert_eq!(offset_of(&read_all(&with(40, u64::MAX)).unwrap_err()), u64::MAX);
-    let (count, error) = read_all(&with(48, u64::MAX)).unwrap();
+    assert_eq!(offset_of(&read_all(&file_with(40, u64::MAX)).unwrap_err()), u64::MAX);
+    let (count, error) = read_all(&file_with(48, u64::MAX)).unwrap();
     assert_eq!((count, error.is_some()), (10, true));
     // All feature bits set: the table is read up to its end.
     for at in [72, 80, 88, 96] {
-        let (count, error) = read_all(&with(at, u64::MAX)).unwrap();
+        let (count, error) = read_all(&file_with(at, u64::MAX)).unwrap();
         assert_eq!((count, error.is_none()), (10, true));
     }
 }
@@ -164,11 +165,11 @@ fn extreme_feature_sections_cost_only_their_feature() {
     let whole = native_file();
     let table = native_writer(&Disk::new(usize::MAX)).bytes_written() as usize + 8;
     let sections = 10;
-    // Without it the events keep perf's default names, which are the same.
+    // Without the event description, the events keep perf's default names, which are the same.
     let event_description = 8;
     for section in 0..sections {
         for (field, value) in [(0, 1 << 63), (0, u64::MAX), (8, 1 << 63), (8, u64::MAX), (8, 1), (8, 3)] {
-            let bytes = with(table + section * 16 + field, value);
+            let bytes = file_with(table + section * 16 + field, value);
             let file = PerfData::parse(&bytes).unwrap();
             let missing = file.features() != &features();
             assert_eq!(missing, section != event_description, "section {section}, field {field}, value {value}");
@@ -179,7 +180,7 @@ fn extreme_feature_sections_cost_only_their_feature() {
         let size = u64::from_le_bytes(whole[table + section * 16 + 8..][..8].try_into().unwrap()) as usize;
         for at in (start..start + size - 7).step_by(4) {
             for value in [0, 0xffff_ffff, u64::MAX, 1 << 63] {
-                let (count, error) = read_all(&with(at, value)).unwrap();
+                let (count, error) = read_all(&file_with(at, value)).unwrap();
                 assert_eq!((count, error.is_none()), (10, true));
             }
         }

@@ -86,7 +86,7 @@ pub(super) fn features() -> Features {
         clock: Some(ClockData { clockid: 1, wall_ns: 1_760_000_000_000_000_000, clock_ns: 500 }),
         repairs: Some(Repairs {
             frequency: 997,
-            needed_bytes: 4096,
+            needed_copy_bytes: 4096,
             goroutines: vec![KnownGoroutine { pid: 42, labels: 1, ..Default::default() }],
             label_sets: vec![Vec::new(), vec![("tenant".into(), "a".into())]],
         }),
@@ -144,13 +144,13 @@ pub(super) fn native_writer(disk: &Disk) -> Writer<Disk> {
         start: 0x40_0000,
         len: 0x1000_0000,
         path: b"/bin/app",
-        executable: true,
+        is_executable: true,
         ..Mmap::default()
     };
     let with_id = Mmap { build_id: Some(&BUILD_ID), ..map };
     writer.mmap(CpuMode::User, &with_id, &made_up).unwrap();
     let inode = Some(Inode { major: 8, minor: 1, inode: 77, generation: 3 });
-    let with_inode = Mmap { start: 0x5000_0000, len: 0x1000, path: b"/lib/x.so", executable: false, inode, ..map };
+    let with_inode = Mmap { start: 0x5000_0000, len: 0x1000, path: b"/lib/x.so", is_executable: false, inode, ..map };
     writer.mmap(CpuMode::User, &with_inode, &made_up).unwrap();
     let task = TaskEvent { pid: 42, ppid: 42, tid: 43, ptid: 42, time: 900 };
     writer.fork(&task, &SampleId { pid: 42, tid: 42, time: 900, id: 11, stream_id: 0, cpu: 1 }).unwrap();
@@ -183,16 +183,16 @@ fn the_reader_returns_what_the_writer_wrote() {
 
     let records: Vec<_> = file.records().map(Result::unwrap).collect();
     let RecordKind::Mmap(kernel) = &records[0].kind else { panic!("{:?}", records[0]) };
-    assert_eq!((kernel.pid, kernel.path, kernel.executable), (-1, &b"[kernel.kallsyms]_text"[..], true));
+    assert_eq!((kernel.pid, kernel.path, kernel.is_executable), (-1, &b"[kernel.kallsyms]_text"[..], true));
     assert_eq!((kernel.pgoff, kernel.inode, kernel.build_id), (0xffff_ffff_8100_0000, None, None));
     assert_eq!(CpuMode::from_misc(records[0].misc), CpuMode::Kernel);
     assert_eq!(records[1].kind, RecordKind::Comm { pid: 42, tid: 42, exec: false, name: b"app" });
     let RecordKind::Mmap(map) = &records[2].kind else { panic!("{:?}", records[2]) };
     assert_eq!((map.path, map.build_id, map.inode), (&b"/bin/app"[..], Some(&BUILD_ID[..]), None));
-    assert!(map.executable);
+    assert!(map.is_executable);
     let RecordKind::Mmap(map) = &records[3].kind else { panic!("{:?}", records[3]) };
     assert_eq!(map.inode, Some(Inode { major: 8, minor: 1, inode: 77, generation: 3 }));
-    assert!(!map.executable);
+    assert!(!map.is_executable);
     assert_eq!(records[4].kind, RecordKind::Fork(TaskEvent { pid: 42, ppid: 42, tid: 43, ptid: 42, time: 900 }));
     assert_eq!((records[4].time, records[4].cpu), (Some(900), Some(1)));
 
@@ -222,7 +222,8 @@ fn a_killed_recording_is_read_up_to_its_last_whole_record() {
         let file = PerfData::parse(&bytes[..bytes.len() - cut]).unwrap();
         assert!(!file.is_complete());
         assert_eq!(file.features(), &Features::default());
-        // The names of events are in a feature, and features are written last: perf's default names replace them.
+        // The names of events are in a feature section. Features are written last, so they are missing here, and perf's
+        // default names replace them.
         assert_eq!(file.events()[1].name, "page-faults");
         assert_eq!(times(&file).len(), if cut == 0 { 11 } else { 10 });
     }

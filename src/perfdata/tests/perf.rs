@@ -207,7 +207,7 @@ fn perf_record_with_frame_pointers() {
     assert!(kinds.iter().any(|kind| matches!(kind, RecordKind::Fork(task) if task.pid != task.ppid)));
     assert!(kinds.iter().any(|kind| matches!(kind, RecordKind::Exit(_))));
     assert!(kinds.iter().any(|kind| matches!(kind, RecordKind::Mmap(map)
-        if map.executable && map.path.starts_with(b"/") && map.inode.is_some_and(|file| file.inode > 0))));
+        if map.is_executable && map.path.starts_with(b"/") && map.inode.is_some_and(|file| file.inode > 0))));
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn compare_unpacked(path: &Path, bytes: &[u8], further: &[&[u8]]) {
     assert!(file.is_complete() && file.features().arch.is_some());
     let dumped = |records: Vec<Dumped>| {
         let samples = records.into_iter().filter(|record| record.sample.is_some());
-        // perf counts offsets in what it has unpacked so far.
+        // For perf, an offset is a position in the bytes that it has unpacked so far.
         samples.map(|record| Dumped { offset: 0, ..record }).collect::<Vec<_>>()
     };
     let expected = dumped(dump(path));
@@ -346,7 +346,7 @@ fn perf_reads_what_the_writer_wrote() {
     }
 }
 
-/// `perf script` prints the same for records of perf and for their copy by goflame's writer.
+/// `perf script` prints the same for perf's records and for the copy that goflame's writer makes of them.
 #[test]
 fn perf_reads_a_copy_of_its_own_records() {
     let dir = tempfile::tempdir().unwrap();

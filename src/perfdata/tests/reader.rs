@@ -228,7 +228,7 @@ fn attributes_of_older_and_newer_kernels_are_decoded() {
     bytes.extend([0xff; 88]);
     bytes[4] = 200;
     assert_eq!(Attr::decode(&bytes), Some((attr.clone(), 200)));
-    // The oldest, whose size may also be given as 0.
+    // The shortest attribute. Its size can also be given as 0.
     let old = Attr {
         config2: 0,
         sample_regs_user: 0,

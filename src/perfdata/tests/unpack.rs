@@ -80,7 +80,7 @@ fn a_compressing_writer_writes_the_records_that_a_plain_one_writes() {
     let noise: Vec<u64> = (1..8_176_u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)).collect();
     let file = |is_compressed: bool| {
         let writer = Writer::create(Cursor::new(Vec::new()), &[native_event("cpu-clock", 0, &[11])]).unwrap();
-        let mut writer = if is_compressed { writer.compressing() } else { writer };
+        let mut writer = if is_compressed { writer.with_compression() } else { writer };
         for time in 0..2_000 {
             let chain = if time == 500 { &noise } else { &[0x40_1000, 0x40_2000, 0x40_3000][..] };
             writer.record(record_type::SAMPLE, misc::USER, &native_sample(11, time, 0, chain)).unwrap();

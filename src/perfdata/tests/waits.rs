@@ -62,7 +62,7 @@ impl Recorder {
         let (out, figures) = write_waits(&data, end, limit, Cursor::new(Vec::new())).unwrap();
         let waits = out.into_inner();
         let waits = PerfData::parse(&waits).unwrap();
-        assert!(waits.is_complete() && waits.events()[0].is_of_waits());
+        assert!(waits.is_complete() && waits.events()[0].has_waits_as_samples());
         assert_eq!(waits.features().hostname, features().hostname);
         let mut found = Vec::new();
         for record in waits.records().map(Result::unwrap) {
@@ -91,7 +91,7 @@ fn a_wait_lasts_from_a_switch_to_the_return_and_has_the_sample_of_the_switch() {
 #[test]
 fn a_wait_without_a_sample_of_its_switch_has_no_stack() {
     let (waits, figures) = Recorder::new(SWITCHES).sample(10, 0x1000).out(11).back(12).out(20).back(50).waits(None);
-    assert_eq!((waits, figures.unknown_ns), (vec![(11, 0x1000, 1)], 30));
+    assert_eq!((waits, figures.unknown_stack_ns), (vec![(11, 0x1000, 1)], 30));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_thread_that_could_run_does_not_wait() {
 fn a_wait_that_has_not_ended_counts_up_to_the_end() {
     for (end, length) in [(Some(111), 100), (None, 0)] {
         let (waits, figures) = Recorder::new(SWITCHES).sample(10, 0x1000).out(11).waits(end);
-        assert_eq!((waits, figures.unfinished), (vec![(11, 0x1000, length)], 1));
+        assert_eq!((waits, figures.unfinished_waits), (vec![(11, 0x1000, length)], 1));
     }
 }
 
@@ -125,7 +125,7 @@ fn a_thread_that_takes_the_id_of_the_ended_main_thread_by_exec_waits() {
 fn a_wait_after_an_exec_has_no_stack_of_the_old_program() {
     let recorder = Recorder::new(CPU_CLOCK).sample(10, 0x1000).exec(15).out(20).back(30);
     let (waits, figures) = recorder.sample(40, 0x2000).out(41).back(42).waits(None);
-    assert_eq!((waits, figures.unknown_ns), (vec![(41, 0x2000, 1)], 10));
+    assert_eq!((waits, figures.unknown_stack_ns), (vec![(41, 0x2000, 1)], 10));
 }
 
 #[test]
@@ -135,10 +135,10 @@ fn waits_end_at_the_size_limit() {
         (0..100).fold(recorder, |recorder, at| recorder.out(20 + 2 * at).back(21 + 2 * at)).waits_within(None, limit)
     };
     let (all, figures) = waits_within(u64::MAX);
-    assert_eq!((all.len(), figures.bound_reached), (100, None));
+    assert_eq!((all.len(), figures.first_omitted_ns), (100, None));
     let (first, figures) = waits_within(2000);
     assert!((1..100).contains(&first.len()), "{first:?}");
-    assert_eq!(figures.bound_reached, Some(all[first.len()].0));
+    assert_eq!(figures.first_omitted_ns, Some(all[first.len()].0));
 }
 
 #[test]
@@ -157,5 +157,5 @@ fn a_return_that_was_lost_does_not_make_a_wait_longer() {
 fn without_samples_of_switches_a_wait_has_the_last_sample_of_its_thread() {
     let recorder = Recorder::new(CPU_CLOCK).out(1).back(5).sample(10, 0x1000).out(20).back(30).out(40).back(50);
     let (waits, figures) = recorder.waits(None);
-    assert_eq!((waits, figures.unknown_ns), (vec![(20, 0x1000, 10), (40, 0x1000, 10)], 4));
+    assert_eq!((waits, figures.unknown_stack_ns), (vec![(20, 0x1000, 10), (40, 0x1000, 10)], 4));
 }

@@ -72,7 +72,7 @@ fuzz_target!(|bytes: &[u8]| {
     let event = Event { name: "cpu-clock".into(), attr, ids: vec![1] };
     let mut writer = Writer::create(Cursor::new(Vec::new()), &[event]).unwrap();
     let (start, len, path) = (TEXT, TEXT_SIZE, b"/c".as_slice());
-    let map = Mmap { pid: 1, tid: 1, start, len, pgoff: TEXT_OFFSET, path, executable: true, ..Mmap::default() };
+    let map = Mmap { pid: 1, tid: 1, start, len, pgoff: TEXT_OFFSET, path, is_executable: true, ..Mmap::default() };
     writer.mmap(CpuMode::User, &map, &SampleId::default()).unwrap();
     let size = stack.len() as u64 * 8;
     let mut body = vec![ip, 1 << 32 | 1, 1, chain.len() as u64];
