@@ -39,7 +39,7 @@ pub fn read_results(mut output: impl BufRead) -> io::Result<Vec<BenchmarkResult>
             name_without_figures = Some(name.to_owned());
         }
         if name_without_figures.is_some()
-            && let Some((iterations, metrics)) = parse_figures(words)
+            && let Some((iterations, metrics)) = parse_iterations_and_metrics(words)
             && let Some(name) = name_without_figures.take()
         {
             results.push(BenchmarkResult { name, iterations, metrics });
@@ -55,7 +55,7 @@ pub fn is_benchmark(word: &str) -> bool {
 }
 
 /// Parses the number of iterations, and pairs of value and unit.
-fn parse_figures<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<(u64, Vec<Metric>)> {
+fn parse_iterations_and_metrics<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<(u64, Vec<Metric>)> {
     let iterations = words.next()?.parse().ok()?;
     let mut metrics = Vec::new();
     while let Some(value) = words.next() {

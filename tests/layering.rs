@@ -1,5 +1,5 @@
 //! Checks the imports of the crate. A module imports only modules above it in the table below. The files of a module do not
-//! import each other in a circle. No file is longer than [`MAX_LINES`].
+//! import each other in a circle. No file is longer than [`MAX_FILE_LINES`].
 //!
 //! Reads the paths (`crate::x`, `super::x`, `child::x`) from the text of `src`, in `use` and elsewhere.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Modules in dependency order. Each with the modules that it is allowed to import.
+/// Modules in dependency order, each with the modules that it is allowed to import.
 const LAYERS: &[(&str, &[&str])] = &[
     ("fsio", &[]),
     ("bytes", &[]),
@@ -106,7 +106,7 @@ const ALLOWED_CIRCLES: &[(&[&str], &str)] = &[
 ];
 
 /// Maximum number of lines of a file, without its tests.
-const MAX_LINES: usize = 500;
+const MAX_FILE_LINES: usize = 500;
 
 #[test]
 fn modules_import_only_from_layers_above() {
@@ -198,8 +198,8 @@ impl LayerCheck {
         let text = fs::read_to_string(path).unwrap();
         let is_test = path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("tests"));
         let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count();
-        if lines > MAX_LINES && !is_test {
-            self.problems.push(format!("{}: {lines} lines (at most {MAX_LINES})", path.display()));
+        if lines > MAX_FILE_LINES && !is_test {
+            self.problems.push(format!("{}: {lines} lines (at most {MAX_FILE_LINES})", path.display()));
         }
         self.modules.push(module.to_owned());
         let Some((_, allowed)) = LAYERS.iter().find(|(known, _)| *known == module) else {
@@ -225,7 +225,7 @@ fn imports(text: &str) -> Vec<String> {
 #[derive(Default)]
 struct Code {
     imported: Vec<Import>,
-    /// The imports with `pub`.
+    /// The re-exports (`pub use`).
     re_exported: Vec<Import>,
     /// Names and paths in statements other than `use`.
     words: Vec<String>,

@@ -374,7 +374,7 @@ impl<'n, 'f> Namer<'_, 'n, 'f> {
         }
         let location = batch.add_location(id, address, Some(image_id));
         if let Some(outermost) = frames.last() {
-            location.ends_stack = outermost.top_frame || leaves_the_goroutine(&outermost.name);
+            location.ends_stack = outermost.is_top_frame || leaves_the_goroutine(&outermost.name);
             location.is_root = location.ends_stack || is_root_name(&outermost.name);
         }
     }

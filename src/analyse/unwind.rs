@@ -383,7 +383,7 @@ impl<'b, 'f> Unwinder<'b, 'f> {
 
     /// Whether an address is in compiled Go code, which always has the goroutine in the goroutine register.
     pub(super) fn is_compiled_go(&mut self, space: &AddressSpace, address: u64) -> bool {
-        self.walker.go_unwind_info(space, address).is_some_and(|go| !go.assembly)
+        self.walker.go_unwind_info(space, address).is_some_and(|go| !go.is_assembly)
     }
 }
 

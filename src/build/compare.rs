@@ -125,7 +125,7 @@ fn find_culprits(a: &ComparedProgram<'_>, b: &ComparedProgram<'_>, sections: &BT
             );
         }
     }
-    if first.is_some_and(|facts| facts.cgo) || second.is_some_and(|facts| facts.cgo) {
+    if first.is_some_and(|facts| facts.uses_cgo) || second.is_some_and(|facts| facts.uses_cgo) {
         blame(
             "cgo",
             "C code is linked in, so the C compiler, its flags and the C library are inputs too: pin them with an image, or \

@@ -51,7 +51,7 @@ fn section_mismatches(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
             fix: "use a Go version that goflame knows, and no tool that rewrites the binary",
         });
     }
-    if !facts.symtab {
+    if !facts.has_symtab {
         found.push(Mismatch {
             id: "symbol-table",
             requested: "a symbol table".to_owned(),
@@ -61,7 +61,7 @@ fn section_mismatches(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
         });
     }
     let ldflags = PackageFlags::parse(&variant.ldflags);
-    if !facts.dwarf.present {
+    if !facts.dwarf.is_present {
         found.push(Mismatch {
             id: "dwarf",
             requested: "DWARF debug information".to_owned(),
@@ -69,7 +69,7 @@ fn section_mismatches(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
             why: "C functions have no lines and no inlined calls, and the binary cannot be debugged",
             fix: "build without -w and -s, also in GOFLAGS and -extldflags, and do not strip the binary",
         });
-    } else if facts.dwarf.compressed && goflags::last_value(&ldflags.words, "compressdwarf") == Some("false") {
+    } else if facts.dwarf.is_compressed && goflags::last_value(&ldflags.words, "compressdwarf") == Some("false") {
         found.push(Mismatch {
             id: "dwarf-compression",
             requested: "uncompressed DWARF (-compressdwarf=false)".to_owned(),
@@ -102,17 +102,17 @@ fn compilation_mismatches(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatc
         }),
         _ => {}
     }
-    if let ("pie", false) | ("exe", true) = (variant.buildmode.as_str(), facts.pie) {
+    if let ("pie", false) | ("exe", true) = (variant.buildmode.as_str(), facts.is_pie) {
         found.push(Mismatch {
             id: "build-mode",
             requested: format!("-buildmode={}", variant.buildmode),
-            found: if facts.pie { "a position-independent executable" } else { "an executable at fixed addresses" }
+            found: if facts.is_pie { "a position-independent executable" } else { "an executable at fixed addresses" }
                 .to_owned(),
             why: "addresses and relocations differ from the program that is shipped",
             fix: "look for -ldflags or -extldflags that choose another kind of executable",
         });
     }
-    if variant.cgo == Some(false) && facts.cgo {
+    if variant.cgo == Some(false) && facts.uses_cgo {
         found.push(Mismatch {
             id: "cgo",
             requested: "no cgo".to_owned(),

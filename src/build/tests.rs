@@ -66,7 +66,7 @@ fn builds_debug_and_release_as_requested() {
     assert_eq!(ids(&debug), [""; 0], "{:?}", debug.mismatches);
     assert_eq!(debug.path, dir.path().join(".goflame/build/debug/app"));
     assert_eq!(debug.facts.optimisation, Optimisation::Debug);
-    assert!(debug.facts.dwarf.present && !debug.facts.dwarf.compressed && debug.facts.symtab);
+    assert!(debug.facts.dwarf.is_present && !debug.facts.dwarf.is_compressed && debug.facts.has_symtab);
     assert_eq!(first_line(&debug.path, &[]), "40");
     assert_eq!(debug.size, fs::metadata(&debug.path).unwrap().len());
     let sum = Command::new("sha256sum").arg(&debug.path).output().unwrap();

@@ -1,4 +1,5 @@
-//! Flags and subcommands. This file only records the command line; the stages resolve it.
+//! Flags and subcommands. This file only stores what the user typed. The stages combine it with goflame.toml and check
+//! it.
 
 use std::path::PathBuf;
 
@@ -131,8 +132,8 @@ pub(super) struct DoctorArgs {
     /// Count warnings of the group steadiness as failures: they concern comparisons between runs
     #[arg(long)]
     pub(super) steady: bool,
-    /// Make only the checks with these ids, or of these groups: settings, kernel, sampling, toolchain, docker, binary,
-    /// steadiness
+    /// Perform only the checks with these ids, or of these groups: settings, kernel, sampling, toolchain, docker,
+    /// binary, steadiness
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub(super) only: Vec<String>,
     /// Ignore the checks with these ids, or of these groups

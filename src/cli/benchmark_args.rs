@@ -14,12 +14,12 @@ pub(super) struct BenchmarkArgs {
     /// Run each benchmark for this time or number of iterations: 2s, 100x (implies --bench .)
     #[arg(long, value_name = "T", value_parser = parse_benchtime)]
     pub(super) benchtime: Option<String>,
-    /// Run each benchmark this often (implies --bench .)
+    /// Run each benchmark this number of times (implies --bench .)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) count: Option<u32>,
 }
 
-/// Checks a value of `--benchtime` before the build. The test binary would refuse a wrong one only after it.
+/// Checks a value of `--benchtime` before the build. The test binary would refuse a wrong value only after the build.
 fn parse_benchtime(text: &str) -> Result<String, String> {
     let is_count = text.strip_suffix('x').is_some_and(|count| count.parse::<u32>().is_ok_and(|count| count > 0));
     if is_count || is_go_duration(text) {
@@ -46,7 +46,7 @@ fn is_go_duration(text: &str) -> bool {
 
 impl BenchmarkArgs {
     /// The requested benchmarks.
-    pub(super) fn choice(&self) -> BenchmarkChoice {
+    pub(super) fn benchmark_choice(&self) -> BenchmarkChoice {
         BenchmarkChoice { names: self.bench.clone(), time: self.benchtime.clone(), count: self.count }
     }
 }

@@ -10,13 +10,13 @@ use crate::process::{Command, ExitStatus};
 
 /// Time to wait for an error of the browser. Most programs that cannot open a file end within this time, but a browser can
 /// run for hours.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ERROR_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Opens a file with the first command of `$BROWSER`, else with xdg-open. Warns if that fails: the file is complete without
 /// it. `what` names the file in the warning.
 pub(super) fn open_in_browser(file: &Path, what: &str, terminal: &Terminal) {
     let command = browser_command(env::var("BROWSER").ok().as_deref(), file);
-    let problem = match command.launch(PATIENCE) {
+    let problem = match command.launch(ERROR_TIMEOUT) {
         Ok(None | Some(ExitStatus::Code(0))) => return,
         Ok(Some(status)) => format!("`{}` ended with {status}", command.quoted()),
         Err(error) => error.to_string(),

@@ -30,10 +30,10 @@ pub(super) fn code(error: &Error) -> u8 {
     match error {
         Error::Config(error) if error.is_usage() => USAGE,
         Error::Config(_) | Error::Locked { .. } | Error::PerfWindow | Error::PerfOffCpu => CONFIG,
-        Error::Workload(error) => error.signal().map_or(RECORD, ended_by),
+        Error::Workload(error) => error.signal().map_or(RECORD, code_of_signal),
         Error::NotReady(_) => READINESS,
         Error::Caller { .. } => UNEXPECTED,
-        Error::Build(error) => build_code(error),
+        Error::Build(error) => code_of_build_error(error),
         Error::Record(_) | Error::NoPerf(_) | Error::NoCommand(_) => RECORD,
         Error::Engine(_) => DOCKER,
         Error::Archive(archive::Error::BadTag { .. })
@@ -65,13 +65,13 @@ pub(super) fn code(error: &Error) -> u8 {
 }
 
 /// Returns the exit status of a process that a signal killed, as a shell reports it.
-pub(super) fn ended_by(signal: i32) -> u8 {
+pub(super) fn code_of_signal(signal: i32) -> u8 {
     u8::try_from(signal.saturating_add(128)).unwrap_or(UNEXPECTED)
 }
 
-fn build_code(error: &build::Error) -> u8 {
+fn code_of_build_error(error: &build::Error) -> u8 {
     match (error, error.interrupted_by()) {
-        (_, Some(signal)) => ended_by(signal),
+        (_, Some(signal)) => code_of_signal(signal),
         (build::Error::Docker(_), None) => DOCKER,
         (build::Error::SeveralPackages { .. }, None) => USAGE,
         // A missing Go, or one that is not the pinned version, is detected before the build starts.

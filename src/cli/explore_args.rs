@@ -3,7 +3,7 @@
 use clap::Args;
 use regex::Regex;
 
-/// One view in place of the tables.
+/// Chooses a view that is shown instead of the tables.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Views")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]

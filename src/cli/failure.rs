@@ -72,7 +72,7 @@ pub(super) enum Failure {
         /// Command line to use, with sudo.
         command: String,
     },
-    /// Standard output is a terminal, which would take the bytes as commands.
+    /// Standard output is a terminal, which would interpret the bytes as commands.
     #[error("this format is binary and standard output is a terminal")]
     BinaryOnTerminal {
         /// Example of a file name for the format.
@@ -81,19 +81,19 @@ pub(super) enum Failure {
     /// The name of an output promises a format that goflame does not write.
     #[error("`{file}` would hold tables as text, not what its name says")]
     NoSuchFormat {
-        /// The name.
+        /// Name of the output file.
         file: String,
     },
     /// A flag changes how flame graphs are drawn, but no flame graph is written.
     #[error("`{flag}` changes how a flame graph is drawn, but none is written")]
     OnlyForSvg {
-        /// The flag.
+        /// The flag, with its dashes.
         flag: &'static str,
     },
     /// No function has a name that matches the pattern of `--peek` or `--list`.
     #[error("no function matches `{pattern}`")]
     NoFunction {
-        /// The pattern.
+        /// The pattern of `--peek` or `--list`.
         pattern: String,
         /// The name of a function that the user may have meant.
         nearest: Option<String>,
@@ -101,7 +101,7 @@ pub(super) enum Failure {
     /// `goflame report -` without an input.
     #[error("standard input is a terminal, so there is nothing to read")]
     NoInput,
-    /// Standard input is named twice.
+    /// Both profiles of `goflame diff` are standard input.
     #[error("standard input can be read only once")]
     InputTwice,
     /// The user answered no.
@@ -135,9 +135,9 @@ impl Failure {
         match self {
             // The reader of the output has closed the pipe (`goflame … | head`). This is a success.
             Self::Stdout(error) if error.kind() == ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
-            Self::Stage(Error::NotReady(findings)) => terminal.not_ready(findings),
+            Self::Stage(Error::NotReady(findings)) => terminal.report_not_ready(findings),
             Self::Stage(Error::Config(error)) if error.render(false).is_some() => {
-                terminal.raw(&error.render(terminal.color()).unwrap_or_default());
+                terminal.write_raw(&error.render(terminal.is_colored()).unwrap_or_default());
             }
             _ => {
                 let mut causes = Vec::new();
@@ -145,10 +145,10 @@ impl Failure {
                 let mut cause = self.source();
                 while let Some(error) = cause {
                     causes.push(error.to_string());
-                    hints.extend(error.downcast_ref().and_then(hint_of));
+                    hints.extend(error.downcast_ref().and_then(os_error_hint));
                     cause = error.source();
                 }
-                terminal.error(&self.to_string(), &causes, &hints);
+                terminal.write_error(&self.to_string(), &causes, &hints);
             }
         }
         self.code().into()
@@ -212,7 +212,7 @@ impl Failure {
 }
 
 /// Returns advice for an error of the operating system, wherever it comes from.
-fn hint_of(error: &io::Error) -> Option<String> {
+fn os_error_hint(error: &io::Error) -> Option<String> {
     match error.kind() {
         ErrorKind::PermissionDenied => acting_for().map(|account| {
             format!(

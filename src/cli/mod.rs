@@ -38,8 +38,8 @@ use args::{Cli, CliCommand, Global};
 use failure::Failure;
 use output::Terminal;
 
-/// Stack size in bytes for every command: the usual limit (`ulimit -s`). The main thread may have less.
-const STACK: usize = 8 << 20;
+/// Stack size in bytes for every command: the usual limit (`ulimit -s`). The main thread can have less.
+const STACK_BYTES: usize = 8 << 20;
 
 /// Runs the command line of this process and returns its exit status.
 pub fn main() -> ExitCode {
@@ -62,8 +62,9 @@ pub fn main() -> ExitCode {
         return helper(args.get(2..).unwrap_or_default());
     }
     guard_commands();
-    // Helpers stay on the main thread: events that are opened on a process follow its first thread into the program.
-    match thread::Builder::new().stack_size(STACK).spawn(move || command_line(&args)) {
+    // Helpers run on the main thread, because perf events that are opened on a process follow its main thread into the
+    // program that it executes.
+    match thread::Builder::new().stack_size(STACK_BYTES).spawn(move || run_command_line(&args)) {
         Ok(thread) => {
             leave_signals_to_others();
             thread.join().unwrap_or_else(|panic| resume_unwind(panic))
@@ -72,10 +73,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn command_line(args: &[OsString]) -> ExitCode {
+fn run_command_line(args: &[OsString]) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(error) => return usage(&suggest_command(error)),
+        Err(error) => return print_usage(&suggest_command(error)),
     };
     fsio::exit_on_cut_short_file(exit::INPUT);
     report_file_size_limit();
@@ -99,9 +100,9 @@ fn suggest_command(mut error: clap::Error) -> clap::Error {
 }
 
 /// Prints the error in the command line, or the help or version that the user requested.
-fn usage(error: &clap::Error) -> ExitCode {
+fn print_usage(error: &clap::Error) -> ExitCode {
     if let Some(usage) = UsageError::from_clap(error) {
-        Terminal::new(&Global::default()).error(&usage.message, &[], &usage.hints);
+        Terminal::new(&Global::default()).write_error(&usage.message, &[], &usage.hints);
         return exit::USAGE.into();
     }
     let printed = error.print().and_then(|()| std::io::stdout().flush());
@@ -113,7 +114,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// An error in the command line, to be printed as all errors are.
+/// An error in the command line, in the form of goflame's other errors.
 struct UsageError {
     message: String,
     hints: Vec<String>,
@@ -127,7 +128,7 @@ impl UsageError {
     fn from_clap(error: &clap::Error) -> Option<Self> {
         let text = error.render().to_string();
         let mut lines = text.strip_prefix("error: ")?.lines().map(str::trim).filter(|line| !line.is_empty());
-        let first = with_backticks(lines.next()?);
+        let first = replace_quotes_by_backticks(lines.next()?);
         let (mut values, mut hints) = (Vec::new(), Vec::new());
         match (error.kind(), error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue)) {
             (ErrorKind::UnknownArgument, Some(ContextValue::String(typed)), _)
@@ -144,7 +145,7 @@ impl UsageError {
         }
         for line in lines {
             if let Some(tip) = line.strip_prefix("tip: ") {
-                hints.push(with_backticks(tip));
+                hints.push(replace_quotes_by_backticks(tip));
             } else if let Some(usage) = line.strip_prefix("Usage: ") {
                 hints.push(format!("the usage is `{usage}`"));
             } else if let Some(values) = line.strip_prefix('[').and_then(|values| values.strip_suffix(']')) {
@@ -159,13 +160,13 @@ impl UsageError {
             }
         }
         let message = [&[first.as_str()], values.as_slice()].concat().join(" ");
-        // The words of Rust's integer parser.
+        // Replaces a phrase of Rust's integer parser.
         Some(Self { message: message.replace("invalid digit found in string", "expected a whole number"), hints })
     }
 }
 
 /// Replaces clap's single quotes by the backticks of goflame's messages, unless the user's text adds an unpaired quote.
-fn with_backticks(text: &str) -> String {
+fn replace_quotes_by_backticks(text: &str) -> String {
     if text.matches('\'').count().is_multiple_of(2) { text.replace('\'', "`") } else { text.to_owned() }
 }
 
@@ -189,6 +190,6 @@ fn dispatch(cli: Cli, args: &[OsString], terminal: &Terminal) -> Result<ExitCode
         CliCommand::Toolchain(toolchain) => cmd::toolchain(&project, &toolchain, terminal),
         CliCommand::Runs(runs) => cmd::runs(&project, &runs, terminal),
         CliCommand::Completions { shell } => cmd::completions(shell, terminal),
-        CliCommand::Man { dir } => cmd::man(&project.path(dir)),
+        CliCommand::Man { dir } => cmd::man(&project.resolve_path(dir)),
     }
 }

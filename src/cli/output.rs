@@ -16,7 +16,7 @@ use anstyle::{AnsiColor, Effects, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::stdio::{stderr, stdout};
 
-pub(super) use events::{count_runs, megabytes};
+pub(super) use events::{format_megabytes, format_run_counts};
 
 use super::args::{Color, Global};
 use super::pager;
@@ -27,16 +27,16 @@ use crate::render::sanitize;
 use message::break_lines;
 use screen::Screen;
 
-const VERB: Style = AnsiColor::Green.on_default().effects(Effects::BOLD);
-const NOTE: Style = AnsiColor::Cyan.on_default().effects(Effects::BOLD);
-const WARNING: Style = AnsiColor::Yellow.on_default().effects(Effects::BOLD);
-const ERROR: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
+const VERB_STYLE: Style = AnsiColor::Green.on_default().effects(Effects::BOLD);
+const NOTE_STYLE: Style = AnsiColor::Cyan.on_default().effects(Effects::BOLD);
+const WARNING_STYLE: Style = AnsiColor::Yellow.on_default().effects(Effects::BOLD);
+const ERROR_STYLE: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
 
 /// Width of the verb column, as in Cargo.
-const VERB_WIDTH: usize = 12;
+const VERB_COLUMNS: usize = 12;
 
 /// Width of `cause: ` and `help: ` below an error.
-const CAUSE_INDENT: usize = 9;
+const CAUSE_COLUMNS: usize = 9;
 
 /// Number of columns if the width of the terminal is unknown.
 const DEFAULT_COLUMNS: usize = 100;
@@ -64,7 +64,7 @@ pub(super) struct Terminal {
     bar: ProgressBar,
     workload_stdout_to_stderr: AtomicBool,
     data_to_stderr: AtomicBool,
-    /// The first error of a write of the workload's standard output.
+    /// The first error from writing the workload's standard output.
     stdout_error: Mutex<Option<io::Error>>,
     /// Whether standard output and standard error are both terminals, which then share one cursor.
     one_screen: bool,
@@ -109,18 +109,18 @@ impl Terminal {
     }
 
     /// Sets the secrets to mask from now on: the secrets that the settings define, and the default secrets.
-    pub(super) fn hide(&self, secrets: Secrets) {
-        // Settings are loaded once, so this is set once.
+    pub(super) fn hide_secrets(&self, secrets: Secrets) {
+        // The error (already set) cannot occur, because settings are loaded once.
         let _ = self.secrets.set(secrets);
     }
 
-    fn masked(&self, text: &str) -> String {
+    fn mask_secrets(&self, text: &str) -> String {
         self.secrets.get().unwrap_or(&Secrets::default()).mask_text(text)
     }
 
     /// Makes a text from any source safe for a terminal and masks its secrets.
-    fn safe(&self, text: &str) -> String {
-        sanitize(&self.masked(text)).into_owned()
+    fn make_safe(&self, text: &str) -> String {
+        sanitize(&self.mask_secrets(text)).into_owned()
     }
 
     /// Sends the workload's standard output to standard error: standard output is for goflame's own data.
@@ -139,16 +139,20 @@ impl Terminal {
     }
 
     /// Whether output on standard error is coloured.
-    pub(super) fn color(&self) -> bool {
-        self.colored(&io::stderr())
+    pub(super) fn is_colored(&self) -> bool {
+        self.is_stream_colored(&io::stderr())
     }
 
     /// Whether data is coloured.
-    pub(super) fn data_color(&self) -> bool {
-        if self.data_to_stderr.load(Relaxed) { self.colored(&io::stderr()) } else { self.colored(&io::stdout()) }
+    pub(super) fn is_data_colored(&self) -> bool {
+        if self.data_to_stderr.load(Relaxed) {
+            self.is_stream_colored(&io::stderr())
+        } else {
+            self.is_stream_colored(&io::stdout())
+        }
     }
 
-    fn colored(&self, stream: &impl anstream::stream::RawStream) -> bool {
+    fn is_stream_colored(&self, stream: &impl anstream::stream::RawStream) -> bool {
         match self.color {
             Color::Always => true,
             Color::Never => false,
@@ -160,19 +164,19 @@ impl Terminal {
     pub(super) fn columns(&self) -> usize {
         let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
         let shown_on = if self.data_to_stderr.load(Relaxed) { stderr() } else { stdout() };
-        columns.or_else(|| width(shown_on)).filter(|columns| *columns > 0).unwrap_or(DEFAULT_COLUMNS)
+        columns.or_else(|| terminal_width(shown_on)).filter(|columns| *columns > 0).unwrap_or(DEFAULT_COLUMNS)
     }
 
     /// Writes data to standard output.
-    pub(super) fn data(&self, bytes: &[u8]) -> io::Result<()> {
-        self.data_with(|out| out.write_all(bytes))
+    pub(super) fn write_data(&self, bytes: &[u8]) -> io::Result<()> {
+        self.write_data_with(|out| out.write_all(bytes))
     }
 
     /// Writes data of any length to standard output.
     ///
-    /// Where the workload has standard output for itself, writes to standard error, and returns the error of the
-    /// workload's output.
-    pub(super) fn data_with(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    /// If standard output is left to the workload, writes to standard error instead. In this case, also returns an
+    /// earlier error from writing the workload's output.
+    pub(super) fn write_data_with(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         if self.data_to_stderr.load(Relaxed) {
             self.write_message(|mut stderr| write(&mut stderr));
             return lock(&self.stdout_error).take().map_or(Ok(()), Err);
@@ -186,16 +190,16 @@ impl Terminal {
         })
     }
 
-    /// Writes a text to standard output: with the pager if `paged` and the text is longer than the terminal. `text` takes
-    /// whether the text has hyperlinks, which some pagers do not know.
-    pub(super) fn page(&self, text: impl Fn(bool) -> io::Result<Vec<u8>>, paged: bool) -> io::Result<()> {
+    /// Writes a text to standard output: with the pager if `paged` and the text is longer than the terminal. The
+    /// argument of `text` tells whether hyperlinks are allowed; some pagers do not know them.
+    pub(super) fn write_paged(&self, text: impl Fn(bool) -> io::Result<Vec<u8>>, paged: bool) -> io::Result<()> {
         let whole = text(self.has_data_links())?;
         let lines = whole.split(|byte| *byte == b'\n').count();
-        let is_long = io::stdout().is_terminal() && height(stdout()).is_some_and(|height| lines > height);
-        if paged && is_long && pager::show(&text(false)?) {
+        let is_long = io::stdout().is_terminal() && terminal_height(stdout()).is_some_and(|height| lines > height);
+        if paged && is_long && pager::show_in_pager(&text(false)?) {
             return Ok(());
         }
-        self.data(&whole)
+        self.write_data(&whole)
     }
 
     /// State of the terminal that shows a stream. A writer locks the state first and the progress bar second.
@@ -215,43 +219,43 @@ impl Terminal {
     }
 
     /// Writes a message with a verb to standard error.
-    fn line(&self, style: Style, verb: &str, text: &str) {
-        let text = fit_lines(&self.safe(text), VERB_WIDTH + 1);
-        self.write_message(|mut stderr| writeln!(stderr, "{style}{verb:>VERB_WIDTH$}{style:#} {text}"));
+    fn write_line(&self, style: Style, verb: &str, text: &str) {
+        let text = fit_lines(&self.make_safe(text), VERB_COLUMNS + 1);
+        self.write_message(|mut stderr| writeln!(stderr, "{style}{verb:>VERB_COLUMNS$}{style:#} {text}"));
     }
 
     /// Writes a command with a verb to standard error: on one line, so that it can be copied.
-    fn command(&self, style: Style, verb: &str, command: &str) {
-        let command = self.safe(command);
-        self.write_message(|mut stderr| writeln!(stderr, "{style}{verb:>VERB_WIDTH$}{style:#} {command}"));
+    fn write_command(&self, style: Style, verb: &str, command: &str) {
+        let command = self.make_safe(command);
+        self.write_message(|mut stderr| writeln!(stderr, "{style}{verb:>VERB_COLUMNS$}{style:#} {command}"));
     }
 
     /// Reports that something is done. `verb` follows Cargo's style: `Built`, `Wrote`.
-    pub(super) fn step(&self, verb: &str, text: &str) {
+    pub(super) fn report_step(&self, verb: &str, text: &str) {
         if !self.quiet {
-            self.line(VERB, verb, text);
+            self.write_line(VERB_STYLE, verb, text);
         }
     }
 
     /// Reports that a command starts.
-    fn started(&self, verb: &str, command: &str) {
+    fn report_start(&self, verb: &str, command: &str) {
         if !self.quiet {
-            self.command(VERB, verb, command);
+            self.write_command(VERB_STYLE, verb, command);
         }
     }
 
     /// Reports that a file was written. Its path is a hyperlink where the terminal has them.
-    pub(super) fn wrote(&self, path: &Path) {
+    pub(super) fn report_written_file(&self, path: &Path) {
         if self.quiet {
             return;
         }
         let shown = fsio::relative_to_cwd(path).display().to_string();
-        let text = self.safe(&shown);
-        // A link must not hold what the text hides.
-        let has_links = io::stderr().is_terminal() && self.color() && knows_hyperlinks();
+        let text = self.make_safe(&shown);
+        // A link must not contain a secret that the text masks.
+        let has_links = io::stderr().is_terminal() && self.is_colored() && knows_hyperlinks();
         let url = (text == shown && has_links).then(|| file_url(path));
         self.write_message(|mut stderr| {
-            write!(stderr, "{VERB}{:>VERB_WIDTH$}{VERB:#} ", "Wrote")?;
+            write!(stderr, "{VERB_STYLE}{:>VERB_COLUMNS$}{VERB_STYLE:#} ", "Wrote")?;
             match url {
                 Some(url) => writeln!(stderr, "\u{1b}]8;;{url}\u{1b}\\{text}\u{1b}]8;;\u{1b}\\"),
                 None => writeln!(stderr, "{text}"),
@@ -259,40 +263,48 @@ impl Terminal {
         });
     }
 
-    /// Whether data may have hyperlinks. `--color never` and `NO_COLOR` ask for plain text.
+    /// Whether data can contain hyperlinks. `--color never` and `NO_COLOR` ask for plain text.
     pub(super) fn has_data_links(&self) -> bool {
-        io::stdout().is_terminal() && self.data_color() && knows_hyperlinks()
+        io::stdout().is_terminal() && self.is_data_colored() && knows_hyperlinks()
     }
 
     /// Reports a useful fact that is not a problem. Only with `--verbose`.
-    fn remark(&self, text: &str) {
+    fn report_fact(&self, text: &str) {
         if self.verbose {
-            self.line(NOTE, "Note", text);
+            self.write_line(NOTE_STYLE, "Note", text);
         }
     }
 
     /// Reports a problem.
     pub(super) fn warn(&self, text: &str) {
-        self.line(WARNING, "Warning", text);
+        self.write_line(WARNING_STYLE, "Warning", text);
     }
 
     /// Writes a finished text to standard error. Only secrets are masked.
-    pub(super) fn raw(&self, text: &str) {
-        self.write_message(|mut stderr| writeln!(stderr, "{}", self.masked(text)));
+    pub(super) fn write_raw(&self, text: &str) {
+        self.write_message(|mut stderr| writeln!(stderr, "{}", self.mask_secrets(text)));
     }
 
     /// Writes an error with its causes and advice.
-    pub(super) fn error(&self, message: &str, causes: &[String], hints: &[String]) {
+    pub(super) fn write_error(&self, message: &str, causes: &[String], hints: &[String]) {
         self.write_message(|mut stderr| {
-            writeln!(stderr, "{ERROR}error{ERROR:#}: {}", fit_lines(&self.safe(message), "error: ".len()))?;
+            writeln!(
+                stderr,
+                "{ERROR_STYLE}error{ERROR_STYLE:#}: {}",
+                fit_lines(&self.make_safe(message), "error: ".len())
+            )?;
             for cause in causes {
                 // Messages of other programs may have several lines.
-                let cause: Vec<_> = cause.lines().map(|line| fit_lines(&self.safe(line), CAUSE_INDENT)).collect();
-                let cause = cause.join(&format!("\n{:CAUSE_INDENT$}", ""));
-                writeln!(stderr, "  {ERROR}cause{ERROR:#}: {cause}")?;
+                let cause: Vec<_> = cause.lines().map(|line| fit_lines(&self.make_safe(line), CAUSE_COLUMNS)).collect();
+                let cause = cause.join(&format!("\n{:CAUSE_COLUMNS$}", ""));
+                writeln!(stderr, "  {ERROR_STYLE}cause{ERROR_STYLE:#}: {cause}")?;
             }
             for hint in hints {
-                writeln!(stderr, "   {NOTE}help{NOTE:#}: {}", fit_lines(&self.safe(hint), CAUSE_INDENT))?;
+                writeln!(
+                    stderr,
+                    "   {NOTE_STYLE}help{NOTE_STYLE:#}: {}",
+                    fit_lines(&self.make_safe(hint), CAUSE_COLUMNS)
+                )?;
             }
             Ok(())
         });
@@ -305,7 +317,7 @@ impl Terminal {
             return None;
         }
         self.write_message(|mut stderr| {
-            write!(stderr, "{NOTE}{:>VERB_WIDTH$}{NOTE:#} {question} [y/N] ", "Question")?;
+            write!(stderr, "{NOTE_STYLE}{:>VERB_COLUMNS$}{NOTE_STYLE:#} {question} [y/N] ", "Question")?;
             stderr.flush()
         });
         let mut answer = String::new();
@@ -314,7 +326,7 @@ impl Terminal {
     }
 
     /// Writes the checks that prevent a run: the failures. If there are none, the warnings that count as failures.
-    pub(super) fn not_ready(&self, findings: &[Finding]) {
+    pub(super) fn report_not_ready(&self, findings: &[Finding]) {
         let failed = findings.iter().any(|finding| finding.status == Status::Failure);
         for finding in findings.iter().filter(|finding| finding.is_bad()) {
             let message = format!("not ready: {}: {}", finding.id, finding.found);
@@ -324,18 +336,18 @@ impl Terminal {
             }
             let causes = [format!("needed is {}; {}", finding.needed, finding.why)];
             let repair: Vec<_> = finding.fix.iter().map(describe_repair).collect();
-            self.error(&message, &causes, &repair);
+            self.write_error(&message, &causes, &repair);
         }
     }
 
     /// Shows the first of these texts that fits into the progress line, or the beginning of the last one.
-    fn progress(&self, verb: &'static str, texts: &[String]) {
+    fn show_progress(&self, verb: &'static str, texts: &[String]) {
         // While output is being written, which may block, the progress line must not block its caller.
         let Ok(screen) = self.screen(true).try_lock() else { return };
         if !screen.has_room() {
             return;
         }
-        let room = width(stderr()).unwrap_or(DEFAULT_COLUMNS).saturating_sub(VERB_WIDTH + 1);
+        let room = terminal_width(stderr()).unwrap_or(DEFAULT_COLUMNS).saturating_sub(VERB_COLUMNS + 1);
         let text = texts.iter().find(|text| text.chars().count() <= room).or(texts.last());
         self.bar.set_prefix(verb);
         self.bar.set_message(text.cloned().unwrap_or_default());
@@ -346,14 +358,14 @@ impl Terminal {
     }
 
     /// Removes the progress bar.
-    pub(super) fn finish(&self) {
+    pub(super) fn remove_progress(&self) {
         self.bar.finish_and_clear();
     }
 }
 
 /// Breaks a message at the width of the terminal that shows standard error. Leaves it on one line for files and pipes.
 fn fit_lines(message: &str, indent: usize) -> String {
-    width(stderr()).map_or_else(|| message.to_owned(), |columns| break_lines(message, indent, columns))
+    terminal_width(stderr()).map_or_else(|| message.to_owned(), |columns| break_lines(message, indent, columns))
 }
 
 /// Whether the terminal takes hyperlinks (OSC 8). Terminals that do not know them ignore them, except `dumb` and `linux`.
@@ -362,12 +374,12 @@ fn knows_hyperlinks() -> bool {
 }
 
 /// Height in lines of a terminal. `None` for anything else.
-fn height(terminal: BorrowedFd<'_>) -> Option<usize> {
+fn terminal_height(terminal: BorrowedFd<'_>) -> Option<usize> {
     rustix::termios::tcgetwinsize(terminal).ok().map(|size| usize::from(size.ws_row)).filter(|rows| *rows > 0)
 }
 
 /// Width in columns of a terminal. `None` for anything else.
-fn width(terminal: BorrowedFd<'_>) -> Option<usize> {
+fn terminal_width(terminal: BorrowedFd<'_>) -> Option<usize> {
     rustix::termios::tcgetwinsize(terminal).ok().map(|size| usize::from(size.ws_col))
 }
 

@@ -33,7 +33,7 @@ pub(super) struct SvgArgs {
 
 impl SvgArgs {
     /// Returns the first given flag, for an error message.
-    pub(super) fn first_given(&self) -> Option<&'static str> {
+    pub(super) fn first_given_flag(&self) -> Option<&'static str> {
         let given = [
             ("--subtitle", self.subtitle.is_some()),
             ("--width", self.width.is_some()),

@@ -9,11 +9,11 @@ use super::pclntab::Pclntab;
 /// the kernel does not find the function's callers; only a stack copy shows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assembly {
-    /// Addresses of all functions in Go's function table.
+    /// Address range of all functions in Go's function table.
     pub go_text: Range<u64>,
     /// Addresses of the assembly functions, in ascending order.
     pub functions: Vec<Range<u64>>,
-    /// Size of the largest frame among these functions, in bytes. 0 if none has a frame.
+    /// Size of the largest frame among the assembly functions, in bytes. 0 if none has a frame.
     pub largest_frame: u32,
 }
 

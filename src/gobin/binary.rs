@@ -68,7 +68,7 @@ impl<'a> Binary<'a> {
         // The CRC is the last word of the section, aligned to 4 bytes.
         let crc = section.last_chunk().filter(|_| name.len().checked_add(5).is_some_and(|end| end <= section.len()));
         let name = std::str::from_utf8(name).ok().filter(|name| !name.is_empty() && !name.contains('/'))?;
-        Some((name, self.elf.format().u32(&mut Cursor::new(crc.map(|crc: &[u8; 4]| crc.as_slice())?))?))
+        Some((name, self.elf.format().read_u32(&mut Cursor::new(crc.map(|crc: &[u8; 4]| crc.as_slice())?))?))
     }
 
     /// Uses the symbols of a separate debug file. Returns false if `bytes` has no symbols or is of another build. The build
@@ -159,7 +159,7 @@ impl<'a> Binary<'a> {
             return Err(NameAbsence::NotCode);
         }
         let debug = self.debug_info.get_or_init(|| DebugInfo::read(&self.elf));
-        let symbol = self.symbols().covering(address);
+        let symbol = self.symbols().symbol_at(address);
         let same_frames = match (&symbol, debug) {
             (Some(CoveringSymbol { entry, end, .. }), None)
                 if self.pclntab().is_err() && self.elf.is_code(*entry, *end) =>

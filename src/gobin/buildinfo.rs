@@ -8,14 +8,14 @@ use crate::bytes::Cursor;
 
 const MAGIC: &[u8] = b"\xff Go buildinf:";
 /// Flag: the strings follow the header (since Go 1.18). Older headers have pointers to the strings.
-const FLAG_INLINE: u8 = 2;
+const FLAG_INLINE_STRINGS: u8 = 2;
 const FLAGS_OFFSET: usize = 15;
 const POINTERS_OFFSET: usize = 16;
 const HEADER_SIZE: usize = 32;
-/// Bytes of the marker before and after the module text.
-const MARKER_SIZE: usize = 16;
+/// Size in bytes of the marker before the module text. The marker after the text has the same size.
+const MARKER_BYTES: usize = 16;
 
-/// The build info.
+/// The go command's record of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BuildInfo {
     /// The value of `runtime.Version()`, for example `go1.26.8` or `go1.25.1 X:nogreenteagc`.
@@ -85,7 +85,7 @@ impl BuildInfo {
             return Err(BuildInfoAbsence::NotFound);
         }
         let strings = match bytes.get(FLAGS_OFFSET) {
-            Some(flags) if flags & FLAG_INLINE != 0 => inline_strings(bytes),
+            Some(flags) if flags & FLAG_INLINE_STRINGS != 0 => inline_strings(bytes),
             Some(_) => pointed_strings(elf, bytes),
             None => None,
         };
@@ -94,9 +94,9 @@ impl BuildInfo {
 
     fn from_strings(version: &[u8], modules: &[u8]) -> Option<Self> {
         let mut info = Self { go_version: String::from_utf8(version.to_vec()).ok()?, ..Self::default() };
-        // The second string is empty if the build has no modules.
-        let end = modules.len().saturating_sub(MARKER_SIZE);
-        for line in std::str::from_utf8(modules.get(MARKER_SIZE..end).unwrap_or_default()).ok()?.lines() {
+        // `modules` is empty if the build has no modules.
+        let end = modules.len().saturating_sub(MARKER_BYTES);
+        for line in std::str::from_utf8(modules.get(MARKER_BYTES..end).unwrap_or_default()).ok()?.lines() {
             info.read_line(line);
         }
         Some(info)
@@ -121,7 +121,7 @@ impl BuildInfo {
                     *replaced = Module { import_path, ..module() };
                 }
             }
-            "build" => self.settings.extend(setting(rest)),
+            "build" => self.settings.extend(parse_setting(rest)),
             _ => {}
         }
     }
@@ -142,16 +142,16 @@ fn pointed_strings<'a>(elf: &Elf<'a>, bytes: &[u8]) -> Option<[&'a [u8]; 2]> {
     let format = elf.format();
     let mut cursor = Cursor::from_offset(bytes, POINTERS_OFFSET)?;
     let mut text = || {
-        let [address, length] = elf.words(format.word(&mut cursor)?)?;
+        let [address, length] = elf.read_words(format.read_word(&mut cursor)?)?;
         elf.bytes_from(address)?.get(..usize::try_from(length).ok()?)
     };
     let version = text()?;
-    // Without modules, the second string is a variable without bytes in the file.
+    // Without modules, the module text is a variable that has no bytes in the file.
     Some([version, text().unwrap_or_default()])
 }
 
 /// Parses `key=value`. Key and value can be quoted Go strings.
-fn setting(text: &str) -> Option<(String, String)> {
+fn parse_setting(text: &str) -> Option<(String, String)> {
     let (key, rest) = if text.starts_with(['"', '`']) { unquote(text)? } else { unquoted(text, '=') };
     let value = rest.strip_prefix('=')?;
     let value = if value.starts_with(['"', '`']) { unquote(value)?.0 } else { value.to_owned() };
@@ -222,9 +222,9 @@ mod tests {
         BuildInfo::from_strings(version, modules)
     }
 
-    fn inline(version: &str, modules: &str) -> Vec<u8> {
+    fn inline_build_info(version: &str, modules: &str) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
-        bytes.extend([8, FLAG_INLINE]);
+        bytes.extend([8, FLAG_INLINE_STRINGS]);
         bytes.resize(HEADER_SIZE, 0);
         let modules = if modules.is_empty() { String::new() } else { format!("{0}{modules}{0}", "0123456789abcdef") };
         for text in [version, &modules] {
@@ -244,7 +244,7 @@ mod tests {
         let text = "path\texample.com/app\nmod\texample.com/app\t(devel)\t\ndep\ta.b/c\tv1.2.3\th1:x=\n\
                     dep\td.e/f\tv0.1.0\n=>\t../local\t\t\nbuild\t-compiler=gc\nbuild\t-gcflags=\"all=-N -l\"\n\
                     build\t\"odd key\"=`raw \\n`\nnew\tkind\n";
-        let info = read(&inline("go1.26.8", text)).unwrap();
+        let info = read(&inline_build_info("go1.26.8", text)).unwrap();
         assert_eq!(info.go_version, "go1.26.8");
         assert_eq!(info.path, "example.com/app");
         assert_eq!(info.module.as_ref().unwrap().version, "(devel)");
@@ -258,13 +258,13 @@ mod tests {
 
     #[test]
     fn without_modules_there_is_only_a_version() {
-        let info = read(&inline("go1.21.13", "")).unwrap();
+        let info = read(&inline_build_info("go1.21.13", "")).unwrap();
         assert_eq!(info, BuildInfo { go_version: "go1.21.13".into(), ..BuildInfo::default() });
     }
 
     #[test]
     fn build_info_that_is_cut_off_is_refused() {
-        let bytes = inline("go1.26.8", "path\tp\n");
+        let bytes = inline_build_info("go1.26.8", "path\tp\n");
         for length in 0..bytes.len() {
             assert_eq!(read(&bytes[..length]), None);
         }

@@ -31,7 +31,7 @@ pub enum NativeUnwind {
     },
 }
 
-/// Rule for a canonical frame address: `base + offset`, or `*(base + offset) + after_load`.
+/// Rule for a canonical frame address: `base + offset`, or `*(base + offset) + offset_after_load`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cfa {
     /// The register to which `offset` is added.
@@ -39,7 +39,7 @@ pub struct Cfa {
     /// Bytes that are added to the value of `base`.
     pub offset: i32,
     /// If present, the address is the word in memory at `base + offset`, plus these bytes.
-    pub after_load: Option<i32>,
+    pub offset_after_load: Option<i32>,
 }
 
 /// The register from which a canonical frame address is computed.
@@ -54,7 +54,7 @@ pub enum CfaBase {
 /// The location of the caller's value of a register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SavedRegister {
-    /// The register still holds the value.
+    /// The register still has the caller's value.
     Same,
     /// In memory, at this (negative) offset in bytes from the canonical frame address.
     AtCfa(i32),
@@ -85,7 +85,7 @@ pub(super) struct CallFrames<'a> {
     bases: BaseAddresses,
     /// First address of each function, and the offset of its FDE in the section.
     functions: Vec<(u64, usize)>,
-    /// Bytes of [`READ_BUDGET_BYTES`] that are still allowed.
+    /// Number of bytes that can still be read, at first [`READ_BUDGET_BYTES`].
     budget: AtomicUsize,
 }
 
@@ -93,7 +93,7 @@ impl<'a> CallFrames<'a> {
     /// Reads `.eh_frame`. `None` if the file has no such section, or is for a machine other than x86-64.
     pub(super) fn read(elf: &Elf<'a>) -> Option<Self> {
         let format = elf.format();
-        if elf.machine() != elf::EM_X86_64 || format.big_endian || format.pointer_size != 8 {
+        if elf.machine() != elf::EM_X86_64 || format.is_big_endian || format.pointer_size != 8 {
             return None;
         }
         let found = elf.section(b".eh_frame").filter(|section| !section.compressed && !section.bytes.is_empty())?;
@@ -146,8 +146,8 @@ impl<'a> CallFrames<'a> {
         let offset = EhFrameOffset(self.functions.get(last)?.1);
         let fde = self.section.fde_from_offset(&self.bases, offset, |_, _, offset| self.read_cie(offset)).ok()?;
         let cie = fde.cie();
-        // No result for a signal trampoline: its caller was interrupted at any instruction, even the first of a function, so
-        // the caller's address must not be treated as a return address.
+        // No result for a signal trampoline. A signal can interrupt a function at its first instruction, so the
+        // interrupted address must not be treated as a return address.
         if !fde.contains(address)
             || fde.is_signal_trampoline()
             || cie.return_address_register() != X86_64::RA
@@ -166,21 +166,28 @@ impl<'a> CallFrames<'a> {
         }
         let encoding = cie.encoding();
         let cfa = match row.cfa() {
-            CfaRule::RegisterAndOffset { register, offset } => {
-                Cfa { base: CfaBase::from_register(*register)?, offset: i32::try_from(*offset).ok()?, after_load: None }
-            }
-            CfaRule::Expression(expression) => recognise_cfa(&self.operations(*expression, encoding)?, address)?,
+            CfaRule::RegisterAndOffset { register, offset } => Cfa {
+                base: CfaBase::from_register(*register)?,
+                offset: i32::try_from(*offset).ok()?,
+                offset_after_load: None,
+            },
+            CfaRule::Expression(expression) => recognise_cfa(&self.read_operations(*expression, encoding)?, address)?,
         };
-        let saved = |register| self.saved(row, register, encoding).unwrap_or(SavedRegister::Lost);
+        let saved = |register| self.saved_register(row, register, encoding).unwrap_or(SavedRegister::Lost);
         Some(NativeUnwind::Frame { cfa, frame_pointer: saved(X86_64::RBP), goroutine: saved(X86_64::R14) })
     }
 
     /// The location of a callee-saved register's old value.
-    fn saved(&self, row: &UnwindTableRow<usize>, register: Register, encoding: Encoding) -> Option<SavedRegister> {
+    fn saved_register(
+        &self,
+        row: &UnwindTableRow<usize>,
+        register: Register,
+        encoding: Encoding,
+    ) -> Option<SavedRegister> {
         match row.register(register) {
             None | Some(RegisterRule::SameValue) => Some(SavedRegister::Same),
             Some(RegisterRule::Offset(offset)) => i32::try_from(offset).ok().map(SavedRegister::AtCfa),
-            Some(RegisterRule::Expression(expression)) => match self.operations(expression, encoding)?[..] {
+            Some(RegisterRule::Expression(expression)) => match self.read_operations(expression, encoding)?[..] {
                 [Operation::RegisterOffset { register: X86_64::RBP, offset, .. }] => {
                     i32::try_from(offset).ok().map(SavedRegister::AtFramePointer)
                 }
@@ -191,7 +198,11 @@ impl<'a> CallFrames<'a> {
     }
 
     /// The operations of an expression. `None` if it has more operations than any known expression.
-    fn operations(&self, expression: UnwindExpression<usize>, encoding: Encoding) -> Option<Vec<Operation<Bytes<'a>>>> {
+    fn read_operations(
+        &self,
+        expression: UnwindExpression<usize>,
+        encoding: Encoding,
+    ) -> Option<Vec<Operation<Bytes<'a>>>> {
         let mut rest = expression.get(&self.section).ok()?.operations(encoding);
         let mut operations = Vec::new();
         while let Some(operation) = rest.next().ok()? {
@@ -234,17 +245,21 @@ fn recognise_cfa(operations: &[Operation<Bytes<'_>>], address: u64) -> Option<Cf
         ] => {
             let pushed_bytes = if address & 15 >= pushed { 8 } else { 0 };
             let offset = i32::try_from(offset.checked_add(pushed_bytes)?).ok()?;
-            Some(Cfa { base: CfaBase::StackPointer, offset, after_load: None })
+            Some(Cfa { base: CfaBase::StackPointer, offset, offset_after_load: None })
         }
         // Written by compilers for functions that align their stack, and in assembly that saves the old stack pointer.
         [RegisterOffset { register, offset, .. }, Deref { space: false, size: 8, .. }] => Some(Cfa {
             base: CfaBase::from_register(register)?,
             offset: i32::try_from(offset).ok()?,
-            after_load: Some(0),
+            offset_after_load: Some(0),
         }),
         [RegisterOffset { register, offset, .. }, Deref { space: false, size: 8, .. }, PlusConstant { value }] => {
-            let after_load = Some(i32::try_from(value).ok()?);
-            Some(Cfa { base: CfaBase::from_register(register)?, offset: i32::try_from(offset).ok()?, after_load })
+            let offset_after_load = Some(i32::try_from(value).ok()?);
+            Some(Cfa {
+                base: CfaBase::from_register(register)?,
+                offset: i32::try_from(offset).ok()?,
+                offset_after_load,
+            })
         }
         _ => None,
     }

@@ -142,8 +142,8 @@ impl<'a> Container<'a> {
     }
 
     pub(super) fn format(&self) -> NumberFormat {
-        let big_endian = match_class!(self, typed => typed.endian == Endianness::Big);
-        NumberFormat { big_endian, pointer_size: if matches!(self, Self::Bits32(_)) { 4 } else { 8 } }
+        let is_big_endian = match_class!(self, typed => typed.endian == Endianness::Big);
+        NumberFormat { is_big_endian, pointer_size: if matches!(self, Self::Bits32(_)) { 4 } else { 8 } }
     }
 }
 
@@ -270,7 +270,7 @@ impl<'a, H: FileHeader<Endian = Endianness>> ElfOfClass<'a, H> {
     pub(super) fn symbols(
         &self,
         kind: elf::SectionType,
-        mut wanted: impl FnMut(&Symbol, &[u8]) -> bool,
+        mut is_wanted: impl FnMut(&Symbol, &[u8]) -> bool,
     ) -> SymbolList<'a> {
         let table = self.sections.symbols(self.endian, self.bytes, kind).unwrap_or_default();
         let names = self.sections.section(table.string_section()).and_then(|names| names.data(self.endian, self.bytes));
@@ -283,7 +283,7 @@ impl<'a, H: FileHeader<Endian = Endianness>> ElfOfClass<'a, H> {
             bind: symbol.st_bind(),
             code_end: self.code_end(&table, index, symbol),
         });
-        let symbols = symbols.filter(|symbol| wanted(symbol, name_at(names, symbol.name)));
+        let symbols = symbols.filter(|symbol| is_wanted(symbol, name_at(names, symbol.name)));
         SymbolList { symbols: symbols.collect(), names }
     }
 
@@ -323,7 +323,7 @@ fn decompress(format: CompressionFormat, stream: &[u8], size: u64, max_size: u64
 
 /// Decompresses a GNU-style section (`.zdebug_info`): `ZLIB`, the size as eight bytes in big-endian order, then the
 /// stream.
-pub(super) fn decompress_old(bytes: &[u8], max_size: u64) -> Option<Cow<'_, [u8]>> {
+pub(super) fn decompress_zdebug(bytes: &[u8], max_size: u64) -> Option<Cow<'_, [u8]>> {
     let (size, stream) = bytes.strip_prefix(b"ZLIB")?.split_first_chunk()?;
     decompress(CompressionFormat::Zlib, stream, u64::from_be_bytes(*size), max_size)
 }

@@ -53,14 +53,14 @@ pub(super) struct DebugFrame {
     pub(super) is_go: bool,
 }
 
-/// Maximum number of frames of one address. An address with more frames gets none.
+/// Maximum number of frames of one address. For an address with more frames, no frames are returned.
 const MAX_FRAMES: usize = 200;
 
 impl<'a> DebugInfo<'a> {
     /// Reads the debug information. `None` if the file has none, or if its units are damaged or more than
     /// [`MAX_UNITS`].
     pub(super) fn read(elf: &Elf<'a>) -> Option<Self> {
-        let endian = if elf.format().big_endian { RunTimeEndian::Big } else { RunTimeEndian::Little };
+        let endian = if elf.format().is_big_endian { RunTimeEndian::Big } else { RunTimeEndian::Little };
         let mut contents = elf.debug_contents(SECTIONS.map(SectionId::name));
         let in_place = contents.iter().all(|section| matches!(section, Cow::Borrowed(_)));
         let mut take_section = |id: SectionId| {

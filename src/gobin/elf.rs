@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use object::elf;
 
 use super::container::{
-    Container, ElfSection, RelativeRelocation, Segment, Symbol, SymbolList, decompress_old, match_class,
+    Container, ElfSection, RelativeRelocation, Segment, Symbol, SymbolList, decompress_zdebug, match_class,
 };
 use super::error::Error;
 use super::format::NumberFormat;
@@ -16,14 +16,14 @@ use crate::bytes::Cursor;
 const MAX_SEARCHED_BYTES: usize = 256 << 20;
 
 /// Total size in bytes to which the debug sections of any file are allowed to unpack, even of a tiny file.
-const MIN_UNPACKED_LIMIT: u64 = 64 << 20;
+const MIN_UNPACKED_LIMIT_BYTES: u64 = 64 << 20;
 
-/// Number of unpacked bytes that are allowed for each byte of the file, in addition to [`MIN_UNPACKED_LIMIT`]. The debug
+/// Number of unpacked bytes that are allowed for each byte of the file, beyond [`MIN_UNPACKED_LIMIT_BYTES`]. The debug
 /// information of compilers unpacks to 2 to 5 times its size, and the file has other bytes too.
-const UNPACKED_PER_FILE_BYTE: u64 = 16;
+const UNPACKED_BYTES_PER_FILE_BYTE: u64 = 16;
 
 /// Maximum total size in bytes of unpacked debug sections. In the largest programs, they have a few GiB.
-const MAX_UNPACKED_LIMIT: u64 = 4 << 30;
+const MAX_UNPACKED_LIMIT_BYTES: u64 = 4 << 30;
 
 /// A program or shared object, of 32 or 64 bits and either byte order.
 #[derive(Debug)]
@@ -54,8 +54,8 @@ impl<'a> Elf<'a> {
 
     /// The GOARCH name of the machine, or `ELF machine N`.
     pub(super) fn machine_name(&self) -> String {
-        let NumberFormat { big_endian, pointer_size } = self.format();
-        let known = match (self.machine(), pointer_size, big_endian) {
+        let NumberFormat { is_big_endian, pointer_size } = self.format();
+        let known = match (self.machine(), pointer_size, is_big_endian) {
             (elf::EM_386, _, _) => "386",
             (elf::EM_X86_64, _, _) => "amd64",
             (elf::EM_ARM, _, _) => "arm",
@@ -91,19 +91,19 @@ impl<'a> Elf<'a> {
 
     /// The decompressed contents of a section.
     pub(super) fn contents(&self, name: &[u8]) -> Option<Cow<'a, [u8]>> {
-        match_class!(&self.container, typed => typed.contents(name, self.max_unpacked()))
+        match_class!(&self.container, typed => typed.contents(name, self.max_unpacked_bytes()))
     }
 
     /// The decompressed contents of the `.debug_` sections with these names, or of their old compressed form
     /// (`.zdebug_`). Empty for a section that is missing, damaged, or too large. All sections share one size limit, because
     /// several section headers can point at the same compressed bytes.
     pub(super) fn debug_contents<const N: usize>(&self, names: [&str; N]) -> [Cow<'a, [u8]>; N] {
-        let mut budget = self.max_unpacked();
+        let mut budget = self.max_unpacked_bytes();
         names.map(|name| {
             let contents =
                 match_class!(&self.container, typed => typed.contents(name.as_bytes(), budget)).or_else(|| {
                     let old = name.replacen(".debug_", ".zdebug_", 1);
-                    decompress_old(self.section(old.as_bytes())?.bytes, budget)
+                    decompress_zdebug(self.section(old.as_bytes())?.bytes, budget)
                 });
             if let Some(Cow::Owned(unpacked)) = &contents {
                 budget = budget.saturating_sub(u64::try_from(unpacked.len()).unwrap_or(u64::MAX));
@@ -113,9 +113,11 @@ impl<'a> Elf<'a> {
     }
 
     /// Maximum total size in bytes of the unpacked sections of this file.
-    fn max_unpacked(&self) -> u64 {
+    fn max_unpacked_bytes(&self) -> u64 {
         let size = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
-        MIN_UNPACKED_LIMIT.saturating_add(size.saturating_mul(UNPACKED_PER_FILE_BYTE)).min(MAX_UNPACKED_LIMIT)
+        MIN_UNPACKED_LIMIT_BYTES
+            .saturating_add(size.saturating_mul(UNPACKED_BYTES_PER_FILE_BYTE))
+            .min(MAX_UNPACKED_LIMIT_BYTES)
     }
 
     /// Whether the file has a symbol table of this kind that is not empty.
@@ -123,10 +125,14 @@ impl<'a> Elf<'a> {
         match_class!(&self.container, typed => typed.has_symbols(kind))
     }
 
-    /// The symbols of the first table of this kind for which `wanted` is true. `wanted` gets the symbol and its name.
+    /// The symbols of the first table of this kind for which `is_wanted` is true. `is_wanted` gets symbol and name.
     /// Empty if the table is missing or damaged.
-    pub(super) fn symbols(&self, kind: elf::SectionType, wanted: impl FnMut(&Symbol, &[u8]) -> bool) -> SymbolList<'a> {
-        match_class!(&self.container, typed => typed.symbols(kind, wanted))
+    pub(super) fn symbols(
+        &self,
+        kind: elf::SectionType,
+        is_wanted: impl FnMut(&Symbol, &[u8]) -> bool,
+    ) -> SymbolList<'a> {
+        match_class!(&self.container, typed => typed.symbols(kind, is_wanted))
     }
 
     /// The address of the first symbol with one of these names.
@@ -149,7 +155,7 @@ impl<'a> Elf<'a> {
     }
 
     /// The start address and the bytes of the segment that contains `address`.
-    pub(super) fn segment_around(&self, address: u64) -> Option<(u64, &'a [u8])> {
+    pub(super) fn segment_containing(&self, address: u64) -> Option<(u64, &'a [u8])> {
         let segment = self.segments.iter().find(|segment| segment.contains(address))?;
         Some((segment.address, self.bytes_from(segment.address)?))
     }
@@ -212,12 +218,12 @@ impl<'a> Elf<'a> {
     }
 
     /// Reads `N` words at `address`. Applies relocations as if the file were loaded at its link-time addresses.
-    pub(super) fn words<const N: usize>(&self, address: u64) -> Option<[u64; N]> {
+    pub(super) fn read_words<const N: usize>(&self, address: u64) -> Option<[u64; N]> {
         let format = self.format();
         let mut cursor = Cursor::new(self.bytes_from(address)?);
         let mut words = [0; N];
         for word in &mut words {
-            *word = format.word(&mut cursor)?;
+            *word = format.read_word(&mut cursor)?;
         }
         if words.contains(&0) {
             let size = u64::from(format.pointer_size);

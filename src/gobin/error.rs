@@ -69,7 +69,7 @@ pub enum NameAbsence {
 
 /// Why the SP delta of a Go function is unknown at an address.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum NoSpDelta {
+pub enum SpDeltaAbsence {
     /// The function has no pcsp table.
     #[error("the function has no table of stack depths")]
     NoTable,

@@ -16,13 +16,13 @@ pub struct BinaryFacts {
     /// The GOARCH name of the machine (`amd64`, `mips64le`), or `ELF machine N`.
     pub machine: String,
     /// Whether the code is position-independent, so that the kernel chooses the load address.
-    pub pie: bool,
+    pub is_pie: bool,
     /// The GNU build id in hexadecimal.
     pub build_id: Option<String>,
     /// The go command's record of the build, or why it is missing.
     pub go: Result<BuildInfo, BuildInfoAbsence>,
     /// Whether `.symtab` has symbols. `strip` and `-ldflags=-s` remove them.
-    pub symtab: bool,
+    pub has_symtab: bool,
     /// Layout of pclntab, or the reason why there is none.
     pub pclntab: Result<Layout, PclntabAbsence>,
     /// Facts about the debug information.
@@ -32,21 +32,21 @@ pub struct BinaryFacts {
     /// Counts of functions with inlined calls. `None` without pclntab.
     pub inlining: Option<InliningEvidence>,
     /// Whether `runtime/cgo` is linked in, so that stacks can hold C code.
-    pub cgo: bool,
+    pub uses_cgo: bool,
 }
 
 pub(super) fn gather(elf: &Elf<'_>, table: Result<&Pclntab<'_>, &PclntabAbsence>) -> BinaryFacts {
     let go = BuildInfo::find(elf);
-    let inlining = table.ok().map(InliningEvidence::count);
+    let inlining = table.ok().map(InliningEvidence::count_functions);
     BinaryFacts {
         machine: elf.machine_name(),
-        pie: elf.is_pie(),
+        is_pie: elf.is_pie(),
         build_id: elf.build_id(),
         pclntab: table.map(Pclntab::layout).map_err(Clone::clone),
-        symtab: elf.has_symbols(raw::SHT_SYMTAB),
+        has_symtab: elf.has_symbols(raw::SHT_SYMTAB),
         dwarf: DwarfFacts::find(elf),
         optimisation: Optimisation::judge(inlining.as_ref(), go.as_ref()),
-        cgo: table.is_ok_and(links_cgo),
+        uses_cgo: table.is_ok_and(links_cgo),
         inlining,
         go,
     }

@@ -1,6 +1,6 @@
 //! One function of pclntab (`_func` in Go's src/runtime/runtime2.go) and its pc-value tables.
 
-use super::error::{NoSpDelta, PclntabAbsence};
+use super::error::{PclntabAbsence, SpDeltaAbsence};
 use super::header::Layout;
 use super::pclntab::Pclntab;
 use super::pcvalue;
@@ -38,9 +38,12 @@ impl<'t, 'a> Function<'t, 'a> {
     pub(super) fn read(table: &'t Pclntab<'a>, entry: u64, end: u64, record: u64) -> Option<Self> {
         let mut cursor = Cursor::from_offset(table.functions, usize::try_from(record).ok()?)?;
         let format = table.format;
-        let raw_entry =
-            if table.layout.has_addresses() { format.word(&mut cursor)? } else { u64::from(format.u32(&mut cursor)?) };
-        let mut number = || format.u32(&mut cursor);
+        let raw_entry = if table.layout.has_addresses() {
+            format.read_word(&mut cursor)?
+        } else {
+            u64::from(format.read_u32(&mut cursor)?)
+        };
+        let mut number = || format.read_u32(&mut cursor);
         let name = number()?;
         let _args = number()?;
         let _defer_return = number()?;
@@ -50,7 +53,7 @@ impl<'t, 'a> Function<'t, 'a> {
         let start_line = if table.layout == Layout::Go120 { number()? } else { 0 };
         let last = [cursor.u8()?, cursor.u8()?, cursor.u8()?, cursor.u8()?];
         let [id, flags, _padding, funcdata_count] = match last {
-            [count, ..] if table.wide_funcdata_count => [0, 0, 0, count],
+            [count, ..] if table.has_wide_funcdata_count => [0, 0, 0, count],
             last => last,
         };
         Some(Self {
@@ -75,12 +78,12 @@ impl<'t, 'a> Function<'t, 'a> {
     /// Whether the last four bytes of the record can be a 32-bit count of funcdata, as before Go 1.12. Since Go 1.12 the
     /// count is the last byte. False for big-endian files, where the last byte is right for both forms.
     pub(super) fn can_have_wide_funcdata_count(&self) -> bool {
-        !self.table.format.big_endian && self.funcdata_count == 0 && self.flags == 0
+        !self.table.format.is_big_endian && self.funcdata_count == 0 && self.flags == 0
     }
 
     /// Checks the record against the functab and the names, to detect a wrong layout. The record must repeat the functab's
     /// entry, refer to the start of a name, and end where the next record starts.
-    pub(super) fn check(&self, raw_entry: u64, next_record: Option<u64>) -> Result<(), PclntabAbsence> {
+    pub(super) fn check_record(&self, raw_entry: u64, next_record: Option<u64>) -> Result<(), PclntabAbsence> {
         if self.raw_entry != raw_entry {
             return Err(PclntabAbsence::Damaged("a function's record is for another address"));
         }
@@ -133,7 +136,7 @@ impl<'t, 'a> Function<'t, 'a> {
 
     /// `FuncID`: not 0 for functions that the runtime treats specially and for generated code. The ids change between Go
     /// releases (src/internal/abi/symtab.go).
-    pub(super) fn id(&self) -> u8 {
+    pub(super) fn func_id(&self) -> u8 {
         self.id
     }
 
@@ -166,26 +169,26 @@ impl<'t, 'a> Function<'t, 'a> {
         self.flags & FLAG_ASSEMBLY != 0
     }
 
-    /// The source file with this index (a value of the table [`files`](Self::files)).
-    pub(super) fn file(&self, file: i32) -> Option<&'a [u8]> {
+    /// The source file with this index (a value of the table [`file_table`](Self::file_table)).
+    pub(super) fn file_name(&self, file: i32) -> Option<&'a [u8]> {
         // Before Go 1.16, the word at index 0 is the number of indices.
         let file = u32::try_from(file).ok().filter(|file| *file > 0 || self.table.layout > Layout::Go12)?;
         let position = to_usize(self.unit.checked_add(file)?).checked_mul(4)?;
         let offset = self
             .table
             .format
-            .u32(&mut Cursor::from_offset(self.table.units, position)?)
+            .read_u32(&mut Cursor::from_offset(self.table.file_offsets, position)?)
             .filter(|offset| *offset != u32::MAX)?;
         Cursor::from_offset(self.table.files, to_usize(offset))?.cstr()
     }
 
     /// The pc-value table of file indices.
-    pub(super) fn files(&self) -> Option<Cursor<'a>> {
+    pub(super) fn file_table(&self) -> Option<Cursor<'a>> {
         self.pc_values(self.pc_file)
     }
 
     /// The pc-value table of lines.
-    pub(super) fn lines(&self) -> Option<Cursor<'a>> {
+    pub(super) fn line_table(&self) -> Option<Cursor<'a>> {
         self.pc_values(self.pc_line)
     }
 
@@ -199,9 +202,9 @@ impl<'t, 'a> Function<'t, 'a> {
         array.skip(self.funcdata_padding())?;
         array.skip(number.checked_mul(self.funcdata_size())?)?;
         if self.table.layout.has_addresses() {
-            return self.table.format.word(&mut array).filter(|address| *address != 0);
+            return self.table.format.read_word(&mut array).filter(|address| *address != 0);
         }
-        self.table.format.u32(&mut array).filter(|offset| *offset != u32::MAX).map(u64::from)
+        self.table.format.read_u32(&mut array).filter(|offset| *offset != u32::MAX).map(u64::from)
     }
 
     fn funcdata_size(&self) -> usize {
@@ -223,16 +226,16 @@ impl<'t, 'a> Function<'t, 'a> {
         }
         let mut array = self.arrays;
         array.skip(to_usize(number).checked_mul(4)?)?;
-        self.table.format.u32(&mut array)
+        self.table.format.read_u32(&mut array)
     }
 
     /// The SP delta (pcsp): bytes on the function's stack before the instruction at an address runs.
-    pub(super) fn sp_delta_at(&self, address: u64) -> Result<u32, NoSpDelta> {
+    pub(super) fn sp_delta_at(&self, address: u64) -> Result<u32, SpDeltaAbsence> {
         if self.pc_sp == 0 {
-            return Err(NoSpDelta::NoTable);
+            return Err(SpDeltaAbsence::NoTable);
         }
-        let delta = self.value_at(self.pc_sp, address).ok_or(NoSpDelta::NotCovered)?;
-        u32::try_from(delta).map_err(|_| NoSpDelta::NotCovered)
+        let delta = self.value_at(self.pc_sp, address).ok_or(SpDeltaAbsence::NotCovered)?;
+        u32::try_from(delta).map_err(|_| SpDeltaAbsence::NotCovered)
     }
 
     /// The largest SP delta of the function: the size of its frame. 0 without a table.
@@ -243,7 +246,7 @@ impl<'t, 'a> Function<'t, 'a> {
 
     /// The source file of the function's first instruction.
     pub(super) fn first_file(&self) -> Option<&'a [u8]> {
-        self.file(self.value_at(self.pc_file, self.entry)?)
+        self.file_name(self.value_at(self.pc_file, self.entry)?)
     }
 
     /// The pc-value table at an offset. `None` for the offset 0, which means "no table".
@@ -253,11 +256,11 @@ impl<'t, 'a> Function<'t, 'a> {
 
     /// The value of the pc-value table at an offset for an address inside the function.
     pub(super) fn value_at(&self, offset: u32, address: u64) -> Option<i32> {
-        pcvalue::value_at(self.pc_values(offset)?, self.table.quantum, self.offset_of(address)?)
+        pcvalue::value_at(self.pc_values(offset)?, self.table.quantum, self.offset_of_address(address)?)
     }
 
     /// Bytes from the function's entry to an address inside it.
-    pub(super) fn offset_of(&self, address: u64) -> Option<u32> {
+    pub(super) fn offset_of_address(&self, address: u64) -> Option<u32> {
         u32::try_from(address.checked_sub(self.entry)?).ok()
     }
 }

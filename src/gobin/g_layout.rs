@@ -56,7 +56,7 @@ pub enum GLayoutSource {
 }
 
 /// Offsets that differ between Go releases.
-struct Release {
+struct ReleaseOffsets {
     go: &'static str,
     goid: usize,
     parent_goid: Option<usize>,
@@ -67,21 +67,77 @@ struct Release {
 }
 
 /// Offsets from the DWARF of programs that these releases built. amd64 and arm64 have the same offsets.
-const RELEASES: [Release; 10] = [
-    Release { go: "1.18", goid: 152, parent_goid: None, gopc: 288, startpc: 304, m_gsignal: 80, m_curg: 192 },
-    Release { go: "1.19", goid: 152, parent_goid: None, gopc: 296, startpc: 312, m_gsignal: 80, m_curg: 192 },
-    Release { go: "1.20", goid: 152, parent_goid: None, gopc: 288, startpc: 304, m_gsignal: 80, m_curg: 192 },
-    Release { go: "1.21", goid: 152, parent_goid: Some(272), gopc: 280, startpc: 296, m_gsignal: 80, m_curg: 192 },
-    Release { go: "1.22", goid: 152, parent_goid: Some(272), gopc: 280, startpc: 296, m_gsignal: 80, m_curg: 192 },
-    Release { go: "1.23", goid: 160, parent_goid: Some(280), gopc: 288, startpc: 304, m_gsignal: 80, m_curg: 192 },
-    Release { go: "1.24", goid: 160, parent_goid: Some(280), gopc: 288, startpc: 304, m_gsignal: 80, m_curg: 192 },
-    Release { go: "1.25", goid: 152, parent_goid: Some(272), gopc: 280, startpc: 296, m_gsignal: 72, m_curg: 184 },
-    Release { go: "1.26", goid: 152, parent_goid: Some(280), gopc: 288, startpc: 304, m_gsignal: 72, m_curg: 184 },
-    Release { go: "1.27", goid: 152, parent_goid: Some(280), gopc: 288, startpc: 304, m_gsignal: 72, m_curg: 184 },
+const RELEASES: [ReleaseOffsets; 10] = [
+    ReleaseOffsets { go: "1.18", goid: 152, parent_goid: None, gopc: 288, startpc: 304, m_gsignal: 80, m_curg: 192 },
+    ReleaseOffsets { go: "1.19", goid: 152, parent_goid: None, gopc: 296, startpc: 312, m_gsignal: 80, m_curg: 192 },
+    ReleaseOffsets { go: "1.20", goid: 152, parent_goid: None, gopc: 288, startpc: 304, m_gsignal: 80, m_curg: 192 },
+    ReleaseOffsets {
+        go: "1.21",
+        goid: 152,
+        parent_goid: Some(272),
+        gopc: 280,
+        startpc: 296,
+        m_gsignal: 80,
+        m_curg: 192,
+    },
+    ReleaseOffsets {
+        go: "1.22",
+        goid: 152,
+        parent_goid: Some(272),
+        gopc: 280,
+        startpc: 296,
+        m_gsignal: 80,
+        m_curg: 192,
+    },
+    ReleaseOffsets {
+        go: "1.23",
+        goid: 160,
+        parent_goid: Some(280),
+        gopc: 288,
+        startpc: 304,
+        m_gsignal: 80,
+        m_curg: 192,
+    },
+    ReleaseOffsets {
+        go: "1.24",
+        goid: 160,
+        parent_goid: Some(280),
+        gopc: 288,
+        startpc: 304,
+        m_gsignal: 80,
+        m_curg: 192,
+    },
+    ReleaseOffsets {
+        go: "1.25",
+        goid: 152,
+        parent_goid: Some(272),
+        gopc: 280,
+        startpc: 296,
+        m_gsignal: 72,
+        m_curg: 184,
+    },
+    ReleaseOffsets {
+        go: "1.26",
+        goid: 152,
+        parent_goid: Some(280),
+        gopc: 288,
+        startpc: 304,
+        m_gsignal: 72,
+        m_curg: 184,
+    },
+    ReleaseOffsets {
+        go: "1.27",
+        goid: 152,
+        parent_goid: Some(280),
+        gopc: 288,
+        startpc: 304,
+        m_gsignal: 72,
+        m_curg: 184,
+    },
 ];
 
 /// Upper bound of an offset in bytes (`runtime.m` of Go 1.27 has about 2000). A larger offset means damaged DWARF.
-const MAX_OFFSET: u64 = 4096;
+const MAX_OFFSET_BYTES: u64 = 4096;
 
 impl GLayout {
     /// Reads the offsets from the program's DWARF, else looks them up by the program's Go version.
@@ -118,7 +174,7 @@ impl GLayout {
             field("runtime.g", "labels"),
         ];
         let checked = |offset: Option<u64>| {
-            let aligned = offset.filter(|offset| *offset < MAX_OFFSET && offset.is_multiple_of(8))?;
+            let aligned = offset.filter(|offset| *offset < MAX_OFFSET_BYTES && offset.is_multiple_of(8))?;
             usize::try_from(aligned).ok()
         };
         let [stack, low, high, m, goid, parent_goid, gopc, startpc, m_g0, m_gsignal, m_curg, labels] =
@@ -140,7 +196,7 @@ impl GLayout {
 
     fn from_version(version: &str) -> Option<Self> {
         let release = RELEASES.iter().find(|release| is_release(version, release.go))?;
-        let Release { goid, parent_goid, gopc, startpc, m_gsignal, m_curg, .. } = *release;
+        let ReleaseOffsets { goid, parent_goid, gopc, startpc, m_gsignal, m_curg, .. } = *release;
         // In all these releases, `g.labels` is 48 bytes after `g.startpc`.
         let labels = startpc.checked_add(48).zip(LabelForm::from_version(version));
         let (stack_low, stack_high, m, m_g0) = (0, 8, 48, 0);

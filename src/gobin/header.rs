@@ -65,50 +65,50 @@ pub(super) struct Header {
     pub(super) text: u64,
     /// Offsets from the header: function names, file indices, file names, pc-value tables, functions. Before Go 1.16 only
     /// the file indices have an offset; the others are 0, because one part contains everything.
-    pub(super) offsets: [u64; 5],
+    pub(super) part_offsets: [u64; 5],
     /// Offset in bytes of the functab from the start of the functions.
-    pub(super) functab: usize,
+    pub(super) functab_offset: usize,
 }
 
 impl Header {
     pub(super) fn read(format: NumberFormat, address: u64, bytes: &[u8]) -> Result<Self, PclntabAbsence> {
-        const CUT: PclntabAbsence = PclntabAbsence::Damaged("the header is cut off");
+        const CUT_OFF: PclntabAbsence = PclntabAbsence::Damaged("the header is cut off");
         let mut cursor = Cursor::new(bytes);
-        let layout = Layout::from_magic(format.u32(&mut cursor).ok_or(CUT)?)?;
+        let layout = Layout::from_magic(format.read_u32(&mut cursor).ok_or(CUT_OFF)?)?;
         if cursor.u16() != Some(0) {
             return Err(PclntabAbsence::Damaged("the header's padding is not zero"));
         }
-        let quantum = cursor.u8().ok_or(CUT)?;
-        let pointer_size = cursor.u8().ok_or(CUT)?;
+        let quantum = cursor.u8().ok_or(CUT_OFF)?;
+        let pointer_size = cursor.u8().ok_or(CUT_OFF)?;
         if pointer_size != format.pointer_size {
             return Err(PclntabAbsence::Damaged("the pointer size does not fit the file"));
         }
-        let mut word = || format.word(&mut cursor).ok_or(CUT);
+        let mut word = || format.read_word(&mut cursor).ok_or(CUT_OFF);
         let function_count = word()?;
         if layout == Layout::Go12 {
-            let functab = format.word_size().saturating_add(8);
-            let files = file_indices(format, function_count, functab, bytes).ok_or(CUT)?;
-            let offsets = [0, files, 0, 0, 0];
+            let functab_offset = format.word_size().saturating_add(8);
+            let files = file_indices_offset(format, function_count, functab_offset, bytes).ok_or(CUT_OFF)?;
+            let part_offsets = [0, files, 0, 0, 0];
             return Ok(Self {
                 address,
                 layout,
                 quantum: u32::from(quantum),
                 function_count,
                 text: 0,
-                offsets,
-                functab,
+                part_offsets,
+                functab_offset,
             });
         }
         let _file_count = word()?;
         let text = if layout == Layout::Go116 { 0 } else { word()? };
-        let offsets = [word()?, word()?, word()?, word()?, word()?];
-        Ok(Self { address, layout, quantum: u32::from(quantum), function_count, text, offsets, functab: 0 })
+        let part_offsets = [word()?, word()?, word()?, word()?, word()?];
+        Ok(Self { address, layout, quantum: u32::from(quantum), function_count, text, part_offsets, functab_offset: 0 })
     }
 }
 
 /// Reads the offset of the file indices in a table of Go 1.2 to 1.15. The offset is stored after the functab.
-fn file_indices(format: NumberFormat, function_count: u64, functab: usize, bytes: &[u8]) -> Option<u64> {
+fn file_indices_offset(format: NumberFormat, function_count: u64, functab_offset: usize, bytes: &[u8]) -> Option<u64> {
     let words = usize::try_from(function_count).ok()?.checked_mul(2)?.checked_add(1)?;
-    let offset = words.checked_mul(format.word_size())?.checked_add(functab)?;
-    format.u32(&mut Cursor::from_offset(bytes, offset)?).map(u64::from)
+    let offset = words.checked_mul(format.word_size())?.checked_add(functab_offset)?;
+    format.read_u32(&mut Cursor::from_offset(bytes, offset)?).map(u64::from)
 }

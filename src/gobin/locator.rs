@@ -56,28 +56,28 @@ impl<'b, 'a> Locator<'b, 'a> {
         let Self { function, files, lines, calls, frames, .. } = self;
         let function = function.as_ref()?;
         let table = function.table();
-        let mut offset = function.offset_of(address)?;
+        let mut offset = function.offset_of_address(address)?;
         loop {
             let call = calls.value_at(offset).filter(|_| frames.len() < MAX_INLINE_DEPTH);
-            let call = call.and_then(|number| function.call(number));
+            let call = call.and_then(|number| function.inlined_call(number));
             let (name, start_line, wrapper) = match call {
                 Some(call) => (table.name_at(call.name)?, call.start_line, table.is_wrapper(call.func_id)),
                 None => (function.name()?, function.start_line(), function.is_wrapper()),
             };
-            let file = files.value_at(offset).and_then(|number| function.file(number));
+            let file = files.value_at(offset).and_then(|number| function.file_name(number));
             frames.push(SourceFrame {
-                name: text(name),
-                file: file.map(text),
+                name: to_text(name),
+                file: file.map(to_text),
                 line: lines.value_at(offset).and_then(|line| u32::try_from(line).ok()).unwrap_or_default(),
                 start_line,
                 is_go: function.is_go(),
                 entry: function.entry(),
                 inlined: call.is_some(),
                 wrapper,
-                top_frame: call.is_none() && function.is_top_frame(),
+                is_top_frame: call.is_none() && function.is_top_frame(),
             });
             match call {
-                Some(call) => offset = call.parent,
+                Some(call) => offset = call.call_offset,
                 None => return Some(()),
             }
         }
@@ -91,14 +91,14 @@ impl<'b, 'a> Locator<'b, 'a> {
         }
         let table = self.binary.pclntab().ok()?;
         let function = self.function.insert(table.function_at(address)?);
-        self.files.replace(function.files(), table.quantum);
-        self.lines.replace(function.lines(), table.quantum);
-        self.calls.replace(function.calls(), table.quantum);
+        self.files.replace(function.file_table(), table.quantum);
+        self.lines.replace(function.line_table(), table.quantum);
+        self.calls.replace(function.inlined_call_table(), table.quantum);
         Some(())
     }
 }
 
-/// Bytes as text. `from_utf8` is faster than `from_utf8_lossy`, which is rarely needed.
-fn text(bytes: &[u8]) -> Cow<'_, str> {
+/// Converts bytes to text. `from_utf8` is faster than `from_utf8_lossy`, which is rarely needed.
+fn to_text(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }

@@ -49,7 +49,7 @@ pub use buildinfo::{BuildInfo, Module};
 pub use cfi::{Cfa, CfaBase, NativeUnwind, SavedRegister};
 pub use container::Segment;
 pub use dwarf::DwarfFacts;
-pub use error::{BuildInfoAbsence, Error, GLayoutAbsence, NameAbsence, NoSpDelta, PclntabAbsence};
+pub use error::{BuildInfoAbsence, Error, GLayoutAbsence, NameAbsence, PclntabAbsence, SpDeltaAbsence};
 pub use facts::BinaryFacts;
 pub use function::Function;
 pub use g_layout::{GLayout, GLayoutSource, LabelForm};

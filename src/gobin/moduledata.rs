@@ -40,7 +40,7 @@ pub(super) fn find(elf: &Elf<'_>, header: &Header) -> Option<Moduledata> {
     // Since Go 1.26 the moduledata has its own section.
     let section = elf.section(b".go.module").map(|section| section.address);
     // In older releases, it is found by its first word: a pointer to pclntab, stored in place or by a relocation.
-    let points_to_table = |bytes: &[u8]| format.word(&mut Cursor::new(bytes)) == Some(header.address);
+    let points_to_table = |bytes: &[u8]| format.read_word(&mut Cursor::new(bytes)) == Some(header.address);
     let in_place = elf.find_in_data(points_to_table).map(|(address, _)| address);
     let relocated =
         elf.relative_relocations().filter(|found| found.addend == header.address).map(|found| found.word_address);
@@ -76,9 +76,9 @@ fn read(elf: &Elf<'_>, header: &Header, address: u64) -> Option<Moduledata> {
         max_pc,
         text,
         text_end,
-    ]: [u64; 24] = elf.words(address)?;
-    let all_words: [u64; 47] = elf.words(address).unwrap_or([0; 47]);
-    let expected = header.offsets.map(|offset| header.address.checked_add(offset));
+    ]: [u64; 24] = elf.read_words(address)?;
+    let all_words: [u64; 47] = elf.read_words(address).unwrap_or([0; 47]);
+    let expected = header.part_offsets.map(|offset| header.address.checked_add(offset));
     let agrees = table == header.address
         && [names, units, files, pc_values, functions].map(Some) == expected
         && entries == functions

@@ -14,26 +14,27 @@ use super::pclntab::Pclntab;
 /// Counts of functions with inlined calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InliningEvidence {
-    /// Go functions, with the runtime and Go assembly, without C code.
+    /// Number of Go functions, including the runtime and Go assembly, but not C code.
     pub functions: usize,
-    /// Go functions with inlined calls.
-    pub with_inline_tree: usize,
-    /// Functions of package main.
+    /// Number of Go functions with inlined calls.
+    pub functions_with_inline_tree: usize,
+    /// Number of functions of package main.
     pub main_package_functions: usize,
-    /// Functions of package main with inlined calls.
-    pub main_package_with_inline_tree: usize,
+    /// Number of functions of package main with inlined calls.
+    pub main_package_functions_with_inline_tree: usize,
 }
 
 impl InliningEvidence {
-    pub(super) fn count(table: &Pclntab<'_>) -> Self {
+    pub(super) fn count_functions(table: &Pclntab<'_>) -> Self {
         let mut counts = Self::default();
         for function in table.functions().filter(Function::is_go) {
             let inlined = usize::from(function.has_inline_tree());
             counts.functions = counts.functions.saturating_add(1);
-            counts.with_inline_tree = counts.with_inline_tree.saturating_add(inlined);
+            counts.functions_with_inline_tree = counts.functions_with_inline_tree.saturating_add(inlined);
             if function.name().is_some_and(|name| name.starts_with(b"main.")) {
                 counts.main_package_functions = counts.main_package_functions.saturating_add(1);
-                counts.main_package_with_inline_tree = counts.main_package_with_inline_tree.saturating_add(inlined);
+                counts.main_package_functions_with_inline_tree =
+                    counts.main_package_functions_with_inline_tree.saturating_add(inlined);
             }
         }
         counts
@@ -42,14 +43,14 @@ impl InliningEvidence {
 
 impl fmt::Display for InliningEvidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} functions hold inlined calls", self.with_inline_tree, self.functions)
+        write!(f, "{} of {} functions hold inlined calls", self.functions_with_inline_tree, self.functions)
     }
 }
 
 /// How the Go code was compiled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Optimisation {
-    /// `-N -l` is recorded for all packages, and no function holds inlined calls.
+    /// `-N -l` is recorded for all packages, and no function has inlined calls.
     Debug,
     /// At least a part of the program is optimised.
     Optimised {
@@ -70,7 +71,7 @@ impl Optimisation {
         };
         let recorded = info.ok().and_then(|info| info.setting("-gcflags"));
         let flags = recorded.map(CompilerFlags::parse).unwrap_or_default();
-        if evidence.with_inline_tree > 0 {
+        if evidence.functions_with_inline_tree > 0 {
             let why = match recorded {
                 Some(text) if flags.no_optimisation && flags.no_inlining && flags.all => {
                     format!("-gcflags={text} is recorded, but {evidence}")
@@ -151,8 +152,8 @@ mod tests {
 
     use super::*;
 
-    fn judge_counts(with_inline_tree: usize, gcflags: Option<&str>) -> Optimisation {
-        let evidence = InliningEvidence { functions: 1000, with_inline_tree, ..InliningEvidence::default() };
+    fn judge_counts(functions_with_inline_tree: usize, gcflags: Option<&str>) -> Optimisation {
+        let evidence = InliningEvidence { functions: 1000, functions_with_inline_tree, ..InliningEvidence::default() };
         let settings = gcflags.map(|value| ("-gcflags".to_owned(), value.to_owned())).into_iter().collect();
         Optimisation::judge(Some(&evidence), Ok(&BuildInfo { settings, ..BuildInfo::default() }))
     }

@@ -36,7 +36,7 @@ pub struct Pclntab<'a> {
     /// NUL-terminated function names.
     pub(super) names: &'a [u8],
     /// `u32` offsets into `files`, grouped by compilation unit.
-    pub(super) units: &'a [u8],
+    pub(super) file_offsets: &'a [u8],
     /// NUL-terminated file names.
     pub(super) files: &'a [u8],
     /// Varint tables from address to file, line, ...
@@ -44,10 +44,10 @@ pub struct Pclntab<'a> {
     /// The functab (an entry for each function, and a last entry for the end of the code), then the function records.
     pub(super) functions: &'a [u8],
     /// Offset of the functab in `functions`.
-    functab: usize,
+    functab_offset: usize,
     function_count: usize,
     /// Whether function records end with a 32-bit count of funcdata, as before Go 1.12. Since then the count has 8 bits.
-    pub(super) wide_funcdata_count: bool,
+    pub(super) has_wide_funcdata_count: bool,
     /// Addresses of the Go code, up to the end of the last function.
     text: Range<u64>,
     /// Maps functab offsets to addresses. Before Go 1.18 these are equal.
@@ -93,18 +93,18 @@ impl<'a> Pclntab<'a> {
             return Err(PclntabAbsence::Damaged("the instruction size does not fit the machine"));
         }
         let parts = if header.layout == Layout::Go12 {
-            go12_parts(format, bytes, header.offsets)
+            go12_parts(format, bytes, header.part_offsets)
         } else {
-            split(bytes, header.offsets)
+            split_at_offsets(bytes, header.part_offsets)
         };
-        let [names, units, files, pc_values, functions] =
+        let [names, file_offsets, files, pc_values, functions] =
             parts.ok_or(PclntabAbsence::Damaged("its parts are out of order"))?;
         let function_count = usize::try_from(header.function_count)
             .ok()
             .filter(|count| {
                 let size = count.checked_mul(2).and_then(|words| words.checked_add(1));
                 let size = size.and_then(|words| words.checked_mul(header.layout.functab_word_size(format)));
-                let size = size.and_then(|size| size.checked_add(header.functab));
+                let size = size.and_then(|size| size.checked_add(header.functab_offset));
                 *count > 0 && size.is_some_and(|size| size <= functions.len())
             })
             .ok_or(PclntabAbsence::Damaged("the number of functions is impossible"))?;
@@ -113,15 +113,15 @@ impl<'a> Pclntab<'a> {
             format,
             quantum: header.quantum,
             names,
-            units,
+            file_offsets,
             files,
             pc_values,
             functions,
-            functab: header.functab,
+            functab_offset: header.functab_offset,
             function_count,
-            wide_funcdata_count: false,
+            has_wide_funcdata_count: false,
             text: 0..0,
-            text_map: TextMap::single(0),
+            text_map: TextMap::from_single_section(0),
             inline_trees: None,
             wrapper_id: u8::MAX,
         };
@@ -132,9 +132,9 @@ impl<'a> Pclntab<'a> {
         if !table.layout.has_addresses() {
             let text = module.text..module.text_end;
             let sections = module.textsectmap_candidates.into_iter().find_map(|map| TextMap::read(elf, &text, map));
-            table.text_map = sections.unwrap_or_else(|| TextMap::single(module.text));
+            table.text_map = sections.unwrap_or_else(|| TextMap::from_single_section(module.text));
         }
-        table.text = table.check_text(elf, &header, &module)?;
+        table.text = table.checked_text_range(elf, &header, &module)?;
         table.check_functions()?;
         table.wrapper_id = table.find_wrapper_id();
         table.inline_trees = table.find_inline_trees(elf, &module);
@@ -150,7 +150,7 @@ impl<'a> Pclntab<'a> {
         }
         self.text = first..last;
         let is_wide = self.functions().all(|function| function.can_have_wide_funcdata_count());
-        self.wide_funcdata_count = is_wide;
+        self.has_wide_funcdata_count = is_wide;
         self.check_functions()?;
         self.wrapper_id = self.find_wrapper_id();
         self.inline_trees = InlineTrees::find_in_go12(elf, &self);
@@ -158,16 +158,22 @@ impl<'a> Pclntab<'a> {
     }
 
     fn find_wrapper_id(&self) -> u8 {
-        self.functions().map(|function| function.id()).max().filter(|highest| *highest > 0).unwrap_or(u8::MAX)
+        self.functions().map(|function| function.func_id()).max().filter(|highest| *highest > 0).unwrap_or(u8::MAX)
     }
 
     /// The addresses of the Go code, checked against the moduledata, the header and the segments.
-    fn check_text(&self, elf: &Elf<'_>, header: &Header, module: &Moduledata) -> Result<Range<u64>, PclntabAbsence> {
-        const CUT: PclntabAbsence = PclntabAbsence::Damaged("the table of functions is cut off");
-        let first = self.functab_entry(0).ok_or(CUT)?.entry;
-        let last = self.functab_entry(self.function_count).ok_or(CUT)?.entry;
+    fn checked_text_range(
+        &self,
+        elf: &Elf<'_>,
+        header: &Header,
+        module: &Moduledata,
+    ) -> Result<Range<u64>, PclntabAbsence> {
+        const CUT_OFF: PclntabAbsence = PclntabAbsence::Damaged("the table of functions is cut off");
+        let first = self.functab_entry(0).ok_or(CUT_OFF)?.entry;
+        let last = self.functab_entry(self.function_count).ok_or(CUT_OFF)?.entry;
         let contradiction = PclntabAbsence::Damaged("it disagrees with the moduledata on where the code is");
-        let (Some(start), Some(end)) = (self.text_map.address(first), self.text_map.address(last)) else {
+        let (Some(start), Some(end)) = (self.text_map.address_of_offset(first), self.text_map.address_of_offset(last))
+        else {
             return Err(contradiction);
         };
         let header_agrees = header.text == 0 || header.text == module.text;
@@ -185,10 +191,10 @@ impl<'a> Pclntab<'a> {
 
     /// Checks the entry and the record of every function, to detect an unknown layout that resembles a known one.
     fn check_functions(&self) -> Result<(), PclntabAbsence> {
-        const CUT: PclntabAbsence = PclntabAbsence::Damaged("a function's record is cut off");
+        const CUT_OFF: PclntabAbsence = PclntabAbsence::Damaged("a function's record is cut off");
         let mut previous = 0;
         for index in 0..self.function_count {
-            let entry = self.functab_entry(index).ok_or(CUT)?.entry;
+            let entry = self.functab_entry(index).ok_or(CUT_OFF)?.entry;
             if entry < previous {
                 return Err(PclntabAbsence::Damaged("the functions are not in the order of their addresses"));
             }
@@ -196,7 +202,7 @@ impl<'a> Pclntab<'a> {
             // Before Go 1.16, names and pc-value tables are between the records.
             let next = index.checked_add(1).filter(|next| *next < self.function_count && self.layout > Layout::Go12);
             let next_record = next.and_then(|next| self.functab_entry(next)).map(|next| next.record);
-            self.function(index).ok_or(CUT)?.check(entry, next_record)?;
+            self.function(index).ok_or(CUT_OFF)?.check_record(entry, next_record)?;
         }
         let last = self.functab_entry(self.function_count).unwrap_or_default();
         if last.entry < previous {
@@ -221,7 +227,7 @@ impl<'a> Pclntab<'a> {
         if !self.text.contains(&address) {
             return None;
         }
-        let offset = self.text_map.offset(address)?;
+        let offset = self.text_map.offset_of_address(address)?;
         let (mut low, mut high) = (0, self.function_count);
         while low < high {
             let middle = low.midpoint(high);
@@ -249,23 +255,23 @@ impl<'a> Pclntab<'a> {
     /// A functab entry. The entry after the last function is the end of that function, and has no record.
     fn functab_entry(&self, index: usize) -> Option<FunctabEntry> {
         let word = self.layout.functab_word_size(self.format);
-        let offset = index.checked_mul(word)?.checked_mul(2)?.checked_add(self.functab)?;
+        let offset = index.checked_mul(word)?.checked_mul(2)?.checked_add(self.functab_offset)?;
         let mut cursor = Cursor::from_offset(self.functions, offset)?;
         if self.layout.has_addresses() {
-            let entry = self.format.word(&mut cursor)?;
-            return Some(FunctabEntry { entry, record: self.format.word(&mut cursor).unwrap_or_default() });
+            let entry = self.format.read_word(&mut cursor)?;
+            return Some(FunctabEntry { entry, record: self.format.read_word(&mut cursor).unwrap_or_default() });
         }
-        let entry = self.format.u32(&mut cursor)?.into();
-        Some(FunctabEntry { entry, record: self.format.u32(&mut cursor).unwrap_or_default().into() })
+        let entry = self.format.read_u32(&mut cursor)?.into();
+        Some(FunctabEntry { entry, record: self.format.read_u32(&mut cursor).unwrap_or_default().into() })
     }
 
     /// Finds the inline trees at an address that the moduledata suggests, else at the linker's symbol `go:func.*`.
     fn find_inline_trees(&self, elf: &Elf<'a>, module: &Moduledata) -> Option<InlineTrees<'a>> {
         let first = self.functions().find_map(|function| function.funcdata(InlineIndices::GO_1_16.funcdata))?;
         let trees_at = |base: u64| {
-            let (start, bytes) = elf.segment_around(base.checked_add(first)?)?;
-            let trees = InlineTrees { base, start, bytes, indices: InlineIndices::GO_1_16 };
-            trees.check(self).then_some(trees)
+            let (start, bytes) = elf.segment_containing(base.checked_add(first)?)?;
+            let trees = InlineTrees { funcdata_base: base, start, bytes, indices: InlineIndices::GO_1_16 };
+            trees.are_plausible_in(self).then_some(trees)
         };
         if self.layout.has_addresses() {
             return trees_at(0);
@@ -311,7 +317,7 @@ fn instruction_sizes(machine: raw::Machine) -> &'static [u32] {
 
 /// Whether a word begins with the magic of a pclntab.
 fn has_magic(format: NumberFormat, word: &[u8]) -> bool {
-    let magic = format.u32(&mut Cursor::new(word));
+    let magic = format.read_u32(&mut Cursor::new(word));
     magic.is_some_and(|magic| matches!(magic, 0xffff_fff0 | 0xffff_fff1 | 0xffff_fffa | 0xffff_fffb))
 }
 
@@ -329,12 +335,12 @@ fn is_header(format: NumberFormat, bytes: &[u8]) -> bool {
 fn go12_parts(format: NumberFormat, bytes: &[u8], offsets: [u64; 5]) -> Option<[&[u8]; 5]> {
     let [_, start, ..] = offsets;
     let units = bytes.get(usize::try_from(start).ok()?..)?;
-    let count = usize::try_from(format.u32(&mut Cursor::new(units))?).ok()?;
+    let count = usize::try_from(format.read_u32(&mut Cursor::new(units))?).ok()?;
     Some([bytes, units.get(..count.checked_mul(4)?)?, bytes, bytes, bytes])
 }
 
 /// Splits `bytes` at ascending offsets. The last part ends at the end of `bytes`.
-fn split(bytes: &[u8], offsets: [u64; 5]) -> Option<[&[u8]; 5]> {
+fn split_at_offsets(bytes: &[u8], offsets: [u64; 5]) -> Option<[&[u8]; 5]> {
     let mut parts = [bytes; 5];
     let ends = offsets.iter().skip(1).copied().chain([u64::try_from(bytes.len()).ok()?]);
     for ((part, start), end) in parts.iter_mut().zip(offsets).zip(ends) {

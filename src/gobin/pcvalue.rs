@@ -7,7 +7,7 @@ use crate::bytes::Cursor;
 
 /// A value and the range of addresses that have the value. The range starts at the end of the previous span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Span {
+struct ValueSpan {
     /// End of the range, in bytes from the function's entry.
     end: u32,
     value: i32,
@@ -15,23 +15,23 @@ struct Span {
 
 /// The spans of a table, in ascending order of addresses.
 #[derive(Debug, Clone)]
-struct Spans<'a> {
+struct ValueSpans<'a> {
     rest: Cursor<'a>,
-    /// Bytes of one address step.
+    /// Size of one address step in bytes.
     quantum: u32,
-    last: Span,
+    last: ValueSpan,
     is_first: bool,
 }
 
-impl<'a> Spans<'a> {
+impl<'a> ValueSpans<'a> {
     fn new(table: Cursor<'a>, quantum: u32) -> Self {
-        Self { rest: table, quantum, last: Span { end: 0, value: -1 }, is_first: true }
+        Self { rest: table, quantum, last: ValueSpan { end: 0, value: -1 }, is_first: true }
     }
 }
 
-impl Spans<'_> {
+impl ValueSpans<'_> {
     #[inline]
-    fn read(&mut self) -> Option<Span> {
+    fn read(&mut self) -> Option<ValueSpan> {
         let difference = self.rest.uvarint32()?;
         let is_first = std::mem::take(&mut self.is_first);
         if difference == 0 && !is_first {
@@ -40,16 +40,16 @@ impl Spans<'_> {
         let magnitude = (difference >> 1).cast_signed();
         let value = self.last.value.wrapping_add(if difference & 1 == 0 { magnitude } else { !magnitude });
         let step = self.rest.uvarint32()?.checked_mul(self.quantum)?;
-        self.last = Span { end: self.last.end.checked_add(step)?, value };
+        self.last = ValueSpan { end: self.last.end.checked_add(step)?, value };
         Some(self.last)
     }
 }
 
-impl Iterator for Spans<'_> {
-    type Item = Span;
+impl Iterator for ValueSpans<'_> {
+    type Item = ValueSpan;
 
     #[inline]
-    fn next(&mut self) -> Option<Span> {
+    fn next(&mut self) -> Option<ValueSpan> {
         let span = self.read();
         if span.is_none() {
             // The bytes that follow belong to the next table.
@@ -61,36 +61,36 @@ impl Iterator for Spans<'_> {
 
 /// The values of a table, in ascending order of addresses.
 pub(super) fn values(table: Cursor<'_>, quantum: u32) -> impl Iterator<Item = i32> {
-    Spans::new(table, quantum).map(|span| span.value)
+    ValueSpans::new(table, quantum).map(|span| span.value)
 }
 
 /// The value at an offset in bytes from the function's entry. `None` after the table's end. Other bytes can follow the
 /// table.
 pub(super) fn value_at(table: Cursor<'_>, quantum: u32, offset: u32) -> Option<i32> {
-    Spans::new(table, quantum).find(|span| offset < span.end).map(|span| span.value)
+    ValueSpans::new(table, quantum).find(|span| offset < span.end).map(|span| span.value)
 }
 
 pub(super) fn largest_value(table: Cursor<'_>, quantum: u32) -> Option<i32> {
-    Spans::new(table, quantum).map(|span| span.value).max()
+    ValueSpans::new(table, quantum).map(|span| span.value).max()
 }
 
 /// A pc-value table for many look-ups. Stores the spans that are already decoded.
 #[derive(Debug)]
 pub(super) struct DecodedTable<'a> {
     /// The part of the table that is not decoded yet.
-    rest: Spans<'a>,
+    rest: ValueSpans<'a>,
     /// Decoded spans. Empty spans are left out.
-    spans: Vec<Span>,
+    spans: Vec<ValueSpan>,
 }
 
 impl<'a> DecodedTable<'a> {
     pub(super) fn new() -> Self {
-        Self { rest: Spans::new(Cursor::new(&[]), 1), spans: Vec::new() }
+        Self { rest: ValueSpans::new(Cursor::new(&[]), 1), spans: Vec::new() }
     }
 
     /// Replaces the table. Spans are decoded on demand. `None` means an empty table.
     pub(super) fn replace(&mut self, table: Option<Cursor<'a>>, quantum: u32) {
-        self.rest = Spans::new(table.unwrap_or(Cursor::new(&[])), quantum);
+        self.rest = ValueSpans::new(table.unwrap_or(Cursor::new(&[])), quantum);
         self.spans.clear();
     }
 
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_value_is_valid_up_to_the_end_of_its_span() {
-        // -1 + 0 for 2 steps, + 9 for 1, - 8 for 3, end.
+        // Value -1 for 2 steps, value 8 for 1 step, value 0 for 3 steps, end of the table.
         let table = [0, 2, 18, 1, 15, 3, 0];
         let expected =
             [(0, Some(-1)), (7, Some(-1)), (8, Some(8)), (11, Some(8)), (12, Some(0)), (23, Some(0)), (24, None)];

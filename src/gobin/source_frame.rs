@@ -26,5 +26,5 @@ pub struct SourceFrame<'a> {
     /// function. Go's own tracebacks omit wrappers.
     pub wrapper: bool,
     /// Go's `FuncFlagTopFrame`: the root of a stack (`goexit`, `mstart`, `rt0_go`, ...). Unwinding stops here.
-    pub top_frame: bool,
+    pub is_top_frame: bool,
 }

@@ -30,7 +30,7 @@ pub(super) type FieldOffsets<const N: usize> = [Option<u64>; N];
 /// The offsets of fields in bytes from the start of their structure. `None` if the file has no readable DWARF of package
 /// runtime.
 pub(super) fn field_offsets<const N: usize>(elf: &Elf<'_>, fields: &[Field; N]) -> Option<FieldOffsets<N>> {
-    let endian = if elf.format().big_endian { RunTimeEndian::Big } else { RunTimeEndian::Little };
+    let endian = if elf.format().is_big_endian { RunTimeEndian::Big } else { RunTimeEndian::Little };
     let names = [".debug_info", ".debug_abbrev", ".debug_str", ".debug_line_str"];
     let [info, abbrev, str, line_str] = elf.debug_contents(names);
     let strings = StringSections {

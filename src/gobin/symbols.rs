@@ -55,7 +55,7 @@ impl<'a> Symbols<'a> {
         symbols.sort_unstable_by_key(|symbol| symbol.address);
         symbols.dedup_by(|next, kept| {
             let same = next.address == kept.address;
-            if same && preference(&table, next) > preference(&table, kept) {
+            if same && symbol_rank(&table, next) > symbol_rank(&table, kept) {
                 std::mem::swap(next, kept);
             }
             same
@@ -76,7 +76,7 @@ impl<'a> Symbols<'a> {
 
     /// The last symbol that starts at or before the address, if it covers the address. A symbol without a size ends at the
     /// next symbol or at the end of its section.
-    pub(super) fn covering(&self, address: u64) -> Option<CoveringSymbol<'a>> {
+    pub(super) fn symbol_at(&self, address: u64) -> Option<CoveringSymbol<'a>> {
         let symbols = &self.table.symbols;
         let next = symbols.partition_point(|symbol| symbol.address <= address);
         let symbol = symbols.get(next.checked_sub(1)?)?;
@@ -101,7 +101,7 @@ impl<'a> Symbols<'a> {
 
 /// Rank of a symbol among the symbols at the same address. The highest rank wins. The order is the same as in perf
 /// (`choose_best_symbol` in tools/perf/util/symbol.c), so that goflame and perf show the same name.
-fn preference<'a>(table: &SymbolList<'a>, symbol: &Symbol) -> impl Ord + use<'a> {
+fn symbol_rank<'a>(table: &SymbolList<'a>, symbol: &Symbol) -> impl Ord + use<'a> {
     let name = table.name(symbol);
     let underscores = name.iter().take_while(|byte| **byte == b'_').count();
     let is_weak = symbol.bind == elf::STB_WEAK;

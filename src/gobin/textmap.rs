@@ -24,16 +24,16 @@ pub(super) struct TextMap {
 /// `textsect` of Go's src/runtime/symtab.go.
 #[derive(Debug, Clone, Copy)]
 struct TextSection {
-    /// First offset.
+    /// Offset of the section's first byte from the start of the text.
     start: u64,
-    /// End offset.
+    /// Offset after the section's last byte.
     end: u64,
-    /// Address of the first byte.
+    /// Address of the section's first byte.
     address: u64,
 }
 
 impl TextMap {
-    pub(super) fn single(text_start: u64) -> Self {
+    pub(super) fn from_single_section(text_start: u64) -> Self {
         Self { sections: vec![TextSection { start: 0, end: u64::MAX, address: text_start }] }
     }
 
@@ -44,7 +44,7 @@ impl TextMap {
         }
         let size = u64::from(elf.format().pointer_size).checked_mul(3)?;
         let sections = (0..map.length).map(|index| {
-            let [start, end, address] = elf.words(map.address.checked_add(index.checked_mul(size)?)?)?;
+            let [start, end, address] = elf.read_words(map.address.checked_add(index.checked_mul(size)?)?)?;
             Some(TextSection { start, end, address })
         });
         let map = Self { sections: sections.collect::<Option<_>>()? };
@@ -66,7 +66,7 @@ impl TextMap {
     }
 
     /// The address of an offset. The end of the last section is a valid offset.
-    pub(super) fn address(&self, offset: u64) -> Option<u64> {
+    pub(super) fn address_of_offset(&self, offset: u64) -> Option<u64> {
         let next = self.sections.partition_point(|section| section.start <= offset);
         let TextSection { start, end, address } = *self.sections.get(next.checked_sub(1)?)?;
         if offset < end || (offset == end && next == self.sections.len()) {
@@ -79,14 +79,14 @@ impl TextMap {
     /// The addresses of a function that starts at the offset `start`. `next` is the offset of the next function. A function
     /// never extends beyond its section.
     pub(super) fn function_range(&self, start: u64, next: u64) -> Option<Range<u64>> {
-        let entry = self.address(start)?;
+        let entry = self.address_of_offset(start)?;
         let section = self.sections.partition_point(|section| section.start <= start).checked_sub(1)?;
         let end = next.min(self.sections.get(section)?.end);
         Some(entry..entry.checked_add(end.saturating_sub(start))?)
     }
 
     /// The offset of an address. `None` between two sections.
-    pub(super) fn offset(&self, address: u64) -> Option<u64> {
+    pub(super) fn offset_of_address(&self, address: u64) -> Option<u64> {
         let next = self.sections.partition_point(|section| section.address <= address);
         let section = *self.sections.get(next.checked_sub(1)?)?;
         section.start.checked_add(address.checked_sub(section.address)?).filter(|offset| *offset < section.end)
@@ -97,31 +97,31 @@ impl TextMap {
 mod tests {
     use super::{TextMap, TextSection};
 
-    fn map(sections: &[(u64, u64, u64)]) -> TextMap {
+    fn text_map(sections: &[(u64, u64, u64)]) -> TextMap {
         let section = |&(start, end, address)| TextSection { start, end, address };
         TextMap { sections: sections.iter().map(section).collect() }
     }
 
     #[test]
     fn offsets_of_a_single_section_count_from_its_start() {
-        let map = TextMap::single(0x1000);
-        assert_eq!(map.address(8), Some(0x1008));
-        assert_eq!(map.offset(0x1008), Some(8));
-        assert_eq!(map.offset(0xfff), None);
+        let map = TextMap::from_single_section(0x1000);
+        assert_eq!(map.address_of_offset(8), Some(0x1008));
+        assert_eq!(map.offset_of_address(0x1008), Some(8));
+        assert_eq!(map.offset_of_address(0xfff), None);
         assert_eq!(map.function_range(8, 24), Some(0x1008..0x1018));
-        assert_eq!(map.address(u64::MAX), None);
+        assert_eq!(map.address_of_offset(u64::MAX), None);
     }
 
     #[test]
     fn gaps_between_sections_have_no_offset() {
-        let map = map(&[(0, 0x10, 0x1000), (0x20, 0x40, 0x1100)]);
+        let map = text_map(&[(0, 0x10, 0x1000), (0x20, 0x40, 0x1100)]);
         assert!(map.covers(&(0x1000..0x1120)));
         for (offset, address) in [(0, 0x1000), (0xf, 0x100f), (0x20, 0x1100), (0x3f, 0x111f)] {
-            assert_eq!((map.address(offset), map.offset(address)), (Some(address), Some(offset)));
+            assert_eq!((map.address_of_offset(offset), map.offset_of_address(address)), (Some(address), Some(offset)));
         }
-        assert_eq!([0x10, 0x1f, 0x41].map(|offset| map.address(offset)), [None; 3]);
-        assert_eq!([0xfff, 0x1010, 0x10ff, 0x1120].map(|address| map.offset(address)), [None; 4]);
-        assert_eq!(map.address(0x40), Some(0x1120));
+        assert_eq!([0x10, 0x1f, 0x41].map(|offset| map.address_of_offset(offset)), [None; 3]);
+        assert_eq!([0xfff, 0x1010, 0x10ff, 0x1120].map(|address| map.offset_of_address(address)), [None; 4]);
+        assert_eq!(map.address_of_offset(0x40), Some(0x1120));
         assert_eq!(map.function_range(8, 0x20), Some(0x1008..0x1010));
         assert_eq!(map.function_range(0x20, 0x40), Some(0x1100..0x1120));
     }
@@ -138,7 +138,7 @@ mod tests {
             [(0, 0x10, 0x1000), (0x20, 0x20, 0x1120)],
             [(0, 0x10, 0x1000), (0x20, u64::MAX, 0x1100)],
         ] {
-            assert!(!map(&sections).covers(&text), "{sections:x?}");
+            assert!(!text_map(&sections).covers(&text), "{sections:x?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The data is from the function table, which the runtime uses for its own unwinding (src/runtime/traceback.go). The
 //! unwinder itself is in `analyse`.
 
-use super::error::NoSpDelta;
+use super::error::SpDeltaAbsence;
 use super::function::Function;
 
 /// A Go function at an address, as a frame to unwind.
@@ -16,15 +16,15 @@ pub struct GoUnwind {
     /// Bytes that the function has on its stack before the instruction at the address runs. On amd64 and 386 the return
     /// address is above these bytes. On other machines the return address is in the link register if the delta is 0, else
     /// at the stack pointer.
-    pub sp_delta: Result<u32, NoSpDelta>,
+    pub sp_delta: Result<u32, SpDeltaAbsence>,
     /// Go's `FuncFlagSPWrite`: the function writes arbitrary values to the stack pointer, so `sp_delta` does not lead to
     /// the return address.
-    pub sp_write: bool,
+    pub writes_sp: bool,
     /// Go's `FuncFlagTopFrame`: this is the root of the stack.
-    pub top_frame: bool,
+    pub is_top_frame: bool,
     /// Go's `FuncFlagAsm`: written in assembly, so the function can use the frame pointer register for other values. Always
     /// false before Go 1.18, because older tables do not have the flag.
-    pub assembly: bool,
+    pub is_assembly: bool,
     /// Set for runtime functions that need special unwinding.
     pub special: Option<SpecialFunction>,
 }
@@ -88,9 +88,9 @@ impl GoUnwind {
             entry: function.entry(),
             end: function.end(),
             sp_delta: function.sp_delta_at(address),
-            sp_write: function.writes_sp(),
-            top_frame: function.is_top_frame(),
-            assembly: function.is_assembly(),
+            writes_sp: function.writes_sp(),
+            is_top_frame: function.is_top_frame(),
+            is_assembly: function.is_assembly(),
             special: function.name().and_then(SpecialFunction::from_name),
         })
     }
@@ -99,7 +99,7 @@ impl GoUnwind {
     /// the frame pointer (8 bytes) to the frame of `PUSH_REGS_HOST_TO_ABI0` (`src/runtime/cgo/abi_amd64.h`): 48 bytes of
     /// registers and 24 bytes of arguments.
     pub fn has_two_frames(&self) -> bool {
-        self.special == Some(SpecialFunction::Cgocallback) && !self.sp_write && self.sp_delta == Ok(48 + 24 + 8)
+        self.special == Some(SpecialFunction::Cgocallback) && !self.writes_sp && self.sp_delta == Ok(48 + 24 + 8)
     }
 }
 

@@ -12,7 +12,7 @@ use super::pclntab::Pclntab;
 use super::unwind::SpecialFunction;
 
 /// Maximum length of a chain of wrappers that call each other.
-const MAX_CHAIN: usize = 4;
+const MAX_CHAINED_WRAPPERS: usize = 4;
 
 /// Maximum size of a wrapper. Real wrappers have about 100 bytes, or more with a large inlined function.
 const MAX_WRAPPER_BYTES: u64 = 1 << 16;
@@ -22,11 +22,11 @@ const MAX_WRAPPER_BYTES: u64 = 1 << 16;
 pub(super) fn wrapped_function(table: &Pclntab<'_>, elf: &Elf<'_>, entry: u64) -> Option<u64> {
     let mut found = None;
     let mut function = table.function_at(entry)?;
-    for _ in 0..MAX_CHAIN {
+    for _ in 0..MAX_CHAINED_WRAPPERS {
         if !function.is_wrapper() {
             break;
         }
-        let (address, inlined) = callee(&function, elf)?;
+        let (address, inlined) = find_callee(&function, elf)?;
         found = Some(address);
         if inlined {
             break;
@@ -37,12 +37,12 @@ pub(super) fn wrapped_function(table: &Pclntab<'_>, elf: &Elf<'_>, entry: u64) -
 }
 
 /// An address in the function that a wrapper calls, and whether the function is inlined into the wrapper.
-fn callee(wrapper: &Function<'_, '_>, elf: &Elf<'_>) -> Option<(u64, bool)> {
+fn find_callee(wrapper: &Function<'_, '_>, elf: &Elf<'_>) -> Option<(u64, bool)> {
     let table = wrapper.table();
     let code = wrapper.entry()..wrapper.end();
     let size = wrapper.end().checked_sub(wrapper.entry()).filter(|size| *size <= MAX_WRAPPER_BYTES)?;
     if let Some(address) =
-        code.clone().step_by(usize::try_from(table.quantum).ok()?).find(|address| wrapper.inlines_at(*address))
+        code.clone().step_by(usize::try_from(table.quantum).ok()?).find(|address| wrapper.has_inlined_call_at(*address))
     {
         return Some((address, true));
     }

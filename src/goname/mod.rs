@@ -10,4 +10,4 @@ mod version;
 
 pub use name::{display, package};
 pub use origin::OriginClassifier;
-pub use version::{current_name, is_moved_package, split_closure, without_numbers, without_package};
+pub use version::{current_name, is_moved_package, replace_changing_numbers, split_closure, strip_package};

@@ -8,29 +8,31 @@ use regex::Regex;
 use super::name::package;
 
 #[expect(clippy::expect_used, reason = "the patterns are constants, and each is used by a test")]
-fn compile(pattern: &str) -> Regex {
+fn compile_regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a valid pattern")
 }
 
 /// Suffixes that the compiler gives to closures (`func1`), to the wrappers of `go` and `defer` statements, and to the bodies
 /// of `range` loops over functions.
-static CLOSURE: LazyLock<Regex> = LazyLock::new(|| {
-    compile(r"^(.+?)((?:\.(?:func|gowrap|deferwrap)\d+|-range\d+)(?:\.(?:func|gowrap|deferwrap)?\d+|-range\d+)*)$")
+static CLOSURE_SUFFIX: LazyLock<Regex> = LazyLock::new(|| {
+    compile_regex(
+        r"^(.+?)((?:\.(?:func|gowrap|deferwrap)\d+|-range\d+)(?:\.(?:func|gowrap|deferwrap)?\d+|-range\d+)*)$",
+    )
 });
 
 /// Numbers that differ between builds or runs: hashes in names of cgo functions, addresses, numbers with four or more digits
 /// (as in names of temporary directories), and numbered suffixes of C compilers.
-static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
-    compile(
+static CHANGING_NUMBER: LazyLock<Regex> = LazyLock::new(|| {
+    compile_regex(
         r"_cgo_[0-9a-f]{8,}_|0x[0-9a-f]{4,}|[0-9]{4,}|(?:\.(?:isra|part|constprop|lto_priv|llvm|cold)(?:\.[0-9]+)*)+$",
     )
 });
 
 /// Version in an element of an import path: the whole element `v2`, or the end of `yaml.v3`.
-static VERSION: LazyLock<Regex> = LazyLock::new(|| compile(r"^v[0-9]+$|\.v[0-9]+$"));
+static VERSION_IN_PATH_ELEMENT: LazyLock<Regex> = LazyLock::new(|| compile_regex(r"^v[0-9]+$|\.v[0-9]+$"));
 
 /// Old and current names of renamed functions of Go's runtime.
-const RENAMED: [(&str, &str); 9] = [
+const RENAMED_FUNCTIONS: [(&str, &str); 9] = [
     // Go 1.24 replaced the implementation of maps.
     ("runtime.mapiterinit", "internal/runtime/maps.(*Iter).Init"),
     ("runtime.mapiternext", "internal/runtime/maps.(*Iter).Next"),
@@ -47,13 +49,13 @@ const RENAMED: [(&str, &str); 9] = [
 /// Splits the name of a closure, such as `main.f.func1.2`, into the enclosing function `main.f` and the suffix `.func1.2`.
 /// `None` for a function that is not a closure.
 pub fn split_closure(name: &str) -> Option<(&str, &str)> {
-    let parts = CLOSURE.captures(name)?;
+    let parts = CLOSURE_SUFFIX.captures(name)?;
     Some((parts.get(1)?.as_str(), parts.get(2)?.as_str()))
 }
 
 /// Replaces the numbers that differ between builds and runs by `*`.
-pub fn without_numbers(name: &str) -> Cow<'_, str> {
-    NUMBER.replace_all(name, |found: &regex::Captures<'_>| match &found[0] {
+pub fn replace_changing_numbers(name: &str) -> Cow<'_, str> {
+    CHANGING_NUMBER.replace_all(name, |found: &regex::Captures<'_>| match &found[0] {
         number if number.starts_with('_') => "_cgo_*_",
         number if number.starts_with('.') => "",
         _ => "*",
@@ -62,17 +64,17 @@ pub fn without_numbers(name: &str) -> Cow<'_, str> {
 
 /// Returns the current name of a function of Go's runtime that a newer Go version renamed.
 pub fn current_name(name: &str) -> Option<&'static str> {
-    RENAMED.iter().find(|(old, _)| *old == name).map(|(_, new)| *new)
+    RENAMED_FUNCTIONS.iter().find(|(old, _)| *old == name).map(|(_, new)| *new)
 }
 
 /// Version of an import path at the start of a name without its package: `.v3.Unmarshal` of `gopkg.in/yaml.v3.Unmarshal`.
-static PATH_VERSION: LazyLock<Regex> = LazyLock::new(|| compile(r"^\.v[0-9]+\."));
+static LEADING_PATH_VERSION: LazyLock<Regex> = LazyLock::new(|| compile_regex(r"^\.v[0-9]+\."));
 
 /// Returns a function's name without its package and the dot after the package.
-pub fn without_package(name: &str) -> &str {
+pub fn strip_package(name: &str) -> &str {
     let package = package(name);
     let rest = name.get(package.len()..).unwrap_or(name);
-    match PATH_VERSION.find(rest) {
+    match LEADING_PATH_VERSION.find(rest) {
         Some(version) if !package.is_empty() => rest.get(version.end()..).unwrap_or(rest),
         _ => rest.strip_prefix('.').unwrap_or(rest),
     }
@@ -83,8 +85,10 @@ pub fn without_package(name: &str) -> &str {
 /// ignored (`example.com/yaml/v2`).
 pub fn is_moved_package(one: &str, other: &str) -> bool {
     let elements = |name| {
-        let elements =
-            package(name).split('/').map(|element| VERSION.replace(element, "")).filter(|text| !text.is_empty());
+        let elements = package(name)
+            .split('/')
+            .map(|element| VERSION_IN_PATH_ELEMENT.replace(element, ""))
+            .filter(|text| !text.is_empty());
         elements.collect::<Vec<_>>()
     };
     let (one, other) = (elements(one), elements(other));
@@ -125,12 +129,12 @@ mod tests {
             ("tcp_ack.isra.0", "tcp_ack.isra.12.cold"),
             ("tcp_ack.part.0", "tcp_ack"),
         ] {
-            assert_eq!(without_numbers(one), without_numbers(other));
+            assert_eq!(replace_changing_numbers(one), replace_changing_numbers(other));
         }
         for (one, other) in [("md5.block1", "md5.block2"), ("sha256.f", "sha512.f"), ("_cgo_init", "_cgo_sys")] {
-            assert_ne!(without_numbers(one), without_numbers(other));
+            assert_ne!(replace_changing_numbers(one), replace_changing_numbers(other));
         }
-        assert_eq!(without_numbers("runtime.mallocgc"), "runtime.mallocgc");
+        assert_eq!(replace_changing_numbers("runtime.mallocgc"), "runtime.mallocgc");
     }
 
     #[test]
@@ -143,7 +147,7 @@ mod tests {
             ("gopkg.in/yaml.v2.F", "gopkg.in/yaml.v3.F"),
         ] {
             assert!(is_moved_package(one, other), "{one} {other}");
-            assert_eq!(without_package(one), without_package(other));
+            assert_eq!(strip_package(one), strip_package(other));
         }
         for (one, other) in
             [("encoding/json.Marshal", "encoding/xml.Marshal"), ("memcpy", "memcpy"), ("main.F", "lib.F")]

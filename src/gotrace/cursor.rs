@@ -69,8 +69,8 @@ impl<'l> Cursor<'l> {
     }
 
     /// Reads a whole number as the runtime writes it: without leading zeros.
-    pub(super) fn number(&mut self) -> Result<u64, Mismatch> {
-        let digits = self.digits()?;
+    pub(super) fn read_number(&mut self) -> Result<u64, Mismatch> {
+        let digits = self.read_digits()?;
         match (std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok()), digits) {
             (Some(_), [b'0', _, ..]) | (None, _) => Err(Mismatch::Different),
             (Some(number), _) => Ok(number),
@@ -84,7 +84,7 @@ impl<'l> Cursor<'l> {
 
     pub(super) fn skip_signed(&mut self) -> Result<(), Mismatch> {
         self.skip_optional("-")?;
-        self.number().map(drop)
+        self.read_number().map(drop)
     }
 
     /// Skips a boolean. Up to Go 1.19, some fields have `0` or `1` instead of `false` or `true`.
@@ -93,12 +93,12 @@ impl<'l> Cursor<'l> {
     }
 
     /// Reads a decimal number, multiplied by 10 to the power of `places`: `1.5` with 3 places is 1500.
-    pub(super) fn decimal(&mut self, places: u32) -> Result<u64, Mismatch> {
-        let whole = self.number()?;
+    pub(super) fn read_decimal(&mut self, places: u32) -> Result<u64, Mismatch> {
+        let whole = self.read_number()?;
         let unit = 10_u64.pow(places);
         let mut value = whole.checked_mul(unit).ok_or(Mismatch::Different)?;
         if self.skip_optional(".")? {
-            let digits = self.digits()?;
+            let digits = self.read_digits()?;
             let mut digit_unit = unit;
             for digit in digits {
                 digit_unit /= 10;
@@ -117,7 +117,7 @@ impl<'l> Cursor<'l> {
     }
 
     /// Reads at least one digit. Digits at the end of the bytes are incomplete, because more digits can follow.
-    fn digits(&mut self) -> Result<&'l [u8], Mismatch> {
+    fn read_digits(&mut self) -> Result<&'l [u8], Mismatch> {
         let count = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let (digits, rest) = self.rest.split_at(count);
         if rest.is_empty() {

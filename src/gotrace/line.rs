@@ -132,18 +132,18 @@ const MILLISECOND_PLACES: u32 = 6;
 const SECOND_PLACES: u32 = 9;
 
 fn parse_gc_cycle(line: &mut Cursor<'_>) -> Result<GcCycle, Mismatch> {
-    let number = line.number()?;
+    let number = line.read_number()?;
     line.skip(" @")?;
-    let at_ns = line.decimal(SECOND_PLACES)?;
+    let at_ns = line.read_decimal(SECOND_PLACES)?;
     line.skip("s ")?;
-    let percent = line.number()?;
+    let percent = line.read_number()?;
     line.skip("%")?;
     // Go 1.26 added this text.
     line.skip_optional(" (checking for goroutine leaks)")?;
     let mut times = [0; 8];
     for (time, before) in times.iter_mut().zip([": ", "+", "+", " ms clock, ", "+", "/", "/", "+"]) {
         line.skip(before)?;
-        *time = line.decimal(MILLISECOND_PLACES)?;
+        *time = line.read_decimal(MILLISECOND_PLACES)?;
     }
     let [sweep_end, mark, mark_end, cpu_sweep_end, assist_ns, background_ns, idle_ns, cpu_mark_end] = times;
     let mut sizes = [0; 7];
@@ -151,7 +151,7 @@ fn parse_gc_cycle(line: &mut Cursor<'_>) -> Result<GcCycle, Mismatch> {
         sizes.iter_mut().zip([" ms cpu, ", "->", "->", " MB, ", " MB goal, ", " MB stacks, ", " MB globals, "])
     {
         line.skip(before)?;
-        *size = line.number()?;
+        *size = line.read_number()?;
     }
     let [heap_before_mb, heap_after_mb, heap_live_mb, heap_goal_mb, stacks_mb, globals_mb, processors] = sizes;
     line.skip(" P")?;
@@ -176,17 +176,17 @@ fn parse_gc_cycle(line: &mut Cursor<'_>) -> Result<GcCycle, Mismatch> {
 }
 
 fn parse_snapshot(line: &mut Cursor<'_>) -> Result<SchedulerSnapshot, Mismatch> {
-    let at_ms = line.number()?;
-    let mut field = |before: &str| line.skip(before).and_then(|()| line.number());
+    let at_ms = line.read_number()?;
+    let mut field = |before: &str| line.skip(before).and_then(|()| line.read_number());
     let gomaxprocs = field("ms: gomaxprocs=")?;
     let idle_processors = field(" idleprocs=")?;
     let threads = field(" threads=")?;
     let spinning_threads = field(" spinningthreads=")?;
     // Go 1.20 added this field.
     if line.skip_optional(" needspinning=")? {
-        line.number()?;
+        line.read_number()?;
     }
-    let mut field = |before: &str| line.skip(before).and_then(|()| line.number());
+    let mut field = |before: &str| line.skip(before).and_then(|()| line.read_number());
     let idle_threads = field(" idlethreads=")?;
     let run_queue = field(" runqueue=")?;
     line.skip(" ")?;
@@ -201,9 +201,9 @@ fn parse_snapshot(line: &mut Cursor<'_>) -> Result<SchedulerSnapshot, Mismatch> 
         Vec::new()
     } else {
         // Since Go 1.25, there is a space after `[` and before `]`.
-        let spaced = line.skip_optional(" ")?;
-        let queues = parse_numbers(line, spaced)?;
-        if spaced {
+        let has_spaces = line.skip_optional(" ")?;
+        let queues = parse_numbers(line, has_spaces)?;
+        if has_spaces {
             line.skip(" schedticks=[ ")?;
             parse_numbers(line, true)?;
         }
@@ -222,30 +222,30 @@ fn parse_snapshot(line: &mut Cursor<'_>) -> Result<SchedulerSnapshot, Mismatch> 
     })
 }
 
-/// Parses numbers that are separated by spaces, up to `]`. `spaced` means that there is a space before `]`.
-fn parse_numbers(line: &mut Cursor<'_>, spaced: bool) -> Result<Vec<u64>, Mismatch> {
-    let mut numbers = vec![line.number()?];
+/// Parses numbers that are separated by spaces, up to `]`. `has_spaces` means that there is a space before `]`.
+fn parse_numbers(line: &mut Cursor<'_>, has_spaces: bool) -> Result<Vec<u64>, Mismatch> {
+    let mut numbers = vec![line.read_number()?];
     loop {
-        if !spaced && line.skip_optional("]")? {
+        if !has_spaces && line.skip_optional("]")? {
             return Ok(numbers);
         }
         line.skip(" ")?;
-        if spaced && line.skip_optional("]")? {
+        if has_spaces && line.skip_optional("]")? {
             return Ok(numbers);
         }
-        numbers.push(line.number()?);
+        numbers.push(line.read_number()?);
     }
 }
 
 fn parse_package_init(line: &mut Cursor<'_>) -> Result<PackageInit, Mismatch> {
     let package = line.read_until(" @", |byte| byte.is_ascii_graphic() || !byte.is_ascii())?;
-    let at_ns = line.decimal(MILLISECOND_PLACES)?;
+    let at_ns = line.read_decimal(MILLISECOND_PLACES)?;
     line.skip(" ms, ")?;
-    let clock_ns = line.decimal(MILLISECOND_PLACES)?;
+    let clock_ns = line.read_decimal(MILLISECOND_PLACES)?;
     line.skip(" ms clock, ")?;
-    let bytes = line.number()?;
+    let bytes = line.read_number()?;
     line.skip(" bytes, ")?;
-    let allocations = line.number()?;
+    let allocations = line.read_number()?;
     line.skip(" allocs")?;
     line.skip("\n")?;
     Ok(PackageInit { package, at_ns, clock_ns, bytes, allocations })
@@ -253,22 +253,22 @@ fn parse_package_init(line: &mut Cursor<'_>) -> Result<PackageInit, Mismatch> {
 
 fn parse_processor(line: &mut Cursor<'_>) -> Result<u64, Mismatch> {
     for after in [": status=", " schedtick=", " syscalltick=", " m="] {
-        line.number()?;
+        line.read_number()?;
         line.skip(after)?;
     }
     line.skip_id()?;
     line.skip(" runqsize=")?;
-    let queue = line.number()?;
+    let queue = line.read_number()?;
     for before in [" gfreecnt=", " timerslen="] {
         line.skip(before)?;
-        line.number()?;
+        line.read_number()?;
     }
     line.skip("\n")?;
     Ok(queue)
 }
 
 fn skip_thread(line: &mut Cursor<'_>) -> Result<(), Mismatch> {
-    line.number()?;
+    line.read_number()?;
     line.skip(": p=")?;
     line.skip_id()?;
     line.skip(" curg=")?;
@@ -292,9 +292,9 @@ fn skip_thread(line: &mut Cursor<'_>) -> Result<(), Mismatch> {
 }
 
 fn skip_goroutine(line: &mut Cursor<'_>) -> Result<(), Mismatch> {
-    line.number()?;
+    line.read_number()?;
     line.skip(": status=")?;
-    line.number()?;
+    line.read_number()?;
     line.skip("(")?;
     line.read_until(") m=", is_reason_byte)?;
     line.skip_id()?;

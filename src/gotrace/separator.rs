@@ -10,9 +10,9 @@ use super::cursor::Mismatch;
 use super::line::RuntimeLine;
 
 /// The first piece of each kind of line.
-const STARTS: [&[u8]; 3] = [b"gc ", b"SCHED ", b"init "];
+const LINE_STARTS: [&[u8]; 3] = [b"gc ", b"SCHED ", b"init "];
 /// The first pieces of the detail lines that follow a snapshot of `scheddetail=1`.
-const DETAIL_STARTS: [&[u8]; 3] = [b"  P", b"  M", b"  G"];
+const DETAIL_LINE_STARTS: [&[u8]; 3] = [b"  P", b"  M", b"  G"];
 
 /// Maximum size of a piece. The longest pieces are paths of packages.
 const MAX_PIECE_BYTES: usize = 256;
@@ -21,14 +21,15 @@ const MAX_PIECE_BYTES: usize = 256;
 /// wait between two pieces. But output of the program, such as a prompt, must not be held back forever.
 const MAX_GAP_NS: u64 = 2_000_000_000;
 
-/// Maximum number of held pieces, and of their bytes: output of the program while the runtime is between two pieces.
+/// Maximum number and total size of held pieces. The program's output is held while a line of the runtime is
+/// incomplete.
 const MAX_HELD_PIECES: usize = 64 * 1024;
 const MAX_HELD_BYTES: usize = 16 << 20;
 
 /// Maximum number of open lines. The runtime rarely has more than two.
 const MAX_OPEN_LINES: usize = 16;
 
-/// Maximum number of processes for which further lines are accepted: the newest processes.
+/// Maximum number of processes whose lines are accepted. Lines of older processes become the program's output.
 const MAX_PROCESSES: usize = 1024;
 
 /// Separates the writes to a stream into the runtime's lines and the program's output.
@@ -89,12 +90,15 @@ impl Separator {
     /// Processes the bytes of one write.
     pub fn push(&mut self, piece: &[u8], now_ns: u64, out: &mut Separated) {
         self.expire(now_ns, out);
-        self.assign(Piece { bytes: piece.to_vec(), arrived_ns: now_ns, line: None, is_rejected_start: false }, out);
+        self.assign_piece(
+            Piece { bytes: piece.to_vec(), arrived_ns: now_ns, line: None, is_rejected_start: false },
+            out,
+        );
         if self.open.len() > MAX_OPEN_LINES || self.held.len() > MAX_HELD_PIECES || self.held_bytes > MAX_HELD_BYTES {
             self.open.clear();
             self.held.iter_mut().for_each(|piece| piece.line = None);
             self.processes.has_gaps = true;
-            self.flush(out);
+            self.pass_on_program_output(out);
         }
     }
 
@@ -102,31 +106,31 @@ impl Separator {
     pub fn expire(&mut self, now_ns: u64, out: &mut Separated) {
         let is_expired = |open: &OpenLine| now_ns.saturating_sub(open.last_piece_ns) > MAX_GAP_NS;
         while let Some(first) = self.open.iter().position(is_expired) {
-            self.reject(first, out);
+            self.reject_line(first, out);
         }
     }
 
     /// Ends the stream. A program can end while its runtime writes a line. So an incomplete line counts as the runtime's if
     /// its first figure is the expected one.
     pub fn finish(&mut self, out: &mut Separated) {
-        while self.open.iter().any(|open| !self.processes.is_expected(&open.bytes)) {
-            self.reject(0, out);
+        while self.open.iter().any(|open| !self.processes.begins_as_expected(&open.bytes)) {
+            self.reject_line(0, out);
         }
         for open in std::mem::take(&mut self.open) {
             self.held.retain(|piece| piece.line != Some(open.id));
             out.cut_lines.push(open.bytes);
         }
-        self.flush(out);
+        self.pass_on_program_output(out);
     }
 
     /// Adds a piece to an open line, begins a new line with the piece, or passes the piece on as output of the program.
-    fn assign(&mut self, mut piece: Piece, out: &mut Separated) {
+    fn assign_piece(&mut self, mut piece: Piece, out: &mut Separated) {
         piece.line = None;
         // Newest line first: a thread that prints a line is rarely interrupted by another thread that prints a line.
         let candidates = if piece.is_rejected_start { 0 } else { self.open.len() };
         for index in (0..candidates).rev() {
             let Some(open) = self.open.get_mut(index) else { continue };
-            let parsed = open.parse_with(&piece.bytes);
+            let parsed = open.parse_with_piece(&piece.bytes);
             if matches!(parsed, Err(Mismatch::InsideText | Mismatch::Different)) {
                 continue;
             }
@@ -134,33 +138,34 @@ impl Separator {
             open.last_piece_ns = piece.arrived_ns;
             piece.line = Some(open.id);
             let arrived_ns = piece.arrived_ns;
-            self.hold(piece);
+            self.hold_piece(piece);
             if let Ok(line) = parsed {
-                self.complete(index, line, arrived_ns, out);
+                self.complete_line(index, line, arrived_ns, out);
             }
             return;
         }
         let bytes = piece.bytes.as_slice();
-        let starts = STARTS.contains(&bytes) || (self.processes.detailed && DETAIL_STARTS.contains(&bytes));
+        let starts =
+            LINE_STARTS.contains(&bytes) || (self.processes.has_details && DETAIL_LINE_STARTS.contains(&bytes));
         if starts && !piece.is_rejected_start {
             let id = self.next_id;
             self.next_id += 1;
             self.open.push(OpenLine { id, bytes: bytes.to_vec(), last_piece_ns: piece.arrived_ns });
             piece.line = Some(id);
-            self.hold(piece);
+            self.hold_piece(piece);
         } else if self.open.is_empty() {
             out.program.extend_from_slice(bytes);
         } else {
-            self.hold(piece);
+            self.hold_piece(piece);
         }
     }
 
-    fn hold(&mut self, piece: Piece) {
+    fn hold_piece(&mut self, piece: Piece) {
         self.held_bytes += piece.bytes.len();
         self.held.push_back(piece);
     }
 
-    fn complete(&mut self, index: usize, line: RuntimeLine, arrived_ns: u64, out: &mut Separated) {
+    fn complete_line(&mut self, index: usize, line: RuntimeLine, arrived_ns: u64, out: &mut Separated) {
         let open = self.open.remove(index);
         if let Some(process) = self.processes.find_writer(&line) {
             self.held.retain(|piece| piece.line != Some(open.id));
@@ -169,14 +174,14 @@ impl Separator {
         } else {
             self.held.iter_mut().filter(|piece| piece.line == Some(open.id)).for_each(|piece| piece.line = None);
         }
-        self.flush(out);
+        self.pass_on_program_output(out);
     }
 
     /// Rejects one open line because the line `first` got no further piece. A line after `first` can have got a piece of
     /// `first` by mistake. So the newest line whose first figure is not expected is rejected, else the newest line. Then all
     /// held pieces are assigned again.
-    fn reject(&mut self, first: usize, out: &mut Separated) {
-        let doubtful = self.open.iter().skip(first).rposition(|open| !self.processes.is_expected(&open.bytes));
+    fn reject_line(&mut self, first: usize, out: &mut Separated) {
+        let doubtful = self.open.iter().skip(first).rposition(|open| !self.processes.begins_as_expected(&open.bytes));
         let index = doubtful.map_or(self.open.len().saturating_sub(1), |after_first| first + after_first);
         let rejected = self.open.remove(index);
         self.processes.has_gaps |= doubtful.is_none();
@@ -187,12 +192,12 @@ impl Separator {
             if piece.line == Some(rejected.id) && std::mem::take(&mut is_start) {
                 piece.is_rejected_start = true;
             }
-            self.assign(piece, out);
+            self.assign_piece(piece, out);
         }
     }
 
     /// Passes on the held output of the program that precedes the first piece of an open line.
-    fn flush(&mut self, out: &mut Separated) {
+    fn pass_on_program_output(&mut self, out: &mut Separated) {
         while self.held.front().is_some_and(|piece| piece.line.is_none()) {
             let Some(piece) = self.held.pop_front() else { return };
             self.held_bytes -= piece.bytes.len();
@@ -204,7 +209,7 @@ impl Separator {
 impl OpenLine {
     /// Parses the line with one more piece. The piece can belong to the line if the result is a line or
     /// [`Mismatch::Incomplete`].
-    fn parse_with(&self, piece: &[u8]) -> Result<RuntimeLine, Mismatch> {
+    fn parse_with_piece(&self, piece: &[u8]) -> Result<RuntimeLine, Mismatch> {
         let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
         let is_inside_a_number = self.bytes.last().is_some_and(is_number) && piece.first().is_some_and(is_number);
         if is_inside_a_number || !self.can_be_piece(piece) {
@@ -231,7 +236,7 @@ struct Processes {
     /// Time of the last scheduler snapshot of each process, in milliseconds since its first snapshot.
     snapshots: Vec<u64>,
     /// Whether the stream has a snapshot of `scheddetail=1`.
-    detailed: bool,
+    has_details: bool,
     /// Whether a line was rejected that can be the runtime's. Then the next figures can have gaps.
     has_gaps: bool,
 }
@@ -247,7 +252,7 @@ impl Processes {
                 find_process(&mut self.collections, cycle.number, begins || self.has_gaps, precedes)
             }
             RuntimeLine::Scheduler(snapshot) => {
-                self.detailed |= snapshot.processor_queues.is_empty();
+                self.has_details |= snapshot.processor_queues.is_empty();
                 let begins = snapshot.at_ms == 0;
                 let precedes = |last: u64| !begins && last <= snapshot.at_ms;
                 find_process(&mut self.snapshots, snapshot.at_ms, begins || self.has_gaps, precedes)
@@ -258,7 +263,7 @@ impl Processes {
     }
 
     /// Whether the first figure of an incomplete line is the one that a process must write next.
-    fn is_expected(&self, line: &[u8]) -> bool {
+    fn begins_as_expected(&self, line: &[u8]) -> bool {
         let digits = |kind: &str| {
             let rest = line.strip_prefix(kind.as_bytes())?;
             let end = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
@@ -277,11 +282,11 @@ impl Processes {
 }
 
 /// Finds the newest process whose last figure can precede `figure`, and stores `figure` as its last figure. If there is no
-/// such process and `may_begin` is true, adds a process.
+/// such process and `can_add_process` is true, adds a process.
 fn find_process(
     last_figures: &mut Vec<u64>,
     figure: u64,
-    may_begin: bool,
+    can_add_process: bool,
     precedes: impl Fn(u64) -> bool,
 ) -> Option<usize> {
     let oldest = last_figures.len().saturating_sub(MAX_PROCESSES);
@@ -291,6 +296,6 @@ fn find_process(
         *last = figure;
         return Some(index);
     }
-    last_figures.extend(may_begin.then_some(figure));
-    may_begin.then(|| last_figures.len() - 1)
+    last_figures.extend(can_add_process.then_some(figure));
+    can_add_process.then(|| last_figures.len() - 1)
 }

@@ -71,11 +71,11 @@ impl RuntimeTrace {
 
     /// Returns the events that started within a range of times on the samples' clock.
     #[must_use]
-    pub fn within(&self, range: &Range<u64>) -> Self {
+    pub fn select_time_range(&self, range: &Range<u64>) -> Self {
         Self {
-            gc: within(&self.gc, range),
-            scheduler: within(&self.scheduler, range),
-            inits: within(&self.inits, range),
+            gc: events_within(&self.gc, range),
+            scheduler: events_within(&self.scheduler, range),
+            inits: events_within(&self.inits, range),
             left_out: self.left_out,
         }
     }
@@ -94,7 +94,7 @@ impl RuntimeTrace {
     }
 }
 
-fn within<E: Clone>(events: &[Timed<E>], range: &Range<u64>) -> Vec<Timed<E>> {
+fn events_within<E: Clone>(events: &[Timed<E>], range: &Range<u64>) -> Vec<Timed<E>> {
     events.iter().filter(|event| range.contains(&event.time_ns)).cloned().collect()
 }
 
@@ -103,7 +103,7 @@ fn within<E: Clone>(events: &[Timed<E>], range: &Range<u64>) -> Vec<Timed<E>> {
 pub struct TraceCollector {
     trace: RuntimeTrace,
     /// Whether the lines that follow contain the run queues of the last snapshot (`scheddetail=1`).
-    detailed: bool,
+    has_details: bool,
 }
 
 impl TraceCollector {
@@ -118,11 +118,11 @@ impl TraceCollector {
         match line {
             RuntimeLine::Gc(event) => trace.gc.push(Timed { time_ns: 0, arrived_ns, process, event }),
             RuntimeLine::Scheduler(event) => {
-                self.detailed = event.processor_queues.is_empty();
+                self.has_details = event.processor_queues.is_empty();
                 trace.scheduler.push(Timed { time_ns: 0, arrived_ns, process, event });
             }
             RuntimeLine::Processor(queue) => {
-                if let Some(last) = trace.scheduler.last_mut().filter(|_| self.detailed) {
+                if let Some(last) = trace.scheduler.last_mut().filter(|_| self.has_details) {
                     last.event.processor_queues.push(queue);
                 }
             }
@@ -134,11 +134,11 @@ impl TraceCollector {
     /// Returns all events, with their times on the samples' clock.
     pub fn finish(self) -> RuntimeTrace {
         let mut trace = self.trace;
-        put_on_clock(&mut trace.gc, |cycle| {
+        set_event_times(&mut trace.gc, |cycle| {
             (cycle.at_ns, cycle.clock_ns.iter().fold(0, |sum, ns| ns.saturating_add(sum)))
         });
-        put_on_clock(&mut trace.scheduler, |snapshot| (snapshot.at_ms.saturating_mul(1_000_000), 0));
-        put_on_clock(&mut trace.inits, |init| (init.at_ns, init.clock_ns));
+        set_event_times(&mut trace.scheduler, |snapshot| (snapshot.at_ms.saturating_mul(1_000_000), 0));
+        set_event_times(&mut trace.inits, |init| (init.at_ns, init.clock_ns));
         trace
     }
 }
@@ -148,7 +148,7 @@ impl TraceCollector {
 ///
 /// A line arrives after the end of its event, so the zero is at most `arrival - start - duration`. The zero is estimated as
 /// the minimum over all lines of a process. The error is the delay of the fastest line, below a millisecond.
-fn put_on_clock<E>(events: &mut [Timed<E>], start_and_duration: impl Fn(&E) -> (u64, u64)) {
+fn set_event_times<E>(events: &mut [Timed<E>], start_and_duration: impl Fn(&E) -> (u64, u64)) {
     let mut zeros: Vec<u64> = Vec::new();
     for event in events.iter() {
         let (start, duration) = start_and_duration(&event.event);

@@ -36,7 +36,7 @@ impl StackCopies {
             return Self { bytes, reason: "set by the user".into(), frame_pointer_code: all_alike };
         }
         let assembly = MappedFile::open(program).ok().and_then(|bytes| Binary::parse(bytes.as_ref()).ok()?.assembly());
-        let Some(reason) = reason_for_callers(assembly.as_ref(), facts.cgo) else {
+        let Some(reason) = reason_for_callers(assembly.as_ref(), facts.uses_cgo) else {
             let reason = "all code keeps the frame pointer".into();
             return Self { bytes: SMALL_COPY_BYTES, reason, frame_pointer_code: all_alike };
         };
@@ -44,7 +44,7 @@ impl StackCopies {
         let bytes = copy_bytes(settings, frame);
         // The kernel chooses the addresses of a position-independent program.
         let frame_pointer_code = match assembly {
-            Some(Assembly { go_text, functions, .. }) if !facts.pie => {
+            Some(Assembly { go_text, functions, .. }) if !facts.is_pie => {
                 FramePointerCode { text: go_text, except: functions }
             }
             _ => all_alike,

@@ -323,11 +323,11 @@ fn inspection_to_json(facts: &gobin::BinaryFacts, secrets: &Secrets) -> Value {
     });
     json!({
         "machine": facts.machine,
-        "pie": facts.pie,
+        "pie": facts.is_pie,
         "build_id": facts.build_id,
-        "symbol_table": facts.symtab,
-        "dwarf": { "present": dwarf.present, "version": dwarf.version, "compressed": dwarf.compressed },
-        "cgo": facts.cgo,
+        "symbol_table": facts.has_symtab,
+        "dwarf": { "present": dwarf.is_present, "version": dwarf.version, "compressed": dwarf.is_compressed },
+        "cgo": facts.uses_cgo,
         "optimisation": facts.optimisation.to_string(),
         "go": go,
     })

@@ -67,7 +67,7 @@ impl RuntimeRecord {
         }
         let (trace, wall_seconds) = match window {
             Some(window) => {
-                let trace = self.trace.within(&(window.start_ns..window.end_ns));
+                let trace = self.trace.select_time_range(&(window.start_ns..window.end_ns));
                 (Cow::Owned(trace), window.length().as_secs_f64())
             }
             None => (Cow::Borrowed(&self.trace), workload.wall_seconds),

@@ -183,7 +183,7 @@ impl<'a> SourceReader<'a> {
 
 /// Whether a function begins with the `func` keyword: not the body of a loop, a wrapper, or the initialisation of variables.
 fn begins_with_func(name: &str) -> bool {
-    let own = goname::without_package(name);
+    let own = goname::strip_package(name);
     own != "init" && !["-range", "gowrap", "deferwrap", ".init", "glob.."].iter().any(|part| own.contains(part))
 }
 

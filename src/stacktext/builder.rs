@@ -1,4 +1,4 @@
-//! Builds the profile of a text.
+//! Builds a profile from the stacks of a text.
 
 use std::collections::HashMap;
 
@@ -11,8 +11,8 @@ use crate::profile::{
     Task, TaskId,
 };
 
-/// Maximum frames of a stack, inlined calls included. Go's runtime records at most 1024 (debug.profstackdepth), and the
-/// kernel 127 unless `kernel.perf_event_max_stack` is raised.
+/// Maximum number of frames of a stack, inlined calls included. Go's runtime records at most 1024
+/// (debug.profstackdepth), and the kernel 127 unless `kernel.perf_event_max_stack` is raised.
 pub(super) const MAX_FRAMES: usize = 4096;
 
 /// Maximum size of a name or path, the same as for binaries. Without a limit, every frame could have a huge name.

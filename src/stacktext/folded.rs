@@ -41,8 +41,8 @@ pub fn read_folded(text: &[u8]) -> Result<StackText, Error> {
         let mut names = line.names();
         let process = if has_processes { names.next().unwrap_or_default() } else { "" };
         frames.clear();
-        // Without processes, the first name can still be the name of a process, so one more name is allowed.
-        frames.extend(names.by_ref().take(MAX_FRAMES.saturating_add(usize::from(!has_processes))).map(frame));
+        // If processes are not separated from the frames, the first name can be a process. So one more name is allowed.
+        frames.extend(names.by_ref().take(MAX_FRAMES.saturating_add(usize::from(!has_processes))).map(parse_frame));
         if names.next().is_some() {
             return Err(Error::Deep { line: number });
         }
@@ -91,7 +91,7 @@ impl<'l> FoldedLine<'l> {
         self.stack.split(';')
     }
 
-    /// Returns the weight in units of `decimals` digits after the point. `None` if the weight is too large.
+    /// Returns the weight multiplied by 10 to the power of `decimals`. `None` if the weight is too large.
     fn weight(&self, decimals: usize) -> Option<u64> {
         format!("{}{:0<decimals$}", self.whole, self.decimals).parse().ok()
     }
@@ -102,7 +102,7 @@ fn is_root_function(name: &str) -> bool {
     (name.starts_with("runtime.") || name.starts_with("main.")) && name.rsplit('.').next() != Some("test")
 }
 
-fn frame(name: &str) -> TextFrame {
+fn parse_frame(name: &str) -> TextFrame {
     let annotations =
         [("_[k]", Some(Origin::Kernel), false), ("_[j]", Some(Origin::Native), false), ("_[i]", None, true)];
     for (suffix, origin, inlined) in annotations {

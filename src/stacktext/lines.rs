@@ -13,14 +13,14 @@ pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = (usize, Cow<'_, str>)> 
 /// control characters, because the file is not a text then.
 pub(super) fn first_lines(beginning: &[u8]) -> Option<Vec<Cow<'_, str>>> {
     /// Number of lines from which the kind of a text is detected.
-    const DETECTED_LINES: usize = 10;
+    const MAX_DETECTION_LINES: usize = 10;
     // The last line can be cut off.
     let whole = match beginning.iter().rposition(|byte| *byte == b'\n') {
         Some(end) if beginning.len() >= super::DETECTED_BYTES => beginning.get(..end)?,
         _ => beginning,
     };
     let with_content = lines(whole).map(|(_, line)| line).filter(|line| !line.trim().is_empty() && !is_comment(line));
-    let first: Vec<_> = with_content.take(DETECTED_LINES).collect();
+    let first: Vec<_> = with_content.take(MAX_DETECTION_LINES).collect();
     let is_text = |line: &Cow<'_, str>| !line.chars().any(|c| c.is_control() && c != '\t');
     first.iter().all(is_text).then_some(first)
 }

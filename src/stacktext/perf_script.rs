@@ -105,7 +105,7 @@ impl<'l> SampleLine<'l> {
             _ => (None, after),
         };
         let (event, rest) = after.split_once(' ').unwrap_or((after, ""));
-        let event = event.strip_suffix(':').map(without_modifiers).filter(|name| name.len() <= MAX_EVENT_BYTES);
+        let event = event.strip_suffix(':').map(strip_modifiers).filter(|name| name.len() <= MAX_EVENT_BYTES);
         Some(Self { comm, pid, tid, cpu, time, period, event, only_frame: rest.trim() })
     }
 }
@@ -128,7 +128,7 @@ fn parse_seconds(text: &str) -> Option<u64> {
 
 /// Removes the modifiers after an event's name: `cycles:ppp` → `cycles`. The name of a tracepoint, such as
 /// `sched:sched_switch`, stays whole.
-fn without_modifiers(event: &str) -> &str {
+fn strip_modifiers(event: &str) -> &str {
     match event.rsplit_once(':') {
         Some((name, modifiers)) if modifiers.chars().all(|c| "ukhIGHpPSDWe".contains(c)) => name,
         _ => event,
@@ -188,7 +188,7 @@ struct SampleReader {
     builder: StackTextBuilder,
     /// `None` between two samples, and in a sample of another event.
     open: Option<OpenSample>,
-    /// Time in nanoseconds, and sample.
+    /// Samples with their times in nanoseconds.
     samples: Vec<(u64, Sample)>,
 }
 

@@ -4,7 +4,7 @@ use super::{is_folded, is_perf_script, read_folded, read_perf_script};
 use crate::profile::{Origin, Profile, Sample};
 
 /// Returns each sample as `process: root;…;leaf count weight`. An inlined frame begins with `i:`, a kernel frame with `k:`.
-fn samples(profile: &Profile) -> Vec<String> {
+fn format_samples(profile: &Profile) -> Vec<String> {
     let row = |sample: &Sample| {
         let mut frames = Vec::new();
         for location in profile.stack(sample.stack) {
@@ -34,7 +34,7 @@ fn folded_stacks_are_read_with_their_annotations() {
     assert!(is_folded(FOLDED.as_bytes()));
     let read = read_folded(FOLDED.as_bytes()).unwrap();
     assert_eq!(
-        samples(&read.profile),
+        format_samples(&read.profile),
         [
             "my_app: runtime.goexit;main.main;i:main.step;k:page_fault 12 12",
             "my_app: main.Map[...];code made 7 7",
@@ -48,15 +48,15 @@ fn folded_stacks_are_read_with_their_annotations() {
 #[test]
 fn a_function_at_the_root_is_not_a_process() {
     let read = read_folded(b"runtime.goexit;main.main 1\nmain.main;main.f 2\n").unwrap();
-    assert_eq!(samples(&read.profile), [": runtime.goexit;main.main 1 1", ": main.main;main.f 2 2"]);
+    assert_eq!(format_samples(&read.profile), [": runtime.goexit;main.main 1 1", ": main.main;main.f 2 2"]);
     let read = read_folded(b"main.test;runtime.goexit 1\n").unwrap();
-    assert_eq!(samples(&read.profile), ["main.test: runtime.goexit 1 1"]);
+    assert_eq!(format_samples(&read.profile), ["main.test: runtime.goexit 1 1"]);
 }
 
 #[test]
 fn fractions_of_weights_are_kept() {
     let read = read_folded(b"a;b 0.25\na;c 1.5\na;d 2.000\n").unwrap();
-    assert_eq!(samples(&read.profile), ["a: b 25 25", "a: c 150 150", "a: d 200 200"]);
+    assert_eq!(format_samples(&read.profile), ["a: b 25 25", "a: c 150 150", "a: d 200 200"]);
     assert_eq!(read.notes, ["the weights have fractions: they are shown multiplied by 100"]);
     assert!(!read.profile.event.is_sampled());
 }
@@ -64,14 +64,14 @@ fn fractions_of_weights_are_kept() {
 #[test]
 fn lines_without_a_weight_are_counted() {
     let read = read_folded(b"a;b 1\nno weight here\na;c 2\na;d -3\n").unwrap();
-    assert_eq!(samples(&read.profile), ["a: b 1 1", "a: c 2 2"]);
+    assert_eq!(format_samples(&read.profile), ["a: b 1 1", "a: c 2 2"]);
     assert_eq!(read.notes, ["2 lines have no weight at their end and are left out, the first is line 2"]);
 }
 
 #[test]
 fn a_hash_with_a_number_is_not_a_comment() {
     let read = read_folded(b"# app;main.main\n#\n# 5\n").unwrap();
-    assert_eq!(samples(&read.profile), ["#:  5 5"]);
+    assert_eq!(format_samples(&read.profile), ["#:  5 5"]);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn output_of_perf_script_is_read() {
     let read = read_perf_script(PERF_SCRIPT.as_bytes(), None).unwrap();
     let profile = &read.profile;
     assert_eq!(
-        samples(profile),
+        format_samples(profile),
         [
             "my app: runtime.goexit;main.(*T).work:12;i:main.step:7;k:smp_call_function 1 500250",
             "kworker/0:1: [libc.so.6];[unknown] 1 500251",
@@ -134,7 +134,7 @@ fn output_of_perf_script_is_read() {
     assert_eq!(figures, (1, 2, 1));
 
     let switches = read_perf_script(PERF_SCRIPT.as_bytes(), Some("sched:sched_switch")).unwrap();
-    assert_eq!(samples(&switches.profile), ["my app:  1 1"]);
+    assert_eq!(format_samples(&switches.profile), ["my app:  1 1"]);
     let error = read_perf_script(PERF_SCRIPT.as_bytes(), Some("cycles")).unwrap_err();
     assert_eq!(
         (error.to_string(), error.hints()),

@@ -137,7 +137,7 @@ fn group_names<'p>(names: &[FunctionsByName<'p>; 2], profiles: [&Profile; 2]) ->
 
     // Names with equal forms match, however many they are.
     let forms: [fn(&str) -> Option<String>; 3] = [
-        |name| Some(goname::without_numbers(name).into_owned()),
+        |name| Some(goname::replace_changing_numbers(name).into_owned()),
         |name| Some(goname::split_closure(name)?.0.to_owned()),
         |name| Some(goname::current_name(name).unwrap_or(name).to_owned()),
     ];
@@ -165,7 +165,7 @@ fn group_names<'p>(names: &[FunctionsByName<'p>; 2], profiles: [&Profile; 2]) ->
     let by_tail = [&left[0], &left[1]].map(|names| {
         let mut by_tail: BTreeMap<&str, Vec<Name<'p>>> = BTreeMap::new();
         for name in names.iter().filter(|name| !name.is_kernel && !is_one_build) {
-            by_tail.entry(goname::without_package(name.text)).or_default().push(*name);
+            by_tail.entry(goname::strip_package(name.text)).or_default().push(*name);
         }
         by_tail
     });

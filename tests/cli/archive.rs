@@ -8,30 +8,30 @@ use nix::sys::signal::Signal;
 use crate::harness::Project;
 
 /// The formats of `goflame report`, and the files of a run that hold them.
-const FILES: [(&str, &str); 4] =
+const REPORT_FILES: [(&str, &str); 4] =
     [("svg", "flamegraph.svg"), ("folded", "profile.folded"), ("pprof", "profile.pb.gz"), ("json", "summary.json")];
 
-fn one_run() -> Project {
+fn project_with_one_run() -> Project {
     let project = Project::workload("burner", "");
     project.goflame(["run", "--quiet"]).run().code(0);
     project
 }
 
 /// The name of a run in the list.
-fn short(id: &str) -> &str {
+fn name_in_list(id: &str) -> &str {
     &id[id.len() - 4..]
 }
 
 #[test]
 fn a_report_from_the_archive_alone_gives_the_same_bytes() {
-    let project = one_run();
+    let project = project_with_one_run();
     let run = project.only_run();
     // Only the archive and the settings of the project are left, and Go is not on PATH.
     for gone in [".goflame/build", ".goflame/bin", "burner"] {
         fs::remove_dir_all(project.path(gone)).unwrap();
     }
     fs::remove_file(project.path("go.mod")).unwrap();
-    for (format, file) in FILES {
+    for (format, file) in REPORT_FILES {
         let out = format!("again.{format}");
         let report = project.goflame(["report", "latest", "-f", format, "-o", &out]).env("PATH", "/nonexistent").run();
         report.code(0).stdout("").stderr_has(&format!("       Wrote {out}"));
@@ -44,7 +44,7 @@ fn a_report_from_the_archive_alone_gives_the_same_bytes() {
 
 #[test]
 fn a_run_is_complete_without_its_archive() {
-    let project = one_run();
+    let project = project_with_one_run();
     let run = project.only_run();
     let folded = project.read(&format!("{run}/profile.folded"));
     let name = run.rsplit('/').next().unwrap();
@@ -59,7 +59,7 @@ fn a_run_is_complete_without_its_archive() {
 
 #[test]
 fn a_run_is_found_by_id_prefix_and_position() {
-    let project = one_run();
+    let project = project_with_one_run();
     let older = project.only_run();
     project.goflame(["run", "--quiet", "--release", "--", "-seconds", "0.2"]).run().code(0);
     let runs = project.names(".goflame/runs");
@@ -73,7 +73,7 @@ fn a_run_is_found_by_id_prefix_and_position() {
         (newer, newer),
         (older, older),
         (&older[..older.len() - 1], older),
-        (short(older), older),
+        (name_in_list(older), older),
         (&format!(".goflame/runs/{older}"), older),
     ] {
         let report = project.goflame(["report", name]).run();
@@ -97,8 +97,8 @@ fn a_run_is_found_by_id_prefix_and_position() {
 {}  20[..]-[..]-[..] [..]:[..]  burner  release  0.[..] s  main.burn     [..] MB
 {}  20[..]-[..]-[..] [..]:[..]  burner  debug    0.[..] s  main.burn     [..] MB
 ",
-        short(newer),
-        short(older)
+        name_in_list(newer),
+        name_in_list(older)
     ));
     let list = project.goflame(["runs", "list", "--json"]).run();
     let list: serde_json::Value = serde_json::from_str(&list.code(0).stdout).unwrap();
@@ -117,7 +117,7 @@ fn a_run_is_found_by_id_prefix_and_position() {
 
 #[test]
 fn verify_names_every_changed_file() {
-    let project = one_run();
+    let project = project_with_one_run();
     let run = project.only_run();
     let id = run.rsplit('/').next().unwrap();
     project
@@ -143,13 +143,13 @@ error: 3 files of run {id} have changed since they were archived
 
 #[test]
 fn a_damaged_manifest_is_listed_with_the_reason() {
-    let project = one_run();
+    let project = project_with_one_run();
     let run = project.only_run();
     let id = run.rsplit('/').next().unwrap();
     project.write(&format!("{run}/manifest.json"), "{");
     let list = project.goflame(["runs", "list"]).run();
     list.code(0).stderr("");
-    assert!(list.stdout.contains(&format!("\n{}  20", short(id))), "{}", list.stdout);
+    assert!(list.stdout.contains(&format!("\n{}  20", name_in_list(id))), "{}", list.stdout);
     let words = list.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains(" damaged ") && words.contains("manifest.json is not a manifest: "), "{}", list.stdout);
     project.goflame(["report"]).run().code(10).stdout("").stderr_has(&format!("error: run {id} is damaged"));
@@ -254,8 +254,8 @@ fn the_archive_itself_may_be_a_link() {
     assert_eq!(project.goflame(["report", "-f", "folded"]).run().stdout.as_bytes(), folded);
 }
 
-/// Prints its name and the path that it was started from.
-fn who(name: &str) -> String {
+/// A program that prints `name` and the path from which it was started.
+fn program_that_prints(name: &str) -> String {
     format!(
         "package main
 
@@ -281,11 +281,12 @@ func main() {{
 
 #[test]
 fn two_configurations_of_one_directory_run_and_archive_their_own_programs() {
-    // Before: 27 of 120 runs executed the program of the other, and 25 archived one that never ran.
+    // Before: of 120 runs, 27 executed the program of the other configuration, and 25 archived a program that never
+    // ran.
     let project = Project::empty();
     project.write("go.mod", "module example.com/two\n\ngo 1.21\n");
     for name in ["a", "b"] {
-        project.write(&format!("{name}/main.go"), who(name));
+        project.write(&format!("{name}/main.go"), program_that_prints(name));
         project.write(&format!("{name}.toml"), format!("app = {{ name = \"app\", package = \"./{name}\" }}\n"));
     }
     for _ in 0..3 {
@@ -377,7 +378,7 @@ fn the_new_run_is_kept_and_is_the_latest_when_the_clock_was_set_back() {
     let list = project.goflame(["runs", "list"]).env("COLUMNS", "200").run();
     assert_eq!(
         list.stdout.lines().skip(1).map(|line| line.split(' ').next().unwrap()).collect::<Vec<_>>(),
-        [short(new), short(&runs[1])]
+        [name_in_list(new), name_in_list(&runs[1])]
     );
     project.goflame(["runs", "verify"]).run().code(0).stderr_has(&format!("    Verified [..] files of run {new}"));
 }
@@ -418,7 +419,7 @@ fn runs_are_kept_by_app_and_project() {
 
 #[test]
 fn runs_are_removed_by_name() {
-    let project = one_run();
+    let project = project_with_one_run();
     let first = project.only_run().rsplit('/').next().unwrap().to_owned();
     project.goflame(["run", "--quiet"]).run().code(0);
     let second = project.names(".goflame/runs").into_iter().find(|run| *run != first).unwrap();
@@ -466,7 +467,7 @@ fn runs_are_removed_by_name() {
 
 #[test]
 fn pruning_prints_its_plan_first() {
-    let project = one_run();
+    let project = project_with_one_run();
     let first = project.only_run().rsplit('/').next().unwrap().to_owned();
     project.goflame(["run", "--quiet"]).run().code(0);
     let second = project.names(".goflame/runs").into_iter().find(|run| *run != first).unwrap();
@@ -503,7 +504,7 @@ fn a_run_that_is_being_written_is_listed_and_not_removed() {
         .goflame(["runs", "list"])
         .run()
         .code(0)
-        .stdout(&format!("RUN [..]\n{}  20[..]  sleeper  being written  [..] MB\n", short(id)));
+        .stdout(&format!("RUN [..]\n{}  20[..]  sleeper  being written  [..] MB\n", name_in_list(id)));
     project
         .goflame(["runs", "rm", id])
         .run()
@@ -518,7 +519,7 @@ fn a_run_that_is_being_written_is_listed_and_not_removed() {
 
 #[test]
 fn the_run_of_another_user_is_not_readable_rather_than_damaged() {
-    let project = one_run();
+    let project = project_with_one_run();
     fs::set_permissions(project.path("."), fs::Permissions::from_mode(0o755)).unwrap();
     let id = project.only_run().rsplit('/').next().unwrap().to_owned();
     let nobody = |command| {

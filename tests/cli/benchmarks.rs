@@ -3,7 +3,7 @@
 use crate::harness::Project;
 
 /// A module with benchmarks in two packages, and none in a third.
-fn library(config: &str) -> Project {
+fn library_project(config: &str) -> Project {
     let project = Project::empty();
     if !config.is_empty() {
         project.write("goflame.toml", config);
@@ -71,7 +71,7 @@ func BenchmarkInner(b *testing.B) {
 /// Before: there was no flag for benchmarks, and their results were in `stdout.log` only.
 #[test]
 fn results_are_shown_and_kept_in_the_manifest() {
-    let project = library("");
+    let project = library_project("");
     let run = project.goflame(["run", "--bench", "Plus|Sizes", "--benchtime", "60x", "--count", "2"]).run();
     run.code(0).stderr_in_order(
         "        Note no goflame.toml was found: the benchmarks in ., with default settings; `goflame init` writes one
@@ -111,7 +111,7 @@ fn results_are_shown_and_kept_in_the_manifest() {
 /// Before: the usage of the test binary, a profile of one sample, and status 0.
 #[test]
 fn flags_of_go_test_are_accepted_after_two_dashes() {
-    let project = library("app.kind = \"bench\"\n");
+    let project = library_project("app.kind = \"bench\"\n");
     let run = project.goflame(["run", "--", "-bench", "Plus", "-benchtime=30x", "-count", "1"]).run();
     run.code(0).stderr_has(
         "     Running [..].test '-test.run=^$' -test.benchmem -test.bench=Plus -test.benchtime=30x -test.count=1",
@@ -123,7 +123,7 @@ fn flags_of_go_test_are_accepted_after_two_dashes() {
 /// Before: goflame knew no flag of benchmarks, and passed `-bench` on to the test binary, which does not know it.
 #[test]
 fn a_flag_of_go_test_that_an_option_replaces_is_said() {
-    let project = library("app.kind = \"bench\"\n");
+    let project = library_project("app.kind = \"bench\"\n");
     let run = project.goflame(["run", "--dry-run", "--bench", "Plus", "--", "-v", "-bench", "Sizes", "-count=2"]).run();
     let warning = "     Warning `-bench` after `--` is not used: the option of goflame before it replaces it\n";
     run.code(0).stderr_has(warning.trim_end());
@@ -133,7 +133,7 @@ fn a_flag_of_go_test_that_an_option_replaces_is_said() {
 /// Before: a profile of the empty test binary and "Finished", as after a success.
 #[test]
 fn no_matching_benchmark_is_said() {
-    let project = library("app.kind = \"bench\"\n");
+    let project = library_project("app.kind = \"bench\"\n");
     let run = project.goflame(["run", "--bench", "Nope"]).run();
     run.code(0).stderr_has("     Warning no benchmark gave a result: `Nope` must match a name such as BenchmarkSort");
 }
@@ -141,7 +141,7 @@ fn no_matching_benchmark_is_said() {
 /// Before: "unexpected argument './...'".
 #[test]
 fn packages_of_a_pattern_run_one_after_the_other() {
-    let project = library("");
+    let project = library_project("");
     let run = project.goflame(["run", "./...", "--bench", ".", "--benchtime", "20x"]).run();
     run.code(0).stderr_in_order(
         "        Note no goflame.toml was found: the benchmarks of 2 packages, with default settings; `goflame init` writes one
@@ -166,7 +166,7 @@ fn packages_of_a_pattern_run_one_after_the_other() {
 /// Before: nothing told how to profile the benchmarks of a package on the command line.
 #[test]
 fn a_package_without_a_main_function_runs_its_benchmarks() {
-    let project = library("app.package = \"./plain\"\n");
+    let project = library_project("app.package = \"./plain\"\n");
     let plan = project.goflame(["run", "./inner", "--dry-run"]).run();
     plan.code(0).stdout("cd [dir] && [..]go test -c [..] ./inner\ncd [dir]/inner && [..]/inner.test [..]\n");
     project.goflame(["run"]).run().code(5).stderr_has(

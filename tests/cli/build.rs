@@ -5,12 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::harness::{Project, source};
 
-const NOTHING: &str = "package main\n\nfunc main() {}\n";
+const EMPTY_PROGRAM: &str = "package main\n\nfunc main() {}\n";
 
 #[test]
 fn a_dry_run_prints_the_plan_and_does_nothing() {
     let project = Project::program(
-        NOTHING,
+        EMPTY_PROGRAM,
         "[variant.lean]\ntags = [\"a\", \"b\"]\nenv = { GOAMD64 = \"v3\", NOTE = \"it's\" }\nrace = true\ncgo = true\n",
     );
     for (line, plan) in [
@@ -37,7 +37,7 @@ fn a_dry_run_prints_the_plan_and_does_nothing() {
 #[test]
 fn a_dockerfile_needs_no_shells_quoting() {
     let project = Project::program(
-        NOTHING,
+        EMPTY_PROGRAM,
         "toolchain.image = \"golang:1.27.3\"\n[variant.debug]\nldflags = \"-X 'main.v=it\\ts $x'\"\nenv = { NOTE = \"a\\t$b \\\"c\\\"\" }\n",
     );
     let file = project.goflame(["build", "--print-dockerfile"]).run();
@@ -58,7 +58,7 @@ fn a_dockerfile_needs_no_shells_quoting() {
 
 #[test]
 fn the_printed_plan_is_what_a_shell_can_run() {
-    let project = Project::program(NOTHING, "");
+    let project = Project::program(EMPTY_PROGRAM, "");
     let plan = project.goflame(["build", "--dry-run"]).run().stdout;
     project.shell(&plan).run().code(0);
     assert_eq!(project.names(".goflame/build/debug"), ["program"]);
@@ -66,7 +66,7 @@ fn the_printed_plan_is_what_a_shell_can_run() {
 
 #[test]
 fn a_dry_run_of_run_prints_the_workload_too() {
-    let project = Project::program(NOTHING, "[workload]\nargs = [\"a b\", \"-c\"]\n");
+    let project = Project::program(EMPTY_PROGRAM, "[workload]\nargs = [\"a b\", \"-c\"]\n");
     let dry_run = project.goflame(["run", "--release", "--dry-run"]).run();
     dry_run.code(0).stderr("").stdout(
         "cd [dir] && [..]go build [..] -o [dir]/.goflame/build/release/program .
@@ -79,7 +79,7 @@ cd [dir] && [dir]/.goflame/build/release/program 'a b' -c
 
 #[test]
 fn the_binary_is_inspected() {
-    let project = Project::program(NOTHING, "");
+    let project = Project::program(EMPTY_PROGRAM, "");
     project.goflame(["build"]).run().code(0).stdout("").stderr(
         "     Locking go1[..] (goflame.lock)
     Building . [debug: -N -l] with go1[..]
@@ -108,7 +108,7 @@ fn gos_own_errors_pass_through_untouched() {
 #[test]
 fn another_go_than_the_pinned_one_is_refused() {
     // This version was never published.
-    let project = Project::program(NOTHING, "[toolchain]\ngo = \"1.21.99\"\n");
+    let project = Project::program(EMPTY_PROGRAM, "[toolchain]\ngo = \"1.21.99\"\n");
     for command in ["build", "run"] {
         let refused = project.goflame([command]).env("GOPROXY", "off").run();
         refused
@@ -120,7 +120,7 @@ fn another_go_than_the_pinned_one_is_refused() {
 
 #[test]
 fn a_go_that_ignores_the_pin_is_an_error() {
-    let project = Project::program(NOTHING, "[toolchain]\ngo = \"1.21.99\"\n");
+    let project = Project::program(EMPTY_PROGRAM, "[toolchain]\ngo = \"1.21.99\"\n");
     project.write("bin/go", "#!/bin/sh\necho '{\"GOVERSION\":\"go1.20.1\",\"GOOS\":\"linux\",\"GOARCH\":\"amd64\"}'\n");
     fs::set_permissions(project.path("bin/go"), fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:/usr/bin:/bin", project.path("bin").display());
@@ -139,7 +139,7 @@ fn a_package_that_is_not_a_program_is_refused() {
 /// "not a main package".
 #[test]
 fn a_build_mode_without_a_program_is_refused() {
-    let project = Project::program(NOTHING, "");
+    let project = Project::program(EMPTY_PROGRAM, "");
     for mode in ["plugin", "c-shared", "c-archive"] {
         let goflags = format!("-buildmode={mode}");
         let build = project.goflame(["build"]).env("GOFLAGS", &goflags).run();
@@ -160,7 +160,7 @@ fn a_build_mode_without_a_program_is_refused() {
 /// Before, it built and then said "Permission denied; is the file executable for the user that runs the workload?".
 #[test]
 fn a_noexec_directory_is_found_before_anything_is_built() {
-    let project = Project::program(NOTHING, "");
+    let project = Project::program(EMPTY_PROGRAM, "");
     let script = "mkdir .goflame && mount -t tmpfs -o noexec tmpfs .goflame && $goflame run; status=$?
         $goflame doctor --only build-directory; umount .goflame; exit $status";
     let run = project.shell(script).run();
@@ -174,7 +174,7 @@ fn a_noexec_directory_is_found_before_anything_is_built() {
 /// git sets these variables in a hook. Before, the manifest contained the commit of the other repository.
 #[test]
 fn the_commit_is_the_projects_whatever_the_git_variables_say() {
-    let project = Project::program(NOTHING, "variant.debug.buildvcs = true\n");
+    let project = Project::program(EMPTY_PROGRAM, "variant.debug.buildvcs = true\n");
     let git = "git -c user.name=t -c user.email=t@example.com -c init.defaultBranch=main";
     let script = format!(
         "printf '.goflame\\ngoflame.lock\\nother\\nout\\n' > .gitignore && {git} init -q . && {git} add . && {git} commit -qm own &&
@@ -197,7 +197,7 @@ fn the_commit_is_the_projects_whatever_the_git_variables_say() {
 
 #[test]
 fn benchmarks_are_built_and_run() {
-    let project = Project::with("[app]\npackage = \"./basket\"\nkind = \"bench\"\n");
+    let project = Project::with_config("[app]\npackage = \"./basket\"\nkind = \"bench\"\n");
     project.write("go.mod", "module example.com/shop\n\ngo 1.21\n");
     project.write(
         "basket/basket_test.go",

@@ -4,13 +4,13 @@ use crate::harness::Project;
 
 /// Asserts that `goflame build` with this goflame.toml ends with exit code 3 and exactly this message.
 #[track_caller]
-fn rejects(config: &str, stderr: &str) {
-    Project::with(config).goflame(["build"]).run().code(3).stderr(stderr).stdout("");
+fn assert_rejected(config: &str, stderr: &str) {
+    Project::with_config(config).goflame(["build"]).run().code(3).stderr(stderr).stdout("");
 }
 
 #[test]
 fn a_wrong_key_is_an_error_with_its_line() {
-    rejects(
+    assert_rejected(
         "[app]\npakage = \".\"\n",
         "error: unknown key `pakage` in `[app]`
  --> goflame.toml:2:1
@@ -23,7 +23,7 @@ fn a_wrong_key_is_an_error_with_its_line() {
 
 #[test]
 fn a_wrong_table_is_an_error_with_its_line() {
-    rejects(
+    assert_rejected(
         "[worklaod]\nargs = []\n",
         "error: unknown table `[worklaod]`
  --> goflame.toml:1:2
@@ -36,7 +36,7 @@ fn a_wrong_table_is_an_error_with_its_line() {
 
 #[test]
 fn a_wrong_type_is_an_error_with_its_line() {
-    rejects(
+    assert_rejected(
         "[record]\nfrequency = \"997\"\n",
         "error: wrong type for `record.frequency`
  --> goflame.toml:2:13
@@ -52,7 +52,7 @@ fn a_wrong_type_is_an_error_with_its_line() {
 /// Before: "invalid mantissa", "expected digits".
 #[test]
 fn a_path_without_quotes_is_said_to_lack_them() {
-    rejects(
+    assert_rejected(
         "[app]\npackage = ./server # main\n",
         "error: the string has no quotes
  --> goflame.toml:2:11
@@ -65,13 +65,13 @@ fn a_path_without_quotes_is_said_to_lack_them() {
 
 #[test]
 fn broken_toml_is_an_error_with_its_line() {
-    let project = Project::with("[app\n");
+    let project = Project::with_config("[app\n");
     project.goflame(["build"]).run().code(3).stderr_has(" --> goflame.toml:1:5").stdout("");
 }
 
 #[test]
 fn flags_that_strip_are_refused_with_the_reason() {
-    rejects(
+    assert_rejected(
         "[variant.debug]\nldflags = \"-X main.version=1 -s\"\n",
         "error: invalid value for `variant.debug.ldflags`
  --> goflame.toml:2:30
@@ -86,7 +86,7 @@ fn flags_that_strip_are_refused_with_the_reason() {
 
 #[test]
 fn features_of_later_versions_are_not_silently_accepted() {
-    rejects(
+    assert_rejected(
         "[workload]\nrepeat = 3\n",
         "error: `workload.repeat = 3` is not yet available
  --> goflame.toml:2:10
@@ -152,14 +152,14 @@ fn a_missing_directory_for_c_is_an_error() {
 
 #[test]
 fn c_changes_the_directory_for_everything() {
-    let project = Project::with("");
+    let project = Project::with_config("");
     project.write("there/goflame.toml", "[app]\nnope = 1\n");
     project.goflame(["-C", "there", "build"]).run().code(3).stderr_has(" --> there/goflame.toml:2:1");
 }
 
 #[test]
 fn wrong_command_lines_are_errors_with_exit_code_2() {
-    let project = Project::with("");
+    let project = Project::with_config("");
     for (line, said) in [
         ("frob", "error: unrecognized subcommand `frob`"),
         // clap suggests `runs`.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::Project;
 
 /// A project with two runs of one program.
-fn two_runs() -> Project {
+fn project_with_two_runs() -> Project {
     let project = Project::workload("burner", "");
     for _ in 0..2 {
         project.goflame(["run", "--quiet"]).run().code(0);
@@ -15,7 +15,7 @@ fn two_runs() -> Project {
 
 #[test]
 fn runs_files_and_standard_input_are_compared_with_each_other() {
-    let project = two_runs();
+    let project = project_with_two_runs();
     let run = project.names(".goflame/runs").pop().unwrap();
     let dir = format!(".goflame/runs/{run}");
     for (old, new) in [
@@ -42,8 +42,8 @@ fn runs_files_and_standard_input_are_compared_with_each_other() {
 
 #[test]
 fn the_name_of_the_output_tells_its_format() {
-    // One run on both sides: of two runs, chance lets a function change now and then.
-    let project = two_runs();
+    // Compares a run with itself, because in two different runs a function can change by chance.
+    let project = project_with_two_runs();
     let table = project.goflame(["diff", "latest", "latest"]).run();
     let first = table.code(0).stdout.lines().next().unwrap();
     assert!(first.starts_with("no function changed beyond chance; total CPU time "), "{}", table.stdout);
@@ -68,7 +68,7 @@ fn the_name_of_the_output_tells_its_format() {
 
 #[test]
 fn profiles_without_something_to_compare_are_refused() {
-    let project = two_runs();
+    let project = project_with_two_runs();
     let from = crate::harness::source().join("tests/workloads/profiles/main.go");
     project.write("profiles/main.go", std::fs::read(from).unwrap());
     project.shell("go build -o program ./profiles && ./program .").run().code(0);
@@ -101,7 +101,7 @@ fn profiles_without_something_to_compare_are_refused() {
 
 #[test]
 fn work_and_time_normalise_weights() {
-    let project = two_runs();
+    let project = project_with_two_runs();
     let values = |args: &str| -> (f64, f64) {
         let diff = project.shell(&format!("$goflame diff --json {args}")).run();
         let diff: Value = serde_json::from_str(&diff.code(0).stdout).unwrap();

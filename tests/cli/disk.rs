@@ -148,7 +148,7 @@ fn an_archive_on_a_noexec_file_system_is_an_error() {
 }
 
 /// Fills the file system of `dir` to the last byte, with a file instead of a recording.
-fn fill(project: &Project, file: &str) {
+fn fill_disk(project: &Project, file: &str) {
     project.write(file, "");
     let mut out = std::fs::File::options().append(true).open(project.path(file)).unwrap();
     let mut size = 1 << 20;
@@ -168,7 +168,7 @@ fn room_is_made_before_a_run_that_would_not_fit() {
     let first = project.only_run();
     // A run that filled the disk and was killed.
     let id = "20200101-000000-printer-0000";
-    fill(&project, &format!(".goflame/partial/{id}/perf.data"));
+    fill_disk(&project, &format!(".goflame/partial/{id}/perf.data"));
     // Before: the run failed for lack of space, and so did every later run.
     let run = project.goflame(["run"]).run();
     run.code(0).stderr_has("     Removed 1 partial run, [..] MB in all, to make room");
@@ -185,12 +185,12 @@ fn runs_can_be_removed_from_a_full_disk() {
     let run = project.only_run();
     let id = "20200101-000000-printer-0000";
     for command in [["runs", "prune"].as_slice(), &["runs", "rm", id]] {
-        fill(&project, &format!(".goflame/partial/{id}/perf.data"));
+        fill_disk(&project, &format!(".goflame/partial/{id}/perf.data"));
         project.shell(&format!("$goflame {}", command.join(" "))).run().code(0);
         assert_eq!(project.partials(), Vec::<String>::new());
     }
     // Removing completed runs, and files of an interrupted removal, makes room too.
-    fill(&project, ".goflame/trash/20200101-000000-printer-0001/perf.data");
+    fill_disk(&project, ".goflame/trash/20200101-000000-printer-0001/perf.data");
     project.goflame(["runs", "rm", "latest"]).run().code(0);
     assert!(!project.path(&run).exists());
     assert_eq!((project.names(".goflame/trash"), project.names(".goflame/bin")), (vec![], vec![]));

@@ -13,7 +13,7 @@ fn free_port() -> u16 {
 }
 
 /// A project whose program serves its profiles, and whose run fetches `profiles`.
-fn project(profiles: &str, port: u16, args: &str) -> Project {
+fn project_that_fetches(profiles: &str, port: u16, args: &str) -> Project {
     Project::workload(
         "endpoint",
         &format!(
@@ -25,7 +25,7 @@ fn project(profiles: &str, port: u16, args: &str) -> Project {
 
 /// Runs the project until its program is ready, and then interrupts goflame.
 #[track_caller]
-fn interrupted(run: Goflame<'_>) -> Finished<'_> {
+fn run_and_interrupt(run: Goflame<'_>) -> Finished<'_> {
     let run = run.spawn();
     run.wait_for("ready ").signal(Signal::SIGINT);
     let run = run.finish();
@@ -62,7 +62,7 @@ impl Drop for Server<'_> {
 fn a_run_keeps_the_profiles_that_its_program_serves_when_it_is_interrupted() {
     let profiles =
         r#"["cpu", "heap", "allocs", "mutex", "block", "goroutine", "goroutineleak", "threadcreate", "trace"]"#;
-    let project = project(profiles, free_port(), r#""-rates", "-leak", "12""#);
+    let project = project_that_fetches(profiles, free_port(), r#""-rates", "-leak", "12""#);
     let run = project.goflame(["run"]).spawn();
     run.wait_for("asked for profile").wait_for("asked for trace").signal(Signal::SIGINT);
     let run = run.finish();
@@ -109,8 +109,8 @@ fn a_run_keeps_the_profiles_that_its_program_serves_when_it_is_interrupted() {
 
 #[test]
 fn a_program_without_leaks_has_none_and_profiles_that_are_off_say_what_they_need() {
-    let project = project(r#"["mutex", "block", "goroutineleak"]"#, free_port(), "");
-    interrupted(project.goflame(["run"])).stderr_in_order(
+    let project = project_that_fetches(r#"["mutex", "block", "goroutineleak"]"#, free_port(), "");
+    run_and_interrupt(project.goflame(["run"])).stderr_in_order(
         "     Fetched mutex, block, goroutineleak from http://127.0.0.1:[..]/debug/pprof
              goroutineleak: no goroutine leaked
      Warning the mutex profile is empty: nothing waited, or the program does not call runtime.SetMutexProfileFraction(100)
@@ -128,8 +128,8 @@ fn a_program_without_leaks_has_none_and_profiles_that_are_off_say_what_they_need
 
 #[test]
 fn credentials_are_sent_and_never_kept() {
-    let project = project(r#"["heap", "goroutine"]"#, free_port(), r#""-token", "opensesame""#);
-    let refused = interrupted(project.goflame(["run"]));
+    let project = project_that_fetches(r#"["heap", "goroutine"]"#, free_port(), r#""-token", "opensesame""#);
+    let refused = run_and_interrupt(project.goflame(["run"]));
     refused.stderr_has(
         "     Warning no heap profile: cannot fetch http://127.0.0.1:[..]/debug/pprof/heap: the program answered 401 Unauthorized: who are you?; set the variable GOFLAME_PPROF_AUTHORIZATION (for example `Bearer TOKEN`), or GOFLAME_PPROF_HEADERS",
     );
@@ -143,7 +143,7 @@ fn credentials_are_sent_and_never_kept() {
         .stderr_lacks("[..]sesame");
 
     let run = project.goflame(["run", "--", "-addr", &address(&project), "-token", "opensesame"]);
-    let run = interrupted(run.env("GOFLAME_PPROF_AUTHORIZATION", "Bearer opensesame"));
+    let run = run_and_interrupt(run.env("GOFLAME_PPROF_AUTHORIZATION", "Bearer opensesame"));
     run.stderr_has("     Fetched heap, goroutine from http://127.0.0.1:[..]/debug/pprof");
     let manifest = project.manifest();
     // The arguments of the program hold the token in this test: its name is known to be secret.
@@ -159,23 +159,23 @@ fn address(project: &Project) -> String {
 
 #[test]
 fn profiles_that_cannot_be_fetched_never_fail_a_run() {
-    let project = project(r#"["cpu", "heap"]"#, free_port(), r#""-duration", "1ms""#);
+    let project = project_that_fetches(r#"["cpu", "heap"]"#, free_port(), r#""-duration", "1ms""#);
     project.goflame(["run"]).run().code(0).stderr_has(
         "     Warning no profile was fetched from http://127.0.0.1:[..]/debug/pprof: the program ended by itself, and profiles are fetched when goflame ends the run: `timeout` in [workload], `goflame record --duration`, or an interrupt",
     );
     let elsewhere = format!("127.0.0.1:{}", free_port());
-    interrupted(project.goflame(["run", "--", "-addr", &elsewhere])).stderr_has(
+    run_and_interrupt(project.goflame(["run", "--", "-addr", &elsewhere])).stderr_has(
         "     Warning no profile was fetched from http://127.0.0.1:[..]/debug/pprof: no connection: Connection refused (os error 111); the program serves profiles where it listens for HTTP and imports net/http/pprof",
     );
     let settings = String::from_utf8(project.read("goflame.toml")).unwrap();
     project.write("goflame.toml", settings.replace("/debug/pprof", "/wrong"));
-    let run = interrupted(project.goflame(["run", "--", "-addr", &address(&project)]));
+    let run = run_and_interrupt(project.goflame(["run", "--", "-addr", &address(&project)]));
     run.stderr_has("     Warning no heap profile: cannot fetch http://127.0.0.1:[..]/wrong/heap: the program answered 404 Not Found: 404 page not found; the program must import net/http/pprof and serve http.DefaultServeMux, or register its handlers");
 }
 
 #[test]
 fn report_and_diff_fetch_a_profile_from_a_url() {
-    let project = project("[]", 0, "");
+    let project = project_that_fetches("[]", 0, "");
     let server = Server::start(&project, "-busy 20ms");
     let host = server.host();
     let cpu = project.goflame(["report", &format!("http://{host}/?seconds=1"), "-f", "folded"]).run();
@@ -226,7 +226,7 @@ error: cannot fetch {url}
 
 #[test]
 fn a_recording_fetches_profiles_from_a_program_that_runs_on() {
-    let project = project("[]", 0, "");
+    let project = project_that_fetches("[]", 0, "");
     let server = Server::start(&project, "-busy 20ms");
     let settings =
         format!("[runtime]\npprof = \"http://{}/debug/pprof\"\nprofiles = [\"cpu\", \"goroutine\"]\n", server.host());

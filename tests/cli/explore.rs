@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::harness::Project;
 
 /// A project with `cpu.pb.gz`, a CPU profile of Go's runtime. `main.compute` is on nearly all stacks.
-fn profiled() -> Project {
+fn project_with_go_profile() -> Project {
     let project = Project::workload("profiles", "");
     project.shell("go build -o program ./profiles && ./program .").run().code(0);
     project
@@ -16,7 +16,7 @@ fn profiled() -> Project {
 
 /// A project with `cpu.pb.gz`, goflame's own profile of the same program: with inlined calls, recursion, type arguments and
 /// kernel functions.
-fn recorded() -> Project {
+fn project_with_recording() -> Project {
     let project = Project::workload("profiles", "");
     project.goflame(["run", "-q", "--release", "-F", "4999", "-f", "pprof", "--", "."]).run().code(0);
     project.write("cpu.pb.gz", project.read(&format!("{}/profile.pb.gz", project.only_run())));
@@ -36,7 +36,7 @@ struct Function {
 }
 
 /// A function's name without its type arguments, as goflame shows it, and without pprof's notes.
-fn shown(name: &str) -> String {
+fn shown_name(name: &str) -> String {
     let name = name.trim().trim_end_matches(" (inline)").trim_end_matches(" (partial-inline)");
     let (mut shown, mut depth) = (String::new(), 0);
     for c in name.chars() {
@@ -60,7 +60,7 @@ fn nanoseconds(text: &str) -> u64 {
 }
 
 /// Runs pprof with all nodes and edges.
-fn pprof(project: &Project, args: &str) -> String {
+fn run_pprof(project: &Project, args: &str) -> String {
     let line = format!(
         "go tool pprof -unit=ns -nodefraction=0 -edgefraction=0 -nodecount=100000 {args} cpu.pb.gz 2>/dev/null"
     );
@@ -79,29 +79,29 @@ fn functions_of_pprof(text: &str) -> BTreeMap<String, Function> {
             .collect();
         // The line of the function has five figures: flat, share of flat, sum, cum, share of cum.
         let Some(at) = lines.iter().position(|(figures, _)| figures.len() == 5) else { continue };
-        let function = functions.entry(shown(lines[at].1)).or_default();
+        let function = functions.entry(shown_name(lines[at].1)).or_default();
         function.flat += nanoseconds(lines[at].0[0]);
         function.cum += nanoseconds(lines[at].0[3]);
         for (side, lines) in [(&mut function.callers, &lines[..at]), (&mut function.callees, &lines[at + 1..])] {
             for (figures, name) in lines {
-                *side.entry(shown(name)).or_default() += nanoseconds(figures[0]);
+                *side.entry(shown_name(name)).or_default() += nanoseconds(figures[0]);
             }
         }
     }
     functions
 }
 
-/// The answer of goflame to `args`, as JSON.
-fn goflame(project: &Project, args: &str) -> Value {
+/// The JSON output of `goflame report` with these arguments.
+fn run_goflame(project: &Project, args: &str) -> Value {
     let run = project.shell(&format!("$goflame report -q cpu.pb.gz --json {args}")).run();
     serde_json::from_str(&run.code(0).stdout).unwrap()
 }
 
-fn text<'v>(value: &'v Value, field: &str) -> &'v str {
+fn text_field<'v>(value: &'v Value, field: &str) -> &'v str {
     value[field].as_str().unwrap_or_else(|| panic!("no {field} in {value}"))
 }
 
-fn number(value: &Value, field: &str) -> u64 {
+fn number_field(value: &Value, field: &str) -> u64 {
     value[field].as_u64().unwrap_or_else(|| panic!("no {field} in {value}"))
 }
 
@@ -109,40 +109,40 @@ fn number(value: &Value, field: &str) -> u64 {
 fn functions_of_goflame(json: &Value) -> BTreeMap<String, Function> {
     let weights = |rows: &Value| -> Weights {
         let rows = rows.as_array().unwrap().iter();
-        rows.map(|row| (shown(text(row, "display")), number(row, "weight"))).collect()
+        rows.map(|row| (shown_name(text_field(row, "display")), number_field(row, "weight"))).collect()
     };
     let function = |one: &Value| {
         let function = Function {
-            flat: number(one, "self"),
-            cum: number(one, "cumulative"),
+            flat: number_field(one, "self"),
+            cum: number_field(one, "cumulative"),
             callers: weights(&one["callers"]),
             callees: weights(&one["callees"]),
         };
-        (shown(text(one, "display")), function)
+        (shown_name(text_field(one, "display")), function)
     };
     json["functions"].as_array().unwrap().iter().map(function).collect()
 }
 
 #[test]
 fn every_view_has_the_figures_of_pprof() {
-    let project = recorded();
-    let expected = functions_of_pprof(&pprof(&project, "-tree"));
+    let project = project_with_recording();
+    let expected = functions_of_pprof(&run_pprof(&project, "-tree"));
     assert!(expected.contains_key("main.compute") && expected.contains_key("runtime.main"), "{expected:?}");
-    assert_eq!(functions_of_goflame(&goflame(&project, "--peek .")), expected);
-    tree_adds_up_to(&project, &expected);
+    assert_eq!(functions_of_goflame(&run_goflame(&project, "--peek .")), expected);
+    assert_tree_adds_up_to(&project, &expected);
     lines_are_those_of_pprof(&project);
     filters_are_those_of_pprof(&project);
 }
 
-fn tree_adds_up_to(project: &Project, expected: &BTreeMap<String, Function>) {
+fn assert_tree_adds_up_to(project: &Project, expected: &BTreeMap<String, Function>) {
     // The tree has the same functions and calls, counted once for each sample.
-    let tree = goflame(project, "--tree --min-share 0");
+    let tree = run_goflame(project, "--tree --min-share 0");
     let mut found: BTreeMap<String, Function> = BTreeMap::new();
     let mut path: Vec<String> = Vec::new();
     for row in tree["tree"].as_array().unwrap() {
-        path.truncate(usize::try_from(number(row, "depth")).unwrap());
-        path.push(shown(text(row, "display")));
-        let weight = number(row, "self");
+        path.truncate(usize::try_from(number_field(row, "depth")).unwrap());
+        path.push(shown_name(text_field(row, "display")));
+        let weight = number_field(row, "self");
         found.entry(path.last().unwrap().clone()).or_default().flat += weight;
         let mut seen: Vec<&[String]> = Vec::new();
         for (at, name) in path.iter().enumerate() {
@@ -162,20 +162,20 @@ fn tree_adds_up_to(project: &Project, expected: &BTreeMap<String, Function>) {
         function.callees.retain(|_, weight| *weight > 0);
     }
     assert_eq!(&found, expected);
-    assert_eq!(number(&tree, "left_out"), 0);
+    assert_eq!(number_field(&tree, "left_out"), 0);
 
-    let paths = goflame(project, "--paths -n 1000");
-    let sum: u64 = paths["paths"].as_array().unwrap().iter().map(|path| number(path, "weight")).sum();
-    assert_eq!(sum, number(&tree, "total"), "every sample ends one path");
+    let paths = run_goflame(project, "--paths -n 1000");
+    let sum: u64 = paths["paths"].as_array().unwrap().iter().map(|path| number_field(path, "weight")).sum();
+    assert_eq!(sum, number_field(&tree, "total"), "every sample ends one path");
 }
 
 fn lines_are_those_of_pprof(project: &Project) {
     // By file and line: self and cumulative weight, and the text.
     let mut expected: BTreeMap<(String, u64), (u64, u64, String)> = BTreeMap::new();
     let mut function = String::new();
-    for line in pprof(project, r"-list '^main\.'").lines() {
+    for line in run_pprof(project, r"-list '^main\.'").lines() {
         if let Some(rest) = line.strip_prefix("ROUTINE ======================== ") {
-            function = shown(rest.rsplit_once(" in ").unwrap().0);
+            function = shown_name(rest.rsplit_once(" in ").unwrap().0);
         } else if let Some((head, source)) = line.split_once(':')
             && let [flat, cum, number] = head.split_whitespace().collect::<Vec<_>>()[..]
             && (flat, cum) != (".", ".")
@@ -188,11 +188,15 @@ fn lines_are_those_of_pprof(project: &Project) {
     }
     assert!(!expected.is_empty());
     let mut found = BTreeMap::new();
-    for function in goflame(project, r"--list '^main\.'")["functions"].as_array().unwrap() {
-        assert_eq!((&function["note"], text(function, "source").ends_with("/profiles/main.go")), (&Value::Null, true));
-        for line in function["lines"].as_array().unwrap().iter().filter(|line| number(line, "cumulative") > 0) {
-            let row = (number(line, "self"), number(line, "cumulative"), text(line, "text").to_owned());
-            found.insert((shown(text(function, "display")), number(line, "line")), row);
+    for function in run_goflame(project, r"--list '^main\.'")["functions"].as_array().unwrap() {
+        assert_eq!(
+            (&function["note"], text_field(function, "source").ends_with("/profiles/main.go")),
+            (&Value::Null, true)
+        );
+        for line in function["lines"].as_array().unwrap().iter().filter(|line| number_field(line, "cumulative") > 0) {
+            let row =
+                (number_field(line, "self"), number_field(line, "cumulative"), text_field(line, "text").to_owned());
+            found.insert((shown_name(text_field(function, "display")), number_field(line, "line")), row);
         }
     }
     assert_eq!(found, expected);
@@ -211,8 +215,8 @@ fn filters_are_those_of_pprof(project: &Project) {
         ("-tagfocus=process=profiles", "--tag-focus process=profiles"),
         ("-tagignore='goexit|main.main'", "--tag-ignore 'goexit|main.main'"),
     ] {
-        let expected = functions_of_pprof(&pprof(project, &format!("-tree {pprof_flags}")));
-        let found = goflame(project, &format!("--peek . {flags}"));
+        let expected = functions_of_pprof(&run_pprof(project, &format!("-tree {pprof_flags}")));
+        let found = run_goflame(project, &format!("--peek . {flags}"));
         assert_eq!(functions_of_goflame(&found), expected, "{flags}");
     }
 }
@@ -220,7 +224,7 @@ fn filters_are_those_of_pprof(project: &Project) {
 /// Before, a mistyped filter of labels was silent if something else was left.
 #[test]
 fn a_filter_that_matches_nothing_says_so() {
-    let project = profiled();
+    let project = project_with_go_profile();
     let report = |flags: &str| project.shell(&format!("$goflame report cpu.pb.gz {flags} > /dev/null")).run();
     report("--ignore nothing --hide 'zebras?'")
         .code(0)
@@ -240,7 +244,7 @@ fn a_filter_that_matches_nothing_says_so() {
 
 #[test]
 fn views_name_what_they_do_not_show() {
-    let project = profiled();
+    let project = project_with_go_profile();
     let report = |flags: &str| project.shell(&format!("$goflame report cpu.pb.gz {flags}")).run();
     for view in ["--peek", "--list"] {
         report(&format!("{view} 'main.Compute'")).code(2).stdout("").stderr(
@@ -269,7 +273,7 @@ error: no function matches `main.Compute`
 
 #[test]
 fn views_fit_any_terminal() {
-    let project = profiled();
+    let project = project_with_go_profile();
     for columns in [20, 40, 80, 120] {
         for view in ["--tree --min-share 0", "--paths", r"--peek '^main\.'", r"--list '^main\.'"] {
             let run = project.shell(&format!("COLUMNS={columns} $goflame report -q cpu.pb.gz {view}")).run();
@@ -283,7 +287,7 @@ fn views_fit_any_terminal() {
 
 #[test]
 fn source_that_is_absent_or_changed_is_said_to_be() {
-    let project = profiled();
+    let project = project_with_go_profile();
     let list = || project.shell(r"$goflame report -q cpu.pb.gz --list '^main\.compute$'").run();
     let start = list();
     assert!(start.code(0).stdout.contains("func compute("), "{}", start.stdout);
@@ -305,8 +309,8 @@ fn source_that_is_absent_or_changed_is_said_to_be() {
 /// `script` provides the terminal, with 10 rows.
 #[test]
 fn long_output_is_paged_on_a_terminal_only() {
-    let project = profiled();
-    let on_a_terminal = |pager: &str, flags: &str| {
+    let project = project_with_go_profile();
+    let run_on_terminal = |pager: &str, flags: &str| {
         let command = format!("stty rows 10 cols 80; exec $goflame report -q cpu.pb.gz {flags}");
         let line = format!("rm -f paged; script --quiet --return --command '{command}' screen < /dev/null");
         let run = project.shell(&line).env("TERM", "xterm").env("GOFLAME_PAGER", pager).run();
@@ -314,21 +318,21 @@ fn long_output_is_paged_on_a_terminal_only() {
         run.stdout.clone()
     };
     let paged = || String::from_utf8(project.read("paged")).unwrap();
-    let screen = on_a_terminal("cat > paged", "--tree --min-share 0");
+    let screen = run_on_terminal("cat > paged", "--tree --min-share 0");
     assert!(!screen.contains("main.compute") && paged().contains("main.compute"), "{screen}");
     assert!(paged().contains("\u{1b}[") && !paged().contains("\u{1b}]8;"), "styles, but no links");
     // Leaving the pager early is no error, and neither is a pager that does not exist.
-    on_a_terminal("head -c 1 > paged", "--tree --min-share 0");
+    run_on_terminal("head -c 1 > paged", "--tree --min-share 0");
     for (pager, flags) in [
         ("/absent/pager", "--tree --min-share 0"),
         ("cat > paged", "--tree --min-share 0 --no-pager"),
         ("cat > paged", r#"--peek "^main.main$""#),
         ("", "--tree --min-share 0"),
     ] {
-        let screen = on_a_terminal(pager, flags);
+        let screen = run_on_terminal(pager, flags);
         assert!(screen.contains("main.compute") && !project.path("paged").exists(), "{pager} {flags}: {screen}");
     }
-    let links = on_a_terminal("", "");
+    let links = run_on_terminal("", "");
     assert!(links.contains("\u{1b}]8;;file://") && links.contains("/profiles/main.go"), "{links}");
     project.shell("GOFLAME_PAGER='cat > paged' $goflame report -q cpu.pb.gz --tree --min-share 0 | cat").run().code(0);
     assert!(!project.path("paged").exists());

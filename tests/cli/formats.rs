@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::harness::Project;
 
 /// A program of which `perf record` has made `perf.data`. Nothing in it is inlined.
-fn recorded() -> Project {
+fn project_with_recording() -> Project {
     let project = Project::workload("profiles", "");
     let build = "go build -gcflags=all=-l -o program ./profiles";
     let record = "perf record -q -e cpu-clock -F 997 -g -o perf.data -- ./program .";
@@ -15,22 +15,22 @@ fn recorded() -> Project {
     project
 }
 
-fn json(project: &Project, source: &str) -> Value {
+fn report_json(project: &Project, source: &str) -> Value {
     let report = project.goflame(["report", source, "--json"]).run();
     serde_json::from_str(&report.code(0).stdout).unwrap()
 }
 
 /// Sums the weights of folded stacks.
-fn total(folded: &str) -> u64 {
+fn total_weight(folded: &str) -> u64 {
     folded.lines().map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
 }
 
 #[test]
 fn output_of_perf_script_gives_what_the_recording_gives() {
-    let project = recorded();
+    let project = project_with_recording();
     project.shell("perf script -i perf.data > plain.txt 2>/dev/null").run().code(0);
-    let of_recording = json(&project, "perf.data");
-    let of_text = json(&project, "plain.txt");
+    let of_recording = report_json(&project, "perf.data");
+    let of_text = report_json(&project, "plain.txt");
     for figure in ["samples", "total", "event", "unit", "duration_ns"] {
         let (text, recording) = (&of_text[figure], &of_recording[figure]);
         if figure == "duration_ns" {
@@ -58,7 +58,7 @@ fn output_of_perf_script_gives_what_the_recording_gives() {
     };
     assert_alike(&of_text, "plain");
 
-    // With other columns, read from a pipe.
+    // Reads other columns of `perf script`, from a pipe.
     for options in ["--header -F +srcline", "-F comm,pid,tid,time,event,ip,sym,dso", "--ns -F +pid"] {
         let script = format!("perf script -i perf.data {options} 2>/dev/null | $goflame report - --json");
         let summary: Value = serde_json::from_str(&project.shell(&script).run().code(0).stdout).unwrap();
@@ -66,7 +66,7 @@ fn output_of_perf_script_gives_what_the_recording_gives() {
         assert_alike(&summary, options);
     }
     let late = project.goflame(["report", "plain.txt", "--from", "0.01", "-f", "folded"]).run();
-    assert!(total(&late.code(0).stdout) < of_recording["samples"].as_u64().unwrap());
+    assert!(total_weight(&late.code(0).stdout) < of_recording["samples"].as_u64().unwrap());
     project.goflame(["report", "plain.txt", "--event", "cycles"]).run().code(2).stderr(
         "error: cannot read the stacks of plain.txt\n  cause: it has no event `cycles`\n   help: it has cpu-clock\n",
     );
@@ -75,18 +75,18 @@ fn output_of_perf_script_gives_what_the_recording_gives() {
 
 #[test]
 fn folded_stacks_are_written_and_read_again_as_the_same() {
-    let project = recorded();
+    let project = project_with_recording();
     let folded = project.goflame(["report", "perf.data", "-f", "folded"]).run();
     let folded = &folded.code(0).stdout;
-    let summary = json(&project, "perf.data");
-    assert_eq!(total(folded), summary["samples"].as_u64().unwrap());
+    let summary = report_json(&project, "perf.data");
+    assert_eq!(total_weight(folded), summary["samples"].as_u64().unwrap());
     project.write("stacks.folded", folded);
     let again = project.goflame(["report", "stacks.folded", "-f", "folded"]).run();
     assert_eq!(&again.code(0).stdout, folded);
     let piped = project.shell("cat stacks.folded | $goflame report - -f folded").run();
     assert_eq!(&piped.code(0).stdout, folded);
 
-    // inferno, as `inferno-flamegraph` calls it.
+    // Draws with inferno, with the default options of `inferno-flamegraph`.
     let mut svg = Vec::new();
     let mut options = inferno::flamegraph::Options::default();
     inferno::flamegraph::from_lines(&mut options, folded.lines(), &mut svg).unwrap();
@@ -117,9 +117,9 @@ fn folded_stacks_are_written_and_read_again_as_the_same() {
 
 #[test]
 fn go_tool_pprof_finds_the_same_totals_and_all_tables() {
-    let project = recorded();
+    let project = project_with_recording();
     project.goflame(["report", "perf.data", "-o", "out.pb.gz"]).run().code(0);
-    let summary = json(&project, "perf.data");
+    let summary = report_json(&project, "perf.data");
     let raw = project.shell("go tool pprof -raw out.pb.gz 2>/dev/null").run();
     let raw = &raw.code(0).stdout;
     assert!(raw.contains("samples/count cpu/nanoseconds[dflt]"), "{raw}");

@@ -35,7 +35,7 @@ impl Project {
     }
 
     /// A directory with this goflame.toml and no Go.
-    pub(crate) fn with(config: &str) -> Self {
+    pub(crate) fn with_config(config: &str) -> Self {
         let project = Self::empty();
         project.write("goflame.toml", config);
         project
@@ -43,7 +43,7 @@ impl Project {
 
     /// The program of this name in tests/workloads; `config` is added to a goflame.toml that builds it.
     pub(crate) fn workload(name: &str, config: &str) -> Self {
-        let project = Self::with(&format!("app.package = \"./{name}\"\n{config}"));
+        let project = Self::with_config(&format!("app.package = \"./{name}\"\n{config}"));
         let from = source().join("tests/workloads");
         project.copy(&from.join("go.mod"), "go.mod");
         project.copy(&from.join(name).join("main.go"), &format!("{name}/main.go"));
@@ -52,7 +52,7 @@ impl Project {
 
     /// A module with this main.go.
     pub(crate) fn program(main: &str, config: &str) -> Self {
-        let project = Self::with(&format!("app.name = \"program\"\n{config}"));
+        let project = Self::with_config(&format!("app.name = \"program\"\n{config}"));
         project.write("go.mod", "module example.com/program\n\ngo 1.21\n");
         project.write("main.go", main);
         project
@@ -144,7 +144,7 @@ impl Project {
     }
 
     /// Ids of the processes that carry the mark. The helper that Go starts once a day to count its own use does not count.
-    pub(crate) fn marked(&self) -> Vec<(i32, String)> {
+    pub(crate) fn marked_processes(&self) -> Vec<(i32, String)> {
         let mark = format!("GOFLAME_TEST_MARK={}", self.dir.path().display());
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc").unwrap().flatten() {
@@ -170,19 +170,19 @@ impl Project {
     /// Asserts that no process of the test runs any more. Killed processes take a moment to vanish.
     #[track_caller]
     pub(crate) fn assert_nothing_runs(&self) {
-        let gone = wait_until(|| self.marked().is_empty());
-        assert!(gone.is_ok(), "left running: {:?}", self.marked());
+        let gone = wait_until(|| self.marked_processes().is_empty());
+        assert!(gone.is_ok(), "left running: {:?}", self.marked_processes());
     }
 
     /// Waits for a process whose command line contains `part`.
     #[track_caller]
-    pub(crate) fn process(&self, part: &str) -> i32 {
+    pub(crate) fn wait_for_process(&self, part: &str) -> i32 {
         let mut found = None;
         let is_found = || {
-            found = self.marked().into_iter().find(|(_, command)| command.contains(part));
+            found = self.marked_processes().into_iter().find(|(_, command)| command.contains(part));
             found.is_some()
         };
-        wait_until(is_found).unwrap_or_else(|()| panic!("no process {part}: {:?}", self.marked()));
+        wait_until(is_found).unwrap_or_else(|()| panic!("no process {part}: {:?}", self.marked_processes()));
         found.unwrap().0
     }
 }
@@ -391,7 +391,7 @@ impl Finished<'_> {
         self
     }
 
-    /// Asserts that a signal killed it.
+    /// Asserts that this signal killed the command.
     #[track_caller]
     pub(crate) fn killed(&self, signal: Signal) -> &Self {
         assert_eq!(self.status.signal(), Some(signal as i32), "{}\n---\n{}", self.stdout, self.stderr);
@@ -416,7 +416,11 @@ impl Finished<'_> {
     #[track_caller]
     pub(crate) fn stderr_has(&self, line: &str) -> &Self {
         let expected = self.expand(line);
-        assert!(self.stderr.lines().any(|line| fits(&expected, line)), "no line {line:?} in\n{}", self.stderr);
+        assert!(
+            self.stderr.lines().any(|line| matches_pattern(&expected, line)),
+            "no line {line:?} in\n{}",
+            self.stderr
+        );
         self
     }
 
@@ -425,7 +429,11 @@ impl Finished<'_> {
     pub(crate) fn stderr_in_order(&self, expected: &str) -> &Self {
         let mut found = self.stderr.lines();
         for line in self.expand(expected).lines() {
-            assert!(found.any(|found| fits(line, found)), "no line {line:?} after those before it in\n{}", self.stderr);
+            assert!(
+                found.any(|found| matches_pattern(line, found)),
+                "no line {line:?} after those before it in\n{}",
+                self.stderr
+            );
         }
         self
     }
@@ -434,7 +442,11 @@ impl Finished<'_> {
     #[track_caller]
     pub(crate) fn stderr_lacks(&self, line: &str) -> &Self {
         let expected = self.expand(line);
-        assert!(!self.stderr.lines().any(|line| fits(&expected, line)), "a line {line:?} in\n{}", self.stderr);
+        assert!(
+            !self.stderr.lines().any(|line| matches_pattern(&expected, line)),
+            "a line {line:?} in\n{}",
+            self.stderr
+        );
         self
     }
 
@@ -447,13 +459,13 @@ impl Finished<'_> {
         let expected = self.expand(expected);
         let fit = expected.lines().count() == found.lines().count()
             && expected.ends_with('\n') == found.ends_with('\n')
-            && expected.lines().zip(found.lines()).all(|(expected, found)| fits(expected, found));
+            && expected.lines().zip(found.lines()).all(|(expected, found)| matches_pattern(expected, found));
         assert!(fit, "expected\n{expected}\n--- found\n{found}\n---");
     }
 }
 
 /// Whether a line matches a pattern, in which `[..]` matches any text.
-fn fits(pattern: &str, line: &str) -> bool {
+fn matches_pattern(pattern: &str, line: &str) -> bool {
     let Some((start, rest)) = pattern.split_once("[..]") else { return pattern == line };
     let Some(mut line) = line.strip_prefix(start) else { return false };
     let (middle, end) = rest.rsplit_once("[..]").unwrap_or(("", rest));
@@ -471,9 +483,9 @@ fn invalid_patterns_are_errors() {
     for (pattern, line) in
         [("", ""), ("a", "a"), ("[..]", ""), ("a[..]c", "abc"), ("a[..]b[..]", "a b"), ("[..]b[..]d[..]", "abcd")]
     {
-        assert!(fits(pattern, line), "{pattern:?} {line:?}");
+        assert!(matches_pattern(pattern, line), "{pattern:?} {line:?}");
     }
     for (pattern, line) in [("", "a"), ("a[..]b", "ab c"), ("a[..]b[..]c", "ac"), ("[..]b[..]b[..]", "ab")] {
-        assert!(!fits(pattern, line), "{pattern:?} {line:?}");
+        assert!(!matches_pattern(pattern, line), "{pattern:?} {line:?}");
     }
 }

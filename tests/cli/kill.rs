@@ -14,9 +14,9 @@ use crate::harness::{Finished, Project, Running, send, wait_until};
 /// Computes in several processes for far longer than any test takes. One of them is in another session.
 const FAMILY: &str = "[workload]\nargs = [\"-busy\", \"10m\", \"-linger\", \"10m\"]\n";
 
-/// `goflame run`, once the workload runs and some samples are on the disk.
+/// Starts `goflame run`. Waits until the workload runs and some samples are on the disk.
 #[track_caller]
-fn recording(project: &Project) -> Running<'_> {
+fn start_recording(project: &Project) -> Running<'_> {
     let run = project.goflame(["run", "--propagate-status"]).spawn();
     run.wait_for_samples();
     run
@@ -24,7 +24,7 @@ fn recording(project: &Project) -> Running<'_> {
 
 /// Asserts that the only run was not completed, but that its samples can be rendered.
 #[track_caller]
-fn partial_is_readable(project: &Project) -> Finished<'_> {
+fn assert_partial_is_readable(project: &Project) -> Finished<'_> {
     let partial = project.only_partial();
     assert_eq!(project.names(".goflame/runs"), Vec::<String>::new());
     let report = project.goflame(["report"]).arg(project.path(&format!("{partial}/perf.data"))).run();
@@ -153,7 +153,7 @@ func main() {
 #[test]
 fn a_second_interrupt_ends_goflame_at_once() {
     let project = Project::workload("stubborn", "[workload]\nargs = [\"-duration\", \"10m\"]\n");
-    let run = recording(&project);
+    let run = start_recording(&project);
     run.signal(Signal::SIGINT).wait_for("interrupt again to leave at once");
     run.signal(Signal::SIGINT);
     let run = run.finish();
@@ -169,19 +169,19 @@ error: interrupted twice: the workload was killed, and nothing was analysed
 "
     ));
     project.assert_nothing_runs();
-    partial_is_readable(&project);
+    assert_partial_is_readable(&project);
 }
 
 #[test]
 fn kill_9_of_goflame_leaves_nothing_running() {
     let project = Project::workload("spawner", FAMILY);
-    let run = recording(&project);
+    let run = start_recording(&project);
     run.wait_for("orphan ").wait_for("grandchild ");
     run.signal(Signal::SIGKILL);
     run.finish().killed(Signal::SIGKILL);
     project.assert_nothing_runs();
 
-    let report = partial_is_readable(&project);
+    let report = assert_partial_is_readable(&project);
     // On a busy machine there may be few samples, and a warning that says so.
     report.stderr_in_order(
         "   Analysing [..] samples of [dir]/[..]/perf.data in [..] s
@@ -303,7 +303,7 @@ sleep 600
         Self { project, temporary }
     }
 
-    /// `goflame` with these arguments, once the compiler waits.
+    /// Starts `goflame` with these arguments. Waits until the compiler waits.
     #[track_caller]
     fn start<const N: usize>(&self, args: [&str; N]) -> Running<'_> {
         let _ = fs::remove_file(self.project.path("waiting"));
@@ -393,7 +393,7 @@ fn a_second_signal_kills_a_build_that_ignores_the_first() {
     build.assert_nothing_is_left();
 }
 
-/// Before: the same as above.
+/// Before: `go build` and the compilers kept running.
 #[test]
 fn kill_9_of_goflame_ends_a_build_with_all_its_compilers() {
     WaitingBuild::new().assert_ends_by_kill_9("build");
@@ -411,7 +411,7 @@ fn a_verification_that_is_stopped_leaves_no_copy() {
     assert!(modes.lines().all(|mode| mode == "700"), "{modes}");
 }
 
-/// A few of the hundreds in tests/campaigns/kills.
+/// Kills at a few of the hundreds of moments that tests/campaigns/kills tries.
 #[test]
 fn whenever_it_is_killed_nothing_is_left_and_no_run_is_damaged() {
     let (project, temporary) = (Project::workload("spawner", FAMILY), Project::empty());
@@ -460,9 +460,9 @@ fn an_interrupt_reaches_the_workload_past_the_real_perf() {
 #[test]
 fn kill_9_of_the_supervisor_is_reported_and_leaves_nothing_running() {
     let project = Project::workload("spawner", FAMILY);
-    let run = recording(&project);
+    let run = start_recording(&project);
     run.wait_for("orphan ").wait_for("grandchild ");
-    send(project.process(" __supervise "), Signal::SIGKILL);
+    send(project.wait_for_process(" __supervise "), Signal::SIGKILL);
     let goflame = run.pid();
     let run = run.finish();
     assert_no_control_group(goflame);
@@ -471,13 +471,13 @@ fn kill_9_of_the_supervisor_is_reported_and_leaves_nothing_running() {
         .stderr_has("error: goflame's supervisor process was killed; the workload was stopped")
         .stderr_has(&format!("     Warning what was sampled is kept, and may hold parts of the program's memory: `goflame report {partial}/perf.data`"));
     project.assert_nothing_runs();
-    partial_is_readable(&project);
+    assert_partial_is_readable(&project);
 }
 
 #[test]
 fn kill_9_of_the_workload_keeps_the_run() {
     let project = Project::workload("stubborn", "");
-    let run = recording(&project);
+    let run = start_recording(&project);
     send(run.workload(), Signal::SIGKILL);
     run.finish()
         .code(137)

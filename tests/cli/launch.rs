@@ -76,7 +76,7 @@ fn the_workload_has_the_standard_input_and_no_descriptor_of_goflames() {
 #[test]
 fn a_program_of_another_machine_is_never_handed_to_a_shell() {
     let project = Project::program("package main\n\nfunc main() {}\n", "");
-    // Builds for another machine than it says.
+    // This `go` builds for another machine than it reports.
     let script = "#!/bin/sh\nPATH=${PATH#*:}\ncase $1 in build) export GOARCH=arm64 ;; esac\nexec go \"$@\"\n";
     project.write("bin/go", script);
     fs::set_permissions(project.path("bin/go"), fs::Permissions::from_mode(0o755)).unwrap();

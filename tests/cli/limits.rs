@@ -26,7 +26,7 @@ error: the recording stopped, because [dir]/{partial}/perf.data cannot be writte
     let report = project.goflame(["report"]).arg(project.path(&format!("{partial}/perf.data"))).run();
     report.code(0);
     assert!(report.stdout.contains("main.spin"), "{}", report.stdout);
-    // Before: SIGXFSZ.
+    // Before: SIGXFSZ killed goflame.
     project
         .shell(&format!("ulimit -f 1; $goflame report {partial}/perf.data -f svg -o out.svg"))
         .run()
@@ -118,7 +118,7 @@ func main() {
 }
 
 /// Copies goflame into the project, to which other users have access.
-fn install(project: &Project, mode: u32) {
+fn install_goflame(project: &Project, mode: u32) {
     assert!(nix::unistd::geteuid().is_root(), "this test needs root, to become another user");
     fs::set_permissions(project.path("."), fs::Permissions::from_mode(0o755)).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_goflame"), project.path("goflame")).unwrap();
@@ -126,7 +126,7 @@ fn install(project: &Project, mode: u32) {
 }
 
 /// The installed goflame, run by an ordinary user.
-fn as_a_user<'p>(project: &'p Project, line: &str) -> Goflame<'p> {
+fn run_as_user<'p>(project: &'p Project, line: &str) -> Goflame<'p> {
     project.shell(&format!("exec setpriv --reuid=65534 --regid=65534 --clear-groups ./goflame {line}"))
 }
 
@@ -134,10 +134,10 @@ fn as_a_user<'p>(project: &'p Project, line: &str) -> Goflame<'p> {
 fn a_setuid_or_setgid_goflame_does_not_run() {
     for mode in [0o4755, 0o2755] {
         let project = Project::empty();
-        install(&project, mode);
+        install_goflame(&project, mode);
         // Before: the gate ran any program as root for every user.
         for line in ["doctor", "--help", "__gate socket - -- /bin/sh", "__supervise socket -- /bin/sh"] {
-            as_a_user(&project, line).run().code(4).stdout("").stderr(
+            run_as_user(&project, line).run().code(4).stdout("").stderr(
                 "error: goflame is installed setuid or setgid and refuses to run: it would give the rights of its owner to every user
    help: remove the bits with `chmod u-s,g-s`; `setcap cap_perfmon,cap_syslog+ep` instead lets ordinary users sample the kernel
 ",
@@ -161,7 +161,7 @@ func main() {
         "",
     );
     project.goflame(["run"]).run().code(0);
-    install(&project, 0o755);
+    install_goflame(&project, 0o755);
     // `setcap cap_perfmon,cap_syslog+ep`, numbers 38 and 34, as `struct vfs_cap_data` (linux/capability.h): revision 2 with
     // the effective bit, then permitted and inheritable, each lower half first.
     let words: [u32; 5] = [0x0200_0001, 0, 0, 1 << (38 - 32) | 1 << (34 - 32), 0];
@@ -170,7 +170,7 @@ func main() {
     rustix::fs::setxattr(project.path("goflame"), "security.capability", &capabilities, none).unwrap();
 
     project.write("perf.data", project.read(&format!("{}/perf.data", project.only_run())));
-    let report = as_a_user(&project, "report perf.data -f folded").run();
+    let report = run_as_user(&project, "report perf.data -f folded").run();
     report.code(0);
     // Before: "mostly: the vdso cannot be read", and 70 % of the samples were in `[vdso]`.
     assert!(report.stdout.contains("vdso_clock_gettime"), "{}\n{}", report.stdout, report.stderr);

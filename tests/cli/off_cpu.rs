@@ -5,41 +5,41 @@ use serde_json::Value;
 
 use crate::harness::Project;
 
-const ON: &str = "[record]\noff_cpu = true\n";
+const OFF_CPU_SETTINGS: &str = "[record]\noff_cpu = true\n";
 
 /// The summary of a profile.
 #[track_caller]
-fn summary(project: &Project, args: &str) -> Value {
+fn report_summary(project: &Project, args: &str) -> Value {
     let report = project.shell(&format!("$goflame report {args} --json")).run();
     report.code(0);
     serde_json::from_str(&report.stdout).unwrap()
 }
 
 /// Whether a function is in a summary.
-fn has(summary: &Value, name: &str) -> bool {
+fn has_function(summary: &Value, name: &str) -> bool {
     summary["functions"].as_array().unwrap().iter().any(|function| function["name"] == name)
 }
 
 #[test]
 fn the_time_that_threads_wait_is_a_profile_beside_that_of_the_cpu() {
-    let project = Project::workload("waits", ON);
+    let project = Project::workload("waits", OFF_CPU_SETTINGS);
     let run = project.goflame(["run"]).run();
     run.code(0).stderr_has(
         "     Off-CPU [..] s of waiting, [..] at main.[..]; `goflame report [..] --profile off-cpu` shows where",
     );
 
-    let (cpu, waits) = (summary(&project, "latest"), summary(&project, "latest --profile off-cpu"));
-    assert!(has(&cpu, "main.compute") && cpu["event"] != "off-cpu", "{cpu}");
+    let (cpu, waits) = (report_summary(&project, "latest"), report_summary(&project, "latest --profile off-cpu"));
+    assert!(has_function(&cpu, "main.compute") && cpu["event"] != "off-cpu", "{cpu}");
     assert_eq!(
         (&waits["event"], &waits["unit"], &waits["counted"]),
         (&"off-cpu".into(), &"nanoseconds".into(), &"waits".into())
     );
     for name in ["main.sleep", "main.read", "main.lock"] {
-        assert!(has(&waits, name), "{name} in {waits}");
+        assert!(has_function(&waits, name), "{name} in {waits}");
     }
     // Not counted: goroutines that wait without a thread, and idle threads.
     for name in ["runtime.findRunnable", "time.Sleep", "runtime.sysmon"] {
-        assert!(!has(&waits, name), "{name} in {waits}");
+        assert!(!has_function(&waits, name), "{name} in {waits}");
     }
     let figures = &project.manifest()["off_cpu"];
     assert_eq!(&waits["off_cpu"], figures);
@@ -55,7 +55,7 @@ fn the_time_that_threads_wait_is_a_profile_beside_that_of_the_cpu() {
     );
     assert!(report.stdout.contains(" of off-cpu") && report.stdout.contains("main.main.func2"), "{}", report.stdout);
     project.goflame(["diff", "latest", "latest", "--profile", "off-cpu"]).run().code(0);
-    let of_file = summary(&project, &format!("{}/off-cpu.data", project.only_run()));
+    let of_file = report_summary(&project, &format!("{}/off-cpu.data", project.only_run()));
     assert_eq!(of_file["total"], waits["total"]);
     // perf reads off-cpu.data: a period is the waiting time in nanoseconds.
     let script = format!("perf script -i {}/off-cpu.data -F event,period 2>/dev/null", project.only_run());
@@ -70,23 +70,23 @@ fn the_time_that_threads_wait_is_a_profile_beside_that_of_the_cpu() {
     assert!(count > 150 && sum > waits["total"].as_u64().unwrap(), "{count} waits, {sum} ns");
 
     project.goflame(["report", "--profile", "off-cpu", "-o", "waits.pb.gz"]).run().code(0);
-    assert_eq!(summary(&project, "waits.pb.gz")["total"], waits["total"]);
+    assert_eq!(report_summary(&project, "waits.pb.gz")["total"], waits["total"]);
 }
 
 #[test]
 fn an_export_keeps_the_waiting_time() {
-    let project = Project::workload("waits", ON);
+    let project = Project::workload("waits", OFF_CPU_SETTINGS);
     project.goflame(["run"]).run().code(0);
     project.goflame(["runs", "verify"]).run().code(0);
-    let of_run = summary(&project, "latest --profile off-cpu");
+    let of_run = report_summary(&project, "latest --profile off-cpu");
     for option in ["", "--with-binary"] {
         project.shell(&format!("$goflame runs export {option} -o run.tar.zst")).run().code(0);
-        let other = Project::with("app.name = \"other\"\n");
+        let other = Project::with_config("app.name = \"other\"\n");
         other.goflame(["runs", "import"]).arg(project.path("run.tar.zst")).run().code(0);
         other.goflame(["runs", "verify"]).run().code(0);
-        let imported = summary(&other, "latest --profile off-cpu");
+        let imported = report_summary(&other, "latest --profile off-cpu");
         assert_eq!(imported["total"], of_run["total"], "{option}");
-        assert!(has(&imported, "main.sleep"), "{option}: {imported}");
+        assert!(has_function(&imported, "main.sleep"), "{option}: {imported}");
     }
 }
 
@@ -114,12 +114,12 @@ func main() {
 }
 ";
     for (raw, kept) in [(true, true), (false, false)] {
-        let project = Project::program(PROGRAM, &format!("{ON}[archive]\nraw = {raw}\n"));
+        let project = Project::program(PROGRAM, &format!("{OFF_CPU_SETTINGS}[archive]\nraw = {raw}\n"));
         project.goflame(["run"]).run().code(0);
         let recording = project.read(&format!("{}/off-cpu.data", project.only_run()));
         let recording = unpack(&recording, &[]).unwrap().unwrap_or(recording);
         assert_eq!(recording.windows(13).any(|part| part == b"plantedsecret"), kept, "raw = {raw}");
-        assert!(has(&summary(&project, "latest --profile off-cpu"), "main.wait"), "raw = {raw}");
+        assert!(has_function(&report_summary(&project, "latest --profile off-cpu"), "main.wait"), "raw = {raw}");
     }
 }
 
@@ -142,7 +142,8 @@ func main() {{
 
 #[test]
 fn a_bound_on_the_waits_is_said_and_leaves_the_cpu_profile_whole() {
-    let project = Project::program(&waiting_program(1000), &format!("{ON}[archive]\nmax_bytes = \"1MB\"\n"));
+    let project =
+        Project::program(&waiting_program(1000), &format!("{OFF_CPU_SETTINGS}[archive]\nmax_bytes = \"1MB\"\n"));
     let note = "     Warning the recording of waits is truncated at 1 000 000 bytes after [..] s: the off-CPU profile shows the \
                 beginning only";
     project.goflame(["run"]).run().code(0).stderr_has(note).stderr_lacks("[..]were lost[..]");
@@ -157,7 +158,7 @@ fn a_bound_on_the_waits_is_said_and_leaves_the_cpu_profile_whole() {
 
 #[test]
 fn a_run_whose_waits_cannot_be_written_has_its_cpu_profile_and_says_why() {
-    let project = Project::program(&waiting_program(20_000), ON);
+    let project = Project::program(&waiting_program(20_000), OFF_CPU_SETTINGS);
     project.goflame(["build"]).run().code(0);
     let run = project.shell("ulimit -f 8192; $goflame run").run();
     run.code(0).stderr_has(

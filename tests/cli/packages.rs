@@ -138,7 +138,7 @@ error: [..]
 /// Before: the go command's message alone.
 #[test]
 fn a_directory_without_a_module_has_advice() {
-    let project = Project::with("");
+    let project = Project::with_config("");
     project.write("main.go", "package main\n\nfunc main() {}\n");
     project.goflame(["build"]).run().code(5).stderr_in_order(
         "go: go.mod file not found in current directory or any parent directory; see 'go help modules'

@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use crate::harness::{Finished, Project};
 
 /// A project, and the profiles that tests/workloads/profiles wrote into it.
-fn profiles() -> Project {
+fn project_with_profiles() -> Project {
     let project = Project::workload("profiles", "");
     project.shell("go build -o program ./profiles && ./program .").run().code(0);
     project
@@ -23,12 +23,12 @@ fn gzipped(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn the_text_of_a_profile_has_the_same_figures() {
-    let project = profiles();
+    let project = project_with_profiles();
     for (name, function) in [("heap", "main.allocate"), ("block", "main.contend"), ("mutex", "main.contend")] {
         let stacks = |file: String| {
             let report = project.goflame(["report", &file, "-f", "folded"]).run();
             let lines = report.code(0).stdout.lines().filter(|line| line.contains(function));
-            // A text does not name the program, which comes first.
+            // Removes the first name, which is the program: a text profile does not have it.
             lines.map(|line| line.split_once(';').unwrap().1.to_owned()).collect::<Vec<_>>()
         };
         let expected = stacks(format!("{name}.pb.gz"));
@@ -41,8 +41,8 @@ fn the_text_of_a_profile_has_the_same_figures() {
 
 #[test]
 fn every_format_of_a_profile_of_go() {
-    let project = profiles();
-    // The content decides, not the name.
+    let project = project_with_profiles();
+    // The content of a file decides its format, not its name.
     std::fs::rename(project.path("cpu.pb.gz"), project.path("perf.data")).unwrap();
     let report = project.goflame(["report", "perf.data"]).run();
     report
@@ -83,7 +83,7 @@ fn every_format_of_a_profile_of_go() {
 
 #[test]
 fn filters_choose_samples_and_frames() {
-    let project = profiles();
+    let project = project_with_profiles();
     let folded = |args: &[&str]| {
         let args = args.join("' '");
         let run = project.shell(&format!("$goflame report cpu.pb.gz -f folded '{args}'")).run();
@@ -106,7 +106,7 @@ fn filters_choose_samples_and_frames() {
 
 #[test]
 fn one_of_several_sample_types_is_selected() {
-    let project = profiles();
+    let project = project_with_profiles();
     let report = |args: &[&str]| {
         let mut command = project.goflame(["report", "heap.pb.gz"]);
         for arg in args {
@@ -139,7 +139,7 @@ fn one_of_several_sample_types_is_selected() {
     );
 }
 
-/// What `go tool pprof -raw` says of a profile.
+/// The output of `go tool pprof -raw` for a profile.
 #[derive(Debug, PartialEq)]
 struct RawProfile {
     /// Type and length of the period.
@@ -189,7 +189,7 @@ fn raw_profile(project: &Project, file: &str) -> RawProfile {
 
 #[test]
 fn a_rewritten_profile_has_the_values_of_all_sample_types() {
-    let project = profiles();
+    let project = project_with_profiles();
     for (name, types) in [
         ("heap", "alloc_objects/count alloc_space/bytes inuse_objects/count inuse_space/bytes[dflt]"),
         ("allocs", "alloc_objects/count alloc_space/bytes[dflt] inuse_objects/count inuse_space/bytes"),
@@ -208,7 +208,7 @@ fn a_rewritten_profile_has_the_values_of_all_sample_types() {
 
 #[test]
 fn filters_and_a_chosen_type_apply_to_a_rewritten_profile_of_all_sample_types() {
-    let project = profiles();
+    let project = project_with_profiles();
     let choices = "--sample-type alloc_space --focus main.allocate";
     project.shell(&format!("$goflame report heap.pb.gz {choices} -o again.pb.gz")).run().code(0);
     project.shell("go tool pprof -proto -output focused.pb.gz -focus main.allocate heap.pb.gz").run().code(0);
@@ -228,7 +228,7 @@ fn filters_and_a_chosen_type_apply_to_a_rewritten_profile_of_all_sample_types() 
 
 #[test]
 fn samples_are_grouped_and_selected_by_a_label_of_the_program() {
-    let project = profiles();
+    let project = project_with_profiles();
     let report = |args: &str| project.shell(&format!("$goflame report goroutine.pb.gz {args}")).run();
     let groups = |folded: &str| -> BTreeSet<String> {
         folded.lines().filter_map(|line| Some(line.split_once(';')?.0.to_owned())).collect()
@@ -268,7 +268,7 @@ fn a_recording_has_no_sample_types() {
 
 #[test]
 fn damaged_profiles_are_errors_with_their_position() {
-    let project = profiles();
+    let project = project_with_profiles();
     let whole = project.read("cpu.pb.gz");
     let refused = |bytes: &[u8]| {
         project.write("damaged", bytes);

@@ -12,9 +12,9 @@ use crate::harness::{Finished, Project, Running, wait_until};
 /// `nobody`, who is in the account database of every Linux.
 const NOBODY: u32 = 65534;
 
-/// A directory without goflame.toml, and in it the program of tests/workloads with this name, under a name of its own: other
-/// tests run the same program at the same time.
-fn directory_with(workload: &str) -> (Project, String) {
+/// A directory without goflame.toml, and in it the program of tests/workloads with this name, under a unique name,
+/// because other tests run the same program at the same time.
+fn directory_with_program(workload: &str) -> (Project, String) {
     let project = Project::workload(workload, "");
     fs::remove_file(project.path("goflame.toml")).unwrap();
     let unique = project.path(".").canonicalize().unwrap();
@@ -43,7 +43,7 @@ impl<'p> Target<'p> {
         self.0.pid().to_string()
     }
 
-    fn runs(&self) -> bool {
+    fn is_running(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.pid())).unwrap_or_default();
         !stat.is_empty() && !stat.contains(") Z ")
     }
@@ -64,7 +64,7 @@ fn has_samples_of(record: &Finished<'_>, function: &str) {
 
 #[test]
 fn a_running_program_is_sampled_by_its_number_and_runs_on() {
-    let (project, name) = directory_with("burner");
+    let (project, name) = directory_with_program("burner");
     let target = Target::start(&project, &format!("./{name} -seconds 600 -- --token=abcdef0123456789"));
     let record = project.goflame(["record", "-p", &target.pid(), "-d", "1.5s"]).run();
     has_samples_of(&record, "main.burn");
@@ -72,7 +72,7 @@ fn a_running_program_is_sampled_by_its_number_and_runs_on() {
         "    Sampling {name} [{}] for 1.5 s\n    Profiled 1.[..] samples, 0 lost\n     Quality [..]\n    Archived .goflame/runs/[..]-{name}-[..]\n",
         target.pid()
     ));
-    assert!(target.runs());
+    assert!(target.is_running());
     let manifest = project.manifest();
     assert_eq!(manifest["build"], serde_json::Value::Null);
     assert_eq!(manifest["workload"]["ending"], "runs-on");
@@ -85,7 +85,7 @@ fn a_running_program_is_sampled_by_its_number_and_runs_on() {
         assert!(files.iter().any(|name| name == file), "no {file} in {files:?}");
     }
 
-    // The run holds the program. Its goroutines are known as those of a program that goflame started.
+    // The run holds the program. Its goroutines are known, as for a program that goflame started.
     fs::remove_file(project.path(&name)).unwrap();
     let report = project.goflame(["report", "--by", "goroutine"]).run();
     has_samples_of(&report, &format!("{name} goroutine 1 runtime.main"));
@@ -95,7 +95,7 @@ fn a_running_program_is_sampled_by_its_number_and_runs_on() {
 
 #[test]
 fn a_running_program_is_sampled_by_its_name() {
-    let (project, name) = directory_with("burner");
+    let (project, name) = directory_with_program("burner");
     let line = format!("./{name} -seconds 600");
     project
         .goflame(["record", "--name", &name])
@@ -122,19 +122,19 @@ fn a_running_program_is_sampled_by_its_name() {
 
 #[test]
 fn an_interrupt_ends_the_recording_and_not_the_program() {
-    let (project, name) = directory_with("burner");
+    let (project, name) = directory_with_program("burner");
     let target = Target::start(&project, &format!("./{name} -seconds 600"));
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let record = project.goflame(["record", "--pid", &target.pid()]).spawn();
         record.wait_for_samples().signal(signal);
         has_samples_of(&record.finish(), "main.burn");
-        assert!(target.runs());
+        assert!(target.is_running());
     }
 }
 
 #[test]
 fn a_program_that_ends_during_the_recording_is_kept_and_said() {
-    let (project, name) = directory_with("burner");
+    let (project, name) = directory_with_program("burner");
     let target = Target::start(&project, &format!("./{name} -seconds 600"));
     let record = project.goflame(["record", "-p", &target.pid(), "-d", "10m"]).spawn();
     record.wait_for_samples();
@@ -149,7 +149,7 @@ fn a_program_that_ends_during_the_recording_is_kept_and_said() {
 
 #[test]
 fn a_recording_without_samples_is_kept_and_no_success() {
-    let (project, name) = directory_with("sleeper");
+    let (project, name) = directory_with_program("sleeper");
     let target = Target::start(&project, &format!("./{name}"));
     target.0.workload();
     let record = project.goflame(["record", "-p", &target.pid(), "-d", "300ms"]).run();
@@ -162,7 +162,7 @@ fn a_recording_without_samples_is_kept_and_no_success() {
 
 #[test]
 fn commands_are_sampled_from_their_start() {
-    let (project, name) = directory_with("burner");
+    let (project, name) = directory_with_program("burner");
     let program = format!("./{name}");
     let record = project.goflame(["record", "--", &program, "-seconds", "0.5"]).run();
     has_samples_of(&record, "main.burn");
@@ -182,7 +182,7 @@ fn commands_are_sampled_from_their_start() {
 
 #[test]
 fn perf_starts_commands_but_cannot_take_running_programs() {
-    let (project, name) = directory_with("burner");
+    let (project, name) = directory_with_program("burner");
     let program = format!("./{name}");
     has_samples_of(&project.goflame(["record", "--engine", "perf", "--", &program]).run(), "main.burn");
     let pid = std::process::id().to_string();
@@ -220,7 +220,7 @@ fn processes_that_cannot_be_sampled_have_their_reason() {
 
 #[test]
 fn a_thread_leads_to_its_process() {
-    let (project, name) = directory_with("burner");
+    let (project, name) = directory_with_program("burner");
     let target = Target::start(&project, &format!("./{name} -seconds 600"));
     let tasks = format!("/proc/{}/task", target.pid());
     let other = || {
@@ -241,7 +241,7 @@ fn a_thread_leads_to_its_process() {
 
 #[test]
 fn more_threads_than_files_may_be_open_are_an_error() {
-    let (project, name) = directory_with("threads");
+    let (project, name) = directory_with_program("threads");
     let target = Target::start(&project, &format!("./{name} -n 100 -rest 10s -seconds 600"));
     target.0.wait_for("threads: ready");
     let line = format!("ulimit -n 64; $goflame record -p {}", target.pid());
@@ -253,17 +253,17 @@ fn more_threads_than_files_may_be_open_are_an_error() {
 /// The number of a process in another PID namespace leads to its number here.
 #[test]
 fn a_number_from_another_pid_namespace_is_explained() {
-    let (project, name) = directory_with("burner");
+    let (project, name) = directory_with_program("burner");
     assert!(nix::unistd::geteuid().is_root(), "this test needs root: it makes a PID namespace");
     // 7 processes start first: low numbers belong to threads of the kernel in the outer namespace.
     let line = format!(
         "unshare --pid --fork --kill-child bash -c 'for i in 1 2 3 4 5 6; do /bin/true; done; ./{name} -seconds 600; :'"
     );
     let family = project.shell(&format!("exec {line}")).spawn();
-    let pid = project.process(&format!("./{name} -seconds"));
+    let pid = project.wait_for_process(&format!("./{name} -seconds"));
     let inner = || {
         let named: Vec<i32> = project
-            .marked()
+            .marked_processes()
             .into_iter()
             .filter(|(_, line)| line.starts_with(&format!("./{name} ")))
             .map(|(pid, _)| pid)
@@ -285,7 +285,7 @@ fn a_number_from_another_pid_namespace_is_explained() {
 }
 
 /// goflame as `nobody`, in a directory of its own.
-fn as_nobody<'p>(project: &'p Project, line: &str) -> Finished<'p> {
+fn run_as_nobody<'p>(project: &'p Project, line: &str) -> Finished<'p> {
     assert!(nix::unistd::geteuid().is_root(), "this test needs root: it changes its user");
     fs::set_permissions(project.path("."), fs::Permissions::from_mode(0o755)).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_goflame"), project.path("goflame")).unwrap();
@@ -296,19 +296,19 @@ fn as_nobody<'p>(project: &'p Project, line: &str) -> Finished<'p> {
 
 #[test]
 fn an_ordinary_user_samples_own_programs_and_no_others() {
-    let (project, name) = directory_with("burner");
+    let (project, name) = directory_with_program("burner");
     let target = Target::start(&project, &format!("./{name} -seconds 600"));
-    let refused = as_nobody(&project, &format!("$user ./goflame record -p {} -d 1", target.pid()));
+    let refused = run_as_nobody(&project, &format!("$user ./goflame record -p {} -d 1", target.pid()));
     refused.code(6).stderr_has(&format!("error: not permitted to sample process {} ({name}) of root", target.pid()));
     refused
         .stderr_has("   help: `sudo goflame record` samples the programs of every user[..]")
         .stderr_lacks("[..]kubectl[..]");
     let line = "KUBERNETES_SERVICE_HOST=10.0.0.1 HOSTNAME=web-0 $user ./goflame record -p 2147483647";
-    as_nobody(&project, line).code(6).stderr_has(
+    run_as_nobody(&project, line).code(6).stderr_has(
         "   help: in Kubernetes, from outside of the pod: `kubectl debug -n NAMESPACE -it web-0 --image=IMAGE \
          --target=CONTAINER --profile=sysadmin -- goflame record -p 1 -d 30s`[..]",
     );
-    as_nobody(&project, "$user ./goflame record -a -d 1")
+    run_as_nobody(&project, "$user ./goflame record -a -d 1")
         .code(6)
         .stderr_has("error: not permitted to sample the whole machine");
     assert_eq!(project.names(".goflame/partial"), Vec::<String>::new());
@@ -317,12 +317,12 @@ fn an_ordinary_user_samples_own_programs_and_no_others() {
     let own = format!(
         "$user ./{name} -seconds 600 & sleep 0.2; $user ./goflame record --name {name} -d 1s; status=$?; kill $!; exit $status"
     );
-    has_samples_of(&as_nobody(&project, &own), "main.burn");
+    has_samples_of(&run_as_nobody(&project, &own), "main.burn");
 }
 
 #[test]
 fn a_deleted_program_and_one_in_another_root_are_read_through_their_process() {
-    let (project, name) = directory_with("burner");
+    let (project, name) = directory_with_program("burner");
     let target = Target::start(&project, &format!("./{name} -seconds 600"));
     // Another program is copied to the path of the running one.
     fs::remove_file(project.path(&name)).unwrap();
@@ -331,13 +331,13 @@ fn a_deleted_program_and_one_in_another_root_are_read_through_their_process() {
     has_samples_of(&project.goflame(["report", "--by", "goroutine"]).run(), "goroutine 1 runtime.main");
     drop(target);
 
-    let (project, name) = directory_with("burner");
+    let (project, name) = directory_with_program("burner");
     project
         .shell(&format!("mkdir root && CGO_ENABLED=0 go build -ldflags='-s -w' -o root/{name} ./burner"))
         .run()
         .code(0);
     let jailed = Target(project.shell(&format!("exec chroot root /{name} -seconds 600")).spawn());
-    let pid = project.process(&format!("/{name} -seconds"));
+    let pid = project.wait_for_process(&format!("/{name} -seconds"));
     assert!(!Path::new(&format!("/{name}")).exists());
     let record = project.goflame(["record", "-p", &pid.to_string(), "-d", "1"]).run();
     drop(jailed);
@@ -348,7 +348,7 @@ fn a_deleted_program_and_one_in_another_root_are_read_through_their_process() {
 /// recording follows if the short one has no goroutines.
 #[test]
 fn the_whole_machine_is_sampled_with_the_goroutines_of_its_go_programs() {
-    let (project, name) = directory_with("burner");
+    let (project, name) = directory_with_program("burner");
     let stripped = format!("{name}-stripped");
     project.shell(&format!("go build -ldflags='-s -w' -o {stripped} ./burner")).run().code(0);
     let _first = Target::start(&project, &format!("./{name} -seconds 600"));
@@ -374,7 +374,7 @@ fn the_whole_machine_is_sampled_with_the_goroutines_of_its_go_programs() {
 
 #[test]
 fn a_program_that_a_command_becomes_has_its_goroutines() {
-    let (project, name) = directory_with("burner");
+    let (project, name) = directory_with_program("burner");
     let line = format!("sleep 0.01; exec ./{name} -seconds 1.5");
     let record = project.goflame(["record", "--", "sh", "-c", &line]).run();
     has_samples_of(&record, "main.burn");
@@ -384,7 +384,7 @@ fn a_program_that_a_command_becomes_has_its_goroutines() {
 
 #[test]
 fn the_archive_can_be_elsewhere() {
-    let (project, name) = directory_with("burner");
+    let (project, name) = directory_with_program("burner");
     let program = format!("./{name}");
     let record =
         project.goflame(["record", "--archive-dir", "kept", "-f", "folded", "--", &program, "-seconds", "0.2"]).run();

@@ -11,7 +11,7 @@ use flate2::write::ZlibEncoder;
 use crate::harness::{Finished, Project};
 
 #[track_caller]
-fn refused<'p>(project: &'p Project, file: &str) -> Finished<'p> {
+fn report_refused_file<'p>(project: &'p Project, file: &str) -> Finished<'p> {
     let report = project.goflame(["report", file]).run();
     report.code(7).stdout("");
     report
@@ -23,14 +23,14 @@ fn files_of_other_formats_are_refused() {
     project.write("empty", "");
     project.write("text.txt", "once upon a time\n");
     for file in ["/dev/zero", "text.txt"] {
-        refused(&project, file).stderr(&format!(
+        report_refused_file(&project, file).stderr(&format!(
             "error: {file} is not a profile that goflame can read
    help: goflame reads perf.data files, pprof profiles (profile.proto, gzipped or not), folded stacks and [..]
 "
         ));
     }
     for file in ["/dev/null", "./empty"] {
-        refused(&project, file).stderr(&format!(
+        report_refused_file(&project, file).stderr(&format!(
             "error: {file} is empty
    help: a CPU profile stays empty when the program ends without `pprof.StopCPUProfile`: os.Exit skips deferred calls
 "
@@ -42,8 +42,8 @@ fn files_of_other_formats_are_refused() {
 fn a_missing_file_or_a_directory_is_refused() {
     let project = Project::empty();
     project.write("there/x", "");
-    refused(&project, "there").stderr("error: cannot read there\n  cause: it is a directory, not a file\n");
-    refused(&project, "none/perf.data")
+    report_refused_file(&project, "there").stderr("error: cannot read there\n  cause: it is a directory, not a file\n");
+    report_refused_file(&project, "none/perf.data")
         .stderr("error: cannot read none/perf.data\n  cause: No such file or directory (os error 2)\n");
 }
 
@@ -64,7 +64,7 @@ fn every_other_kind_of_path_is_unreadable_input() {
         ("link", "it is a directory, not a file"),
         ("socket", "it is a socket, not a file"),
     ] {
-        refused(&project, file).stderr(&format!("error: cannot read {file}\n  cause: {cause}\n"));
+        report_refused_file(&project, file).stderr(&format!("error: cannot read {file}\n  cause: {cause}\n"));
     }
     let nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups $goflame report secret";
     project.shell(nobody).run().code(7).stderr("error: cannot read secret\n  cause: Permission denied (os error 13)\n");
@@ -90,7 +90,7 @@ fn a_recording_of_the_real_perf_without_any_project() {
 }
 
 /// A project with perf's recording of a shell that counts, as `perf.data`.
-fn counting(events: &str) -> Project {
+fn project_with_shell_recording(events: &str) -> Project {
     let project = Project::empty();
     let count = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
     project.shell(&format!("perf record -q -e {events} -F 997 -g -o perf.data -- sh -c '{count}'")).run().code(0);
@@ -99,7 +99,7 @@ fn counting(events: &str) -> Project {
 
 #[test]
 fn ranges_of_time_add_up_to_the_whole_recording() {
-    let project = counting("cpu-clock");
+    let project = project_with_shell_recording("cpu-clock");
     let counts = |range: &str| {
         let report = project.shell(&format!("$goflame report perf.data -f folded {range}")).run();
         let mut counts = BTreeMap::<String, u64>::new();
@@ -131,7 +131,7 @@ fn ranges_of_time_add_up_to_the_whole_recording() {
 
 #[test]
 fn an_event_of_a_recording_is_selected_by_its_name() {
-    let project = counting("cpu-clock,page-faults");
+    let project = project_with_shell_recording("cpu-clock,page-faults");
     let most = project.goflame(["report", "perf.data"]).run();
     most.code(0).stderr_has("     Showing cpu-clock; `--event` takes page-faults too");
     let faults = project.goflame(["report", "perf.data", "--event", "page-faults", "-f", "json"]).run();
@@ -188,7 +188,7 @@ fn a_cpu_profile_of_gperftools() {
     report.code(0).stdout("program;main 2\nprogram;main;leaf 7\n");
 
     project.write("cut.prof", &profile[..70]);
-    refused(&project, "cut.prof").stderr(
+    report_refused_file(&project, "cut.prof").stderr(
         "error: cannot read cut.prof
   cause: the gperftools profile is cut off or damaged at byte 40
    help: a profile is whole once the program has ended or called `ProfilerStop`; record again
@@ -231,7 +231,7 @@ fn every_kind_of_cut_is_an_error_or_a_warning_and_never_a_panic() {
     let whole = project.read(&format!("{}/perf.data", project.only_run()));
     for length in [1, 7, 8, 15, 16, 103, 104, 150, 240] {
         project.write("cut", &whole[..length]);
-        let report = refused(&project, "./cut");
+        let report = report_refused_file(&project, "./cut");
         if length < 8 {
             assert!(
                 report.stderr.starts_with("error: ./cut is not a profile that goflame can read\n"),

@@ -5,7 +5,7 @@ use std::fs;
 use crate::harness::{Project, source};
 
 /// A program that compiles regular expressions in a loop, in a library of its workspace.
-fn slow_cli() -> Project {
+fn slow_cli_project() -> Project {
     let project = Project::empty();
     let from = source().join("examples/slowcli");
     for name in ["goflame.toml", "go.work", "cli/go.mod", "cli/main.go", "textlib/go.mod", "textlib/text.go"] {
@@ -17,7 +17,7 @@ fn slow_cli() -> Project {
 // Before, the terminal named no line, and no function of the workspace outside of the path of calls.
 #[test]
 fn the_guilty_line_of_a_slow_cli_is_in_the_first_25_lines() {
-    let project = slow_cli();
+    let project = slow_cli_project();
     let text = fs::read_to_string(project.path("textlib/text.go")).unwrap();
     for variant in ["debug", "release"] {
         let terminal = project.shell(&format!("$goflame run --variant {variant} -- -lines 20000 2>&1")).run();

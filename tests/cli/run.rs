@@ -99,7 +99,7 @@ fn a_missing_input_is_an_error() {
     assert_eq!((project.partials(), project.names(".goflame/runs")), (vec![], vec![]));
 }
 
-/// Before: neither two SIGINT nor SIGTERM nor the timeout ended it.
+/// Before: neither two SIGINT nor SIGTERM nor the timeout ended the run.
 #[test]
 fn an_input_without_a_writer_delays_neither_signals_nor_the_timeout() {
     let project = Project::workload("printer", "[workload]\nstdin = \"fifo\"\n");

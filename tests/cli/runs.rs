@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::harness::Project;
 
 /// A project with one run, and its id.
-fn one_run() -> (Project, String) {
+fn project_with_one_run() -> (Project, String) {
     let project = Project::workload("burner", "");
     project.goflame(["run", "--quiet", "-f", "svg,html"]).run().code(0);
     let id = project.only_run().rsplit('/').next().unwrap().to_owned();
@@ -29,7 +29,7 @@ fn copy_run(project: &Project, from: &str, number: u64, change: impl FnOnce(&mut
 
 #[test]
 fn the_list_fits_terminals_of_any_width() {
-    let (project, id) = one_run();
+    let (project, id) = project_with_one_run();
     copy_run(&project, &id, 1, |manifest| {
         manifest["variant"] = "a-variant-with-a-long-name-that-somebody-chose".into();
         manifest["hottest"] = "github.com/acme/very/long/path/to/package.(*世界Server).Handle\u{1b}[31m".into();
@@ -59,7 +59,7 @@ fn the_list_fits_terminals_of_any_width() {
 /// after its window was "stopped" in place of "good".
 #[test]
 fn the_list_has_no_empty_columns_and_judges_stopped_servers() {
-    let (project, id) = one_run();
+    let (project, id) = project_with_one_run();
     for (number, failed) in [(1, false), (2, true)] {
         copy_run(&project, &id, number, |manifest| {
             manifest["hottest"] = "github.com/acme/shop/internal/server.(*Server).Handle".into();
@@ -81,7 +81,7 @@ fn the_list_has_no_empty_columns_and_judges_stopped_servers() {
 
 #[test]
 fn a_tag_is_a_name_for_all_commands_and_protects_its_run() {
-    let (project, first) = one_run();
+    let (project, first) = project_with_one_run();
     project
         .goflame(["runs", "tag", "latest", "baseline"])
         .run()
@@ -121,7 +121,7 @@ fn a_tag_is_a_name_for_all_commands_and_protects_its_run() {
     project.goflame(["runs", "tag", "latest", "v1.2"]).run().code(2).stderr_has("error: `v1.2` cannot be a tag");
     project.goflame(["runs", "untag", "baseline"]).run().code(0).stderr_has("    Untagged [..], which was baseline");
     project.goflame(["report", "baseline"]).run().code(10).stderr_has("error: no run `baseline` in [..]");
-    // Removed by its name, a run goes with its tags.
+    // Removing a run by its tag also removes all its tags.
     project.goflame(["runs", "tag", &first, "one"]).run().code(0);
     project
         .goflame(["runs", "rm", "one"])
@@ -133,7 +133,7 @@ fn a_tag_is_a_name_for_all_commands_and_protects_its_run() {
 
 #[test]
 fn the_page_about_all_runs_links_to_their_reports_and_hints_at_changes() {
-    let (project, id) = one_run();
+    let (project, id) = project_with_one_run();
     for number in 1..=12 {
         let run = copy_run(&project, &id, number, |manifest| {
             let seconds = if number <= 6 { 1.0 } else { 2.0 } + number as f64 / 100.0;

@@ -65,7 +65,7 @@ args = [\"--password=planted-in-arguments\", \"--token\", \"planted-behind-a-fla
 formats = [\"svg\", \"html\", \"pprof\", \"folded\"]
 ";
 
-fn run_of(settings: &str) -> (Project, String) {
+fn project_with_run(settings: &str) -> (Project, String) {
     let project = Project::program(PROGRAM, settings);
     project.write("token", ON_STACK);
     project.goflame(["run", "--quiet"]).run().code(0);
@@ -74,7 +74,7 @@ fn run_of(settings: &str) -> (Project, String) {
 }
 
 /// The files of an export, unpacked by tar and zstd of the system.
-fn unpacked(project: &Project, file: &str) -> BTreeMap<String, Vec<u8>> {
+fn unpack_export(project: &Project, file: &str) -> BTreeMap<String, Vec<u8>> {
     let dir = project.path(&format!("unpacked-{file}"));
     fs::create_dir_all(&dir).unwrap();
     project.shell(&format!("tar --zstd -xf {file} -C {}", dir.display())).run().code(0);
@@ -93,31 +93,31 @@ fn unpacked(project: &Project, file: &str) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// The bytes, and the contents of compressed recordings, gzip and base64 in them.
-fn layers(bytes: &[u8]) -> Vec<Vec<u8>> {
+/// Returns the bytes, and the decoded contents of all compressed recordings, gzip streams and base64 texts in them.
+fn decoded_layers(bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut all = vec![bytes.to_vec()];
     all.extend(unpack(bytes, &[]).unwrap());
     let mut unzipped = Vec::new();
     if GzDecoder::new(bytes).read_to_end(&mut unzipped).is_ok() {
-        all.extend(layers(&unzipped));
+        all.extend(decoded_layers(&unzipped));
     }
     let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
     for run in bytes.chunk_by(|a, b| is_base64(a) == is_base64(b)).filter(|run| run.len() > 100 && is_base64(&run[0])) {
         if let Ok(decoded) = STANDARD.decode(run) {
-            all.extend(layers(&decoded));
+            all.extend(decoded_layers(&decoded));
         }
     }
     all
 }
 
 /// The names of all formats.
-fn names_of<F: ValueEnum>() -> Vec<String> {
+fn format_names<F: ValueEnum>() -> Vec<String> {
     F::value_variants().iter().map(|format| format.to_possible_value().unwrap().get_name().to_owned()).collect()
 }
 
 #[track_caller]
-fn assert_clean(name: &str, bytes: &[u8], secrets: &[&str]) {
-    for layer in layers(bytes) {
+fn assert_has_no_secrets(name: &str, bytes: &[u8], secrets: &[&str]) {
+    for layer in decoded_layers(bytes) {
         for secret in secrets {
             let found = layer.windows(secret.len()).filter(|part| *part == secret.as_bytes()).count();
             assert_eq!(found, 0, "{secret} is in {name}");
@@ -127,19 +127,19 @@ fn assert_clean(name: &str, bytes: &[u8], secrets: &[&str]) {
 
 #[test]
 fn planted_secrets_are_in_nothing_that_is_handed_on() {
-    let (project, id) = run_of(SETTINGS);
+    let (project, id) = project_with_run(SETTINGS);
     let export = project.goflame(["runs", "export"]).run();
     export.code(0).stdout("").stderr_in_order(&format!(
         "    Exported 8 files of run {id}, [..] MB
     Left out bin/program: code of programs, with what is built into it; --with-binary adds it
-    Left out symbols/[..]: useful only with the programs; --with-binary adds it
     Left out goflame.lock, goflame.toml: settings, which may hold values of the environment
+    Left out symbols/[..]: useful only with the programs; --with-binary adds it
     Left out stderr.log, stdout.log: what the program printed
     Left out the values of [..] environment variables
        Wrote {id}.tar.zst
 "
     ));
-    let files = unpacked(&project, &format!("{id}.tar.zst"));
+    let files = unpack_export(&project, &format!("{id}.tar.zst"));
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
     assert_eq!(
         names,
@@ -159,9 +159,9 @@ fn planted_secrets_are_in_nothing_that_is_handed_on() {
     for (name, bytes) in &files {
         // The manifest has the flags of the linker, which hold a planted secret.
         let secrets = if name == "manifest.json" { &PLANTED[..] } else { &everywhere };
-        assert_clean(name, bytes, secrets);
+        assert_has_no_secrets(name, bytes, secrets);
     }
-    assert!(layers(&files["report.html"]).len() > 2, "the data of the page was looked into");
+    assert!(decoded_layers(&files["report.html"]).len() > 2, "the data of the page was looked into");
     let left_out = String::from_utf8(files["LEFT-OUT.txt"].clone()).unwrap();
     assert!(left_out.contains("  stdout.log (") && left_out.contains(" environment variables"));
     let manifest: serde_json::Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
@@ -172,16 +172,16 @@ fn planted_secrets_are_in_nothing_that_is_handed_on() {
         assert!(files[name] == project.read(&format!(".goflame/runs/{id}/{name}")), "{name}");
     }
     // The outputs of `goflame report` and `diff`.
-    for format in names_of::<Format>() {
+    for format in format_names::<Format>() {
         project.goflame(["report", "-f", &format, "-o", "out"]).run().code(0);
-        assert_clean(&format, &project.read("out"), &everywhere);
+        assert_has_no_secrets(&format, &project.read("out"), &everywhere);
     }
-    for format in names_of::<DiffFormat>() {
+    for format in format_names::<DiffFormat>() {
         project.goflame(["diff", "latest", "latest", "-f", &format, "-o", "out"]).run().code(0);
-        assert_clean(&format, &project.read("out"), &everywhere);
+        assert_has_no_secrets(&format, &project.read("out"), &everywhere);
     }
     project.goflame(["runs", "index"]).run().code(0);
-    assert_clean("index.html", &project.read(".goflame/index.html"), &everywhere);
+    assert_has_no_secrets("index.html", &project.read(".goflame/index.html"), &everywhere);
 
     // `--with-binary` adds programs. They hold only the secret of the linker.
     project
@@ -189,29 +189,29 @@ fn planted_secrets_are_in_nothing_that_is_handed_on() {
         .run()
         .code(0)
         .stderr_has("     Warning the programs are in it, with all that is built into them");
-    let files = unpacked(&project, "full.tar.zst");
+    let files = unpack_export(&project, "full.tar.zst");
     assert!(files.contains_key("bin/program") && files.contains_key("symbols/vdso.so"));
     for (name, bytes) in &files {
-        assert_clean(name, bytes, &PLANTED);
+        assert_has_no_secrets(name, bytes, &PLANTED);
     }
     // `--all` adds every file, with a warning.
     project.goflame(["runs", "export", "--all", "-o", "all.tar.zst"]).run().code(0).stderr_has(
         "     Warning everything is in it, also the program, its output and values of its environment: share it with care",
     );
-    let files = unpacked(&project, "all.tar.zst");
+    let files = unpack_export(&project, "all.tar.zst");
     assert!(String::from_utf8_lossy(&files["stdout.log"]).contains("planted-as-plain-setting"));
     assert_eq!(files["goflame.toml"], project.read(&format!(".goflame/runs/{id}/goflame.toml")));
 }
 
 #[test]
 fn a_recording_with_stack_bytes_is_left_out() {
-    let (project, _) = run_of(&format!("{SETTINGS}[archive]\nraw = true\n"));
+    let (project, _) = project_with_run(&format!("{SETTINGS}[archive]\nraw = true\n"));
     let raw = project.read(&format!("{}/perf.data", project.only_run()));
     assert!(raw.windows(ON_STACK.len()).any(|part| part == ON_STACK.as_bytes()), "the test plants a secret");
     let export = project.goflame(["runs", "export", "--with-binary", "-o", "e.tar.zst"]).run();
     export.code(0).stderr_has("    Left out [..]perf.data: pieces of the program's memory");
-    for (name, bytes) in &unpacked(&project, "e.tar.zst") {
-        assert_clean(name, bytes, &PLANTED);
+    for (name, bytes) in &unpack_export(&project, "e.tar.zst") {
+        assert_has_no_secrets(name, bytes, &PLANTED);
     }
     // The import shows the profile of the export.
     let other = Project::empty();
@@ -223,7 +223,7 @@ fn a_recording_with_stack_bytes_is_left_out() {
 
 #[test]
 fn an_export_is_the_same_on_another_machine_and_after_an_import() {
-    let (project, id) = run_of(SETTINGS);
+    let (project, id) = project_with_run(SETTINGS);
     project.goflame(["runs", "tag", "latest", "mine"]).run().code(0);
     project.goflame(["runs", "export", "-o", "first.tar.zst"]).run().code(0);
     let first = project.read("first.tar.zst");
@@ -245,7 +245,7 @@ fn an_export_is_the_same_on_another_machine_and_after_an_import() {
 "
     ));
     colleague.goflame(["runs", "verify"]).run().code(0);
-    // Reports come from the names in the export: the program is not there.
+    // Reports use the function names in the export, because the program is not on this machine.
     let folded = colleague.goflame(["report", "-f", "folded"]).run();
     assert!(folded.code(0).stdout.contains("main.main"), "{}", folded.stdout);
     let show = colleague.goflame(["runs", "show"]).run();
@@ -271,7 +271,7 @@ fn an_export_is_the_same_on_another_machine_and_after_an_import() {
 
 #[test]
 fn a_changed_run_is_not_exported_and_a_damaged_export_is_not_imported() {
-    let (project, id) = run_of(SETTINGS);
+    let (project, id) = project_with_run(SETTINGS);
     project.goflame(["runs", "export", "-o", "e.tar.zst"]).run().code(0);
     project.write(&format!(".goflame/runs/{id}/profile.folded"), "changed");
     project.goflame(["runs", "export", "-o", "changed.tar.zst"]).run().code(10).stdout("").stderr(&format!(

@@ -7,18 +7,18 @@ use serde_json::Value;
 use crate::harness::{Project, source};
 
 /// Settings for a release build with the traces of the Go runtime.
-const TRACES: &str = "[build]\nvariant = \"release\"\n[runtime]\ngctrace = true\nschedtrace = \"50ms\"\n";
+const TRACE_SETTINGS: &str = "[build]\nvariant = \"release\"\n[runtime]\ngctrace = true\nschedtrace = \"50ms\"\n";
 
-fn log(project: &Project, name: &str) -> Vec<u8> {
+fn read_log(project: &Project, name: &str) -> Vec<u8> {
     project.read(&format!("{}/{name}", project.only_run()))
 }
 
-fn json(project: &Project, name: &str) -> Value {
-    serde_json::from_slice(&log(project, name)).unwrap()
+fn read_json(project: &Project, name: &str) -> Value {
+    serde_json::from_slice(&read_log(project, name)).unwrap()
 }
 
 fn findings(project: &Project) -> Vec<String> {
-    let summary = json(project, "summary.json");
+    let summary = read_json(project, "summary.json");
     let list = summary["findings"].as_array().unwrap();
     assert!(list.iter().all(|finding| !finding["evidence"].as_array().unwrap().is_empty()), "{list:?}");
     list.iter().map(|finding| finding["id"].as_str().unwrap().to_owned()).collect()
@@ -26,17 +26,17 @@ fn findings(project: &Project) -> Vec<String> {
 
 #[test]
 fn the_programs_output_is_that_of_the_program_alone_without_the_runtimes_lines() {
-    let project = Project::workload("partial", TRACES);
+    let project = Project::workload("partial", TRACE_SETTINGS);
     let run = project.goflame(["run"]).run();
     run.code(0);
     let program = project.path(&format!("{}/bin/partial", project.only_run()));
     let alone = Command::new(program).env_remove("GODEBUG").output().unwrap();
     assert!(alone.stderr.len() > 1_000_000, "{}", alone.stderr.len());
-    assert!(log(&project, "stderr.log") == alone.stderr, "stderr.log differs");
-    assert!(log(&project, "stdout.log") == alone.stdout, "stdout.log differs");
+    assert!(read_log(&project, "stderr.log") == alone.stderr, "stderr.log differs");
+    assert!(read_log(&project, "stdout.log") == alone.stdout, "stdout.log differs");
     assert!(run.stderr.contains(&*String::from_utf8_lossy(&alone.stderr)), "what the user sees differs");
 
-    let lines = String::from_utf8(log(&project, "runtime.log")).unwrap();
+    let lines = String::from_utf8(read_log(&project, "runtime.log")).unwrap();
     let collections: Vec<&str> = lines.lines().filter(|line| line.starts_with("gc ")).collect();
     assert!(collections.len() >= 5, "{lines}");
     for (number, line) in (1..).zip(&collections) {
@@ -44,7 +44,7 @@ fn the_programs_output_is_that_of_the_program_alone_without_the_runtimes_lines()
     }
     assert!(lines.lines().all(|line| line.starts_with("gc ") || line.starts_with("SCHED ")), "{lines}");
 
-    let events = json(&project, "runtime.json");
+    let events = read_json(&project, "runtime.json");
     assert_eq!(events["gc"].as_array().unwrap().len(), collections.len());
     let (from, until) = (events["from_ns"].as_u64().unwrap(), events["until_ns"].as_u64().unwrap());
     for event in events["gc"].as_array().unwrap().iter().chain(events["scheduler"].as_array().unwrap()) {
@@ -59,8 +59,8 @@ fn keys_of_the_users_own_godebug_stay_in_force() {
     let main = "package main\n\nimport (\n\t\"fmt\"\n\t\"os\"\n\t\"runtime\"\n)\n\nfunc main() {\n\truntime.GC()\n\tfmt.Println(os.Getenv(\"GODEBUG\"))\n}\n";
     let project = Project::program(main, "[runtime]\ngctrace = true\ninittrace = true\n");
     project.goflame(["run"]).env("GODEBUG", "gctrace=0").run().code(0);
-    assert_eq!(String::from_utf8(log(&project, "stdout.log")).unwrap(), "gctrace=1,inittrace=1,gctrace=0\n");
-    let lines = String::from_utf8(log(&project, "runtime.log")).unwrap();
+    assert_eq!(String::from_utf8(read_log(&project, "stdout.log")).unwrap(), "gctrace=1,inittrace=1,gctrace=0\n");
+    let lines = String::from_utf8(read_log(&project, "runtime.log")).unwrap();
     assert!(lines.lines().count() > 3 && lines.lines().all(|line| line.starts_with("init ")), "{lines}");
 }
 
@@ -70,17 +70,17 @@ fn without_traces_the_runtimes_lines_stay_where_they_are() {
     let main = "package main\n\nimport \"runtime\"\n\nfunc main() {\n\truntime.GC()\n\truntime.GC()\n}\n";
     let project = Project::program(main, "");
     project.goflame(["run"]).env("GODEBUG", "gctrace=1").run().code(0);
-    assert!(String::from_utf8(log(&project, "stderr.log")).unwrap().starts_with("gc 1 @"));
+    assert!(String::from_utf8(read_log(&project, "stderr.log")).unwrap().starts_with("gc 1 @"));
     assert!(!project.path(&format!("{}/runtime.log", project.only_run())).exists());
 }
 
 #[test]
 fn goroutines_that_compete_for_a_lock_give_their_finding_and_no_other() {
-    let project = Project::workload("contention", TRACES);
+    let project = Project::workload("contention", TRACE_SETTINGS);
     let run = project.goflame(["run"]).run();
     run.code(0);
     assert_eq!(findings(&project), ["locks"]);
-    // JSON for programs has the same findings.
+    // The JSON output has the same findings as the text.
     let report = project.goflame(["report"]).run();
     report.code(0);
     assert!(report.stdout.contains("\nFindings\n- waiting for locks takes "), "{}", report.stdout);
@@ -88,14 +88,14 @@ fn goroutines_that_compete_for_a_lock_give_their_finding_and_no_other() {
 
 #[test]
 fn processors_without_a_goroutine_give_their_finding_and_no_other() {
-    let project = Project::workload("onegoroutine", TRACES);
+    let project = Project::workload("onegoroutine", TRACE_SETTINGS);
     project.goflame(["run"]).run().code(0);
     assert_eq!(findings(&project), ["idle-processors"]);
 }
 
 #[test]
 fn a_quiet_program_gives_no_finding() {
-    let project = Project::workload("quiet", TRACES);
+    let project = Project::workload("quiet", TRACE_SETTINGS);
     let run = project.goflame(["run"]).run();
     run.code(0);
     assert_eq!(findings(&project), Vec::<String>::new());
@@ -104,7 +104,9 @@ fn a_quiet_program_gives_no_finding() {
 
 #[test]
 fn the_collectors_share_of_the_samples_is_that_of_gctrace() {
-    let project = Project::with(&format!("app.name = \"gcpressure\"\nworkload.env = {{ GOGC = \"50\" }}\n{TRACES}"));
+    let project = Project::with_config(&format!(
+        "app.name = \"gcpressure\"\nworkload.env = {{ GOGC = \"50\" }}\n{TRACE_SETTINGS}"
+    ));
     for file in ["main.go", "go.mod"] {
         project.write(file, std::fs::read(source().join("examples/gcpressure").join(file)).unwrap());
     }
@@ -112,7 +114,7 @@ fn the_collectors_share_of_the_samples_is_that_of_gctrace() {
     // priority they do not wait, where it is permitted.
     let line = "chrt --rr 1 true 2>/dev/null && first='chrt --rr 1'; $first $goflame run -- -duration 2s -workers 4";
     project.shell(line).run().code(0);
-    let summary = json(&project, "summary.json");
+    let summary = read_json(&project, "summary.json");
     let finding = summary["findings"].as_array().unwrap().iter().find(|finding| finding["id"] == "gc").unwrap();
     let of = |source: &str| {
         let facts = finding["evidence"].as_array().unwrap();

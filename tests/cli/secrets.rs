@@ -51,11 +51,11 @@ redact = [\"DSN\"]
 ";
 
 /// The files below `dir` that hold `text`.
-fn holding(dir: &Path, text: &str) -> Vec<String> {
+fn files_that_hold(dir: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap()) {
         if entry.path().is_dir() {
-            found.extend(holding(&entry.path(), text));
+            found.extend(files_that_hold(&entry.path(), text));
             continue;
         }
         let bytes = fs::read(entry.path()).unwrap();
@@ -68,8 +68,8 @@ fn holding(dir: &Path, text: &str) -> Vec<String> {
     found
 }
 
-/// Before, they were in manifest.json, goflame.toml, goflame.lock, perf.data, summary.json, flamegraph.svg and on the
-/// terminal.
+/// Before, secrets were in manifest.json, goflame.toml, goflame.lock, perf.data, summary.json, flamegraph.svg and on
+/// the terminal.
 #[test]
 fn secrets_are_only_in_the_program() {
     for engine in ["native", "perf"] {
@@ -85,7 +85,7 @@ fn secrets_are_only_in_the_program() {
         for secret in SECRETS {
             assert!(!run.stderr.contains(secret), "{secret}: {}", run.stderr);
             // The program contains the values that the linker put into it.
-            let in_files: Vec<_> = holding(&dir, secret).into_iter().filter(|name| name != "program").collect();
+            let in_files: Vec<_> = files_that_hold(&dir, secret).into_iter().filter(|name| name != "program").collect();
             assert_eq!(in_files, [""; 0], "{engine}: {secret}");
             assert!(!String::from_utf8(project.read("goflame.lock")).unwrap().contains(secret), "{secret}");
         }
@@ -125,7 +125,7 @@ func main() {
 }
 ";
 
-/// Before, the stack copies in perf.data held it hundreds of times.
+/// Before, the stack copies in perf.data contained the secret hundreds of times.
 #[test]
 fn a_secret_in_a_local_variable_is_only_in_a_raw_recording() {
     const TOKEN: &str = "a-token-that-lies-on-the-stack-1";
@@ -134,7 +134,7 @@ fn a_secret_in_a_local_variable_is_only_in_a_raw_recording() {
         project.write("token", TOKEN);
         project.goflame(["run"]).run().code(0);
         let run = project.path(&project.only_run());
-        assert_eq!(holding(&run, TOKEN), expected, "{settings}");
+        assert_eq!(files_that_hold(&run, TOKEN), expected, "{settings}");
         assert_eq!(fs::metadata(run.join("perf.data")).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(project.manifest()["sampler"]["raw"], !expected.is_empty());
     }

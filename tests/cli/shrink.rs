@@ -9,13 +9,13 @@ use nix::sys::signal::Signal;
 
 use crate::harness::{Finished, Project, send, wait_until};
 
-/// Number of times that a file must be truncated in time.
-fn hits() -> u64 {
+/// Number of reports that must have the file truncated while they read it.
+fn required_hits() -> u64 {
     std::env::var("GOFLAME_HITS").map_or(20, |hits| hits.parse().unwrap())
 }
 
 /// A project that has recorded two busy threads, with a copy of the recording outside of the archive.
-fn recorded() -> Project {
+fn project_with_recording() -> Project {
     let config = "[workload]\nargs = [\"-n\", \"2\", \"-seconds\", \"1\"]\n[archive]\ncompress = false\n";
     let project = Project::workload("threads", config);
     project.goflame(["run"]).run().code(0);
@@ -40,7 +40,7 @@ fn attack(project: &Project, file: &str, named: &str) {
     let whole = project.read(file);
     let modified = fs::metadata(project.path(file)).unwrap().modified().unwrap();
     let (mut hit, mut missed) = (0, 0);
-    while hit < hits() {
+    while hit < required_hits() {
         project.write(file, &whole);
         // A program that is newer than the recording is not read.
         OpenOptions::new().write(true).open(project.path(file)).unwrap().set_modified(modified).unwrap();
@@ -52,20 +52,21 @@ fn attack(project: &Project, file: &str, named: &str) {
             report.code(0);
             missed += 1;
         }
-        assert!(missed < 50 * hits(), "only {hit} of {missed} attempts hit the file");
+        assert!(missed < 50 * required_hits(), "only {hit} of {missed} attempts hit the file");
     }
     println!("{file}: {hit} hits, each of them exit code 7; {missed} reports were faster");
 }
 
 #[test]
 fn a_recording_that_shrinks_while_it_is_read_is_exit_code_7() {
-    // Before: SIGBUS killed it 4 times in 1,000, when two threads read the missing part at the same time. The message named no file.
-    attack(&recorded(), "perf.data", "perf.data");
+    // Before: SIGBUS killed goflame 4 times in 1,000, when two threads read the missing part at the same time. The
+    // message named no file.
+    attack(&project_with_recording(), "perf.data", "perf.data");
 }
 
 #[test]
 fn a_program_that_shrinks_while_it_is_read_is_exit_code_7() {
-    let project = recorded();
+    let project = project_with_recording();
     let [hash] = &project.names(".goflame/bin")[..] else { panic!("one program was stored") };
     let program = format!(".goflame/bin/{hash}/threads");
     fs::set_permissions(project.path(&program), Permissions::from_mode(0o755)).unwrap();
@@ -77,7 +78,7 @@ fn a_sigbus_that_no_file_is_to_blame_for_is_not_swallowed() {
     let project = Project::empty();
     project.shell("mkfifo pipe").run().code(0);
     let report = project.goflame(["report", "./pipe"]).spawn();
-    // Opens once goflame has opened it to read, and waits for more.
+    // The call returns when goflame has opened the pipe for reading. goflame then waits for data.
     let _pipe = File::options().write(true).open(project.path("pipe")).unwrap();
     send(report.pid(), Signal::SIGBUS);
     // Before: exit code 7, "a file was cut short while it was read".

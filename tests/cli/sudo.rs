@@ -10,7 +10,7 @@ use crate::harness::{Goflame, Project};
 /// `nobody`, who is in the account database of every Linux.
 const NOBODY: u32 = 65534;
 
-const WHO: &str = "package main
+const PRINT_USER_PROGRAM: &str = "package main
 
 import (
 	\"fmt\"
@@ -34,7 +34,7 @@ func main() {
 /// A project that belongs to the account `nobody`.
 fn project_of_nobody() -> Project {
     assert!(nix::unistd::geteuid().is_root(), "this test needs root, as goflame under sudo has it");
-    let project = Project::program(WHO, "");
+    let project = Project::program(PRINT_USER_PROGRAM, "");
     fs::create_dir(project.path("cache")).unwrap();
     for name in [".", "cache", "go.mod", "main.go", "goflame.toml"] {
         chown(project.path(name), Some(NOBODY), Some(NOBODY)).unwrap();
@@ -44,7 +44,7 @@ fn project_of_nobody() -> Project {
 }
 
 /// Starts goflame as sudo does. The account has no home for Go's cache.
-fn sudo<'p>(project: &'p Project, goflame: Goflame<'p>) -> Goflame<'p> {
+fn run_under_sudo<'p>(project: &'p Project, goflame: Goflame<'p>) -> Goflame<'p> {
     let cache = project.path("cache");
     let goflame = goflame.env("GOCACHE", cache.to_str().unwrap());
     goflame.env("SUDO_UID", "65534").env("SUDO_GID", "65534").env("SUDO_USER", "nobody")
@@ -53,7 +53,7 @@ fn sudo<'p>(project: &'p Project, goflame: Goflame<'p>) -> Goflame<'p> {
 #[test]
 fn files_of_the_workload_cannot_redirect_writes_of_root() {
     let project = project_of_nobody();
-    let outside = Project::program(WHO, "");
+    let outside = Project::program(PRINT_USER_PROGRAM, "");
     let target = outside.path("roots");
     fs::write(&target, "root's own").unwrap();
     fs::set_permissions(outside.path("."), fs::Permissions::from_mode(0o755)).unwrap();
@@ -80,7 +80,7 @@ func main() {{
         target.display()
     );
     fs::write(project.path("main.go"), plant).unwrap();
-    sudo(&project, project.goflame(["run"])).run().code(10);
+    run_under_sudo(&project, project.goflame(["run"])).run().code(10);
     assert_eq!(fs::read_to_string(&target).unwrap(), "root's own");
     project.assert_nothing_runs();
 }
@@ -93,7 +93,7 @@ fn the_build_runs_as_the_calling_user() {
     fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
     let settings = format!("[variant.debug]\nenv = {{ GOFLAGS = \"-toolexec={}\" }}\n", tool.display());
     fs::write(project.path("goflame.toml"), settings).unwrap();
-    sudo(&project, project.goflame(["build"])).run().code(0);
+    run_under_sudo(&project, project.goflame(["build"])).run().code(0);
     let ids = fs::read_to_string(project.path("cache/ids")).unwrap();
     assert!(!ids.is_empty() && ids.lines().all(|id| id == "65534"), "{ids}");
 }
@@ -101,7 +101,7 @@ fn the_build_runs_as_the_calling_user() {
 #[test]
 fn the_workload_runs_as_the_calling_user_and_the_files_are_theirs() {
     let project = project_of_nobody();
-    let run = sudo(&project, project.goflame(["run"])).run();
+    let run = run_under_sudo(&project, project.goflame(["run"])).run();
     run.code(0);
     let home = nix::unistd::User::from_name("nobody").unwrap().unwrap().dir;
     assert!(run.stdout.starts_with("ids 65534 65534 65534 65534 [65534]\n"), "{}", run.stdout);
@@ -116,12 +116,12 @@ fn files_of_a_failed_run_belong_to_the_calling_user() {
     project
         .write("goflame.toml", "app.name = \"program\"\n[report]\nformats = [\"svg\"]\n[workload]\nargs = [\"x\"]\n");
     chown(project.path("goflame.toml"), Some(NOBODY), Some(NOBODY)).unwrap();
-    let run = sudo(&project, project.goflame(["run"])).spawn();
+    let run = run_under_sudo(&project, project.goflame(["run"])).spawn();
     run.wait_for_samples();
     run.signal(nix::sys::signal::Signal::SIGKILL);
     run.finish();
     project.assert_nothing_runs();
-    sudo(&project, project.goflame(["build"])).run().code(0);
+    run_under_sudo(&project, project.goflame(["build"])).run().code(0);
     assert_all_nobodys(&project.path("."));
 }
 
@@ -147,7 +147,7 @@ fn a_report_creates_no_files_of_root_in_the_callers_home() {
     let report = || project.goflame(["report", "perf.data", "-f", "folded"]).env("HOME", &home);
     // `sudo -E`. Before: `.cache` belonged to root, and the next `go build` of the user failed.
     for _ in ["makes the cache", "uses it"] {
-        let report = sudo(&project, report()).env("XDG_CACHE_HOME", &cache).run();
+        let report = run_under_sudo(&project, report()).env("XDG_CACHE_HOME", &cache).run();
         report.code(0);
         assert!(report.stdout.contains("vfs_read"), "{}", report.stdout);
         assert!(cache.join("goflame/kernel-symbols").is_file());
@@ -156,7 +156,7 @@ fn a_report_creates_no_files_of_root_in_the_callers_home() {
     fs::remove_dir_all(&cache).unwrap();
 
     // The account `nobody` has another home.
-    sudo(&project, report()).run().code(0);
+    run_under_sudo(&project, report()).run().code(0);
     // Root without sudo, in the user's environment, as after `su -m`.
     report().run().code(0);
     assert_eq!(project.names("home"), Vec::<String>::new());
@@ -172,8 +172,8 @@ fn a_report_does_not_write_through_a_link_of_the_caller() {
     lchown(&cache, Some(NOBODY), Some(NOBODY)).unwrap();
     let report = || project.goflame(["report", "perf.data"]).env("HOME", project.path("home"));
     // Before: root made `goflame/kernel-symbols` where the link leads.
-    sudo(&project, report()).env("XDG_CACHE_HOME", &cache).run().code(0);
-    sudo(&project, report()).run().code(0);
+    run_under_sudo(&project, report()).env("XDG_CACHE_HOME", &cache).run().code(0);
+    run_under_sudo(&project, report()).run().code(0);
     report().run().code(0);
     assert_eq!(roots.names("."), Vec::<String>::new());
 }
@@ -182,7 +182,7 @@ fn a_report_does_not_write_through_a_link_of_the_caller() {
 fn a_report_reads_a_recording_of_root_and_writes_as_the_caller() {
     let project = recording_and_home();
     assert_eq!(fs::metadata(project.path("perf.data")).unwrap().mode() & 0o777, 0o600);
-    sudo(&project, project.goflame(["report", "perf.data", "-f", "svg", "-o", "picture.svg"])).run().code(0);
+    run_under_sudo(&project, project.goflame(["report", "perf.data", "-f", "svg", "-o", "picture.svg"])).run().code(0);
     assert_eq!(fs::metadata(project.path("picture.svg")).unwrap().uid(), NOBODY);
 
     // A link to a file that only root may read, and a directory that only root may write to.
@@ -190,14 +190,14 @@ fn a_report_reads_a_recording_of_root_and_writes_as_the_caller() {
     fs::rename(project.path("perf.data"), roots.path("perf.data")).unwrap();
     symlink(roots.path("perf.data"), project.path("link")).unwrap();
     let help = "under sudo, goflame accesses files with the rights of nobody, the calling user; `sudo env -u SUDO_UID goflame` uses the rights of root";
-    sudo(&project, project.goflame(["report", "./link"]))
+    run_under_sudo(&project, project.goflame(["report", "./link"]))
         .run()
         .code(7)
         .stdout("")
         .stderr(&format!("error: cannot read ./link\n  cause: Permission denied (os error 13)\n   help: {help}\n"));
     let output = roots.path("picture.svg");
     let report = project.goflame(["report", "-f", "svg"]).arg(roots.path("perf.data")).arg("-o").arg(&output);
-    sudo(&project, report).run().code(10).stderr_has(&format!("   help: {help}"));
+    run_under_sudo(&project, report).run().code(10).stderr_has(&format!("   help: {help}"));
     assert_eq!(roots.names("."), ["perf.data"]);
 }
 

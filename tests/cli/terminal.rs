@@ -11,7 +11,7 @@ use crate::harness::{Finished, Project};
 /// goflame replaces the shell that `script` starts: a terminal's Ctrl-C goes to that shell too, and dash, unlike bash,
 /// then ends too, and its status would hide the one of goflame.
 #[track_caller]
-fn on_a_terminal<'p>(project: &'p Project, command: &str, keys: &str) -> Finished<'p> {
+fn run_on_terminal<'p>(project: &'p Project, command: &str, keys: &str) -> Finished<'p> {
     let typed = match keys {
         "" => String::new(),
         keys => format!("until grep -q 'ready\\s*$' screen 2>/dev/null; do sleep 0.05; done; printf '{keys}'"),
@@ -28,18 +28,18 @@ fn on_a_terminal<'p>(project: &'p Project, command: &str, keys: &str) -> Finishe
 }
 
 /// The text that stays on the terminal after `\r` and "erase line".
-fn visible(screen: &[u8]) -> String {
+fn visible_text(screen: &[u8]) -> String {
     let text = String::from_utf8_lossy(screen).into_owned();
     let mut lines = Vec::new();
     for line in text.split('\n') {
         // Only the text after the last "erase line" stays.
         let line = line.rsplit("\r\u{1b}[2K").next().unwrap_or(line);
-        lines.push(without_colours(line.trim_end_matches('\r')));
+        lines.push(remove_colours(line.trim_end_matches('\r')));
     }
     lines.join("\n")
 }
 
-fn without_colours(line: &str) -> String {
+fn remove_colours(line: &str) -> String {
     let mut parts = line.split("\u{1b}[");
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -54,8 +54,8 @@ fn without_colours(line: &str) -> String {
 #[test]
 fn messages_break_between_words() {
     let project = Project::empty();
-    on_a_terminal(&project, "$goflame record --pid 2147483647", "").code(6);
-    let said = visible(&project.read("screen"));
+    run_on_terminal(&project, "$goflame record --pid 2147483647", "").code(6);
+    let said = visible_text(&project.read("screen"));
     let help = "
    help: a process of another container has another number here, if goflame sees it at all:
          2147483647 may be the number inside of the container
@@ -113,9 +113,9 @@ func main() {
 ",
         "",
     );
-    let run = on_a_terminal(&project, "$goflame run", "\\003");
+    let run = run_on_terminal(&project, "$goflame run", "\\003");
     run.code(130);
-    let screen = visible(&project.read("screen"));
+    let screen = visible_text(&project.read("screen"));
     let lines: Vec<&str> = screen.lines().collect();
     assert!(lines.contains(&"interrupts: 1"), "{screen}");
     let dots: usize = lines
@@ -125,7 +125,7 @@ func main() {
         .sum();
     let log = project.read(&format!("{}/stdout.log", project.only_run()));
     assert_eq!(dots, String::from_utf8_lossy(&log).matches('.').count(), "dots are missing in\n{screen}");
-    // The echo of the terminal may come before it.
+    // The terminal's echo of Ctrl-C can come before this text.
     let stopping = "    Stopping the workload; interrupt again to leave at once";
     assert!(lines.iter().any(|line| line.ends_with(stopping)), "{screen}");
     assert!(lines.iter().any(|line| line.starts_with("    Profiled ")), "{screen}");
@@ -152,7 +152,7 @@ func main() {
 ",
         "",
     );
-    on_a_terminal(&project, "$goflame run", "typed\\n").code(0);
+    run_on_terminal(&project, "$goflame run", "typed\\n").code(0);
     let log = project.read(&format!("{}/stdout.log", project.only_run()));
     assert_eq!(String::from_utf8_lossy(&log), "ready\nread typed\n");
 }
@@ -176,8 +176,8 @@ exit 1
     fs::set_permissions(project.path("tool"), fs::Permissions::from_mode(0o755)).unwrap();
     let env = format!("env = {{ GOFLAGS = \"-a -toolexec={dir}tool\" }}");
     project.write("goflame.toml", format!("app.name = \"program\"\n[variant.debug]\n{env}\n"));
-    on_a_terminal(&project, "$goflame build", "\\003").code(130);
-    let screen = visible(&project.read("screen"));
+    run_on_terminal(&project, "$goflame build", "\\003").code(130);
+    let screen = visible_text(&project.read("screen"));
     assert!(screen.contains("\nerror: interrupted: stopped `go build`; nothing was archived\n"), "{screen}");
     let interrupts = String::from_utf8(project.read("interrupts")).unwrap();
     let mut tools: Vec<_> = interrupts.lines().collect();
@@ -213,7 +213,7 @@ fn the_path_of_the_picture_is_a_hyperlink_where_the_terminal_has_them() {
 }
 
 /// Says for both streams whether they are terminals, and of which size. `ready` comes last.
-const TERMINALS: &str = "package main
+const PRINT_TERMINALS_PROGRAM: &str = "package main
 
 import (
 	\"fmt\"
@@ -261,9 +261,9 @@ func main() {
 /// Before, both streams were pipes in the workload, so that programs left out colours and progress bars.
 #[test]
 fn the_workload_has_a_terminal_where_its_output_is_shown_on_one() {
-    let project = Project::program(TERMINALS, "");
+    let project = Project::program(PRINT_TERMINALS_PROGRAM, "");
     let mut earlier = Vec::new();
-    // Two runs of one second have no order in their names.
+    // The names of two runs in the same second are not in the order of the runs.
     let mut logs_of_new_run = || {
         let run = project.names(".goflame/runs").into_iter().find(|run| !earlier.contains(run)).unwrap();
         let log = |name| String::from_utf8(project.read(&format!(".goflame/runs/{run}/{name}.log"))).unwrap();
@@ -271,22 +271,22 @@ fn the_workload_has_a_terminal_where_its_output_is_shown_on_one() {
         earlier.push(run);
         logs
     };
-    on_a_terminal(&project, "$goflame run", "").code(0);
+    run_on_terminal(&project, "$goflame run", "").code(0);
     let size = "\u{1b}[32m24 rows, 100 columns\u{1b}[0m";
     let screen = String::from_utf8(project.read("screen")).unwrap();
     for stream in ["stdout", "stderr"] {
         assert!(screen.contains(&format!("{stream}: {size}\r\n")), "{screen}");
     }
-    let said = visible(screen.as_bytes());
+    let said = visible_text(screen.as_bytes());
     let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains("and its last line on stderr was: stderr: 24 rows, 100 columns"), "{said}");
     // The logs hold the bytes of the program, without the carriage returns of a terminal.
     assert_eq!(logs_of_new_run(), [format!("stdout: {size}\nready\n"), format!("stderr: {size}\n")]);
 
-    on_a_terminal(&project, "$goflame run 2>errors", "").code(0);
+    run_on_terminal(&project, "$goflame run 2>errors", "").code(0);
     assert_eq!(logs_of_new_run(), [format!("stdout: {size}\nready\n"), "stderr: no terminal\n".to_owned()]);
 
-    on_a_terminal(&project, "$goflame run --json >summary", "").code(0);
+    run_on_terminal(&project, "$goflame run --json >summary", "").code(0);
     let [stdout, _] = logs_of_new_run();
     assert_eq!(stdout, format!("stdout: {size}\nready\n"), "it is shown on standard error");
     let _: serde_json::Value = serde_json::from_slice(&project.read("summary")).unwrap();
@@ -295,11 +295,11 @@ fn the_workload_has_a_terminal_where_its_output_is_shown_on_one() {
 
 #[test]
 fn the_workload_learns_the_new_size_of_the_window() {
-    let project = Project::program(TERMINALS, "[workload]\nargs = [\"wait\"]\n");
+    let project = Project::program(PRINT_TERMINALS_PROGRAM, "[workload]\nargs = [\"wait\"]\n");
     let resize = "until grep -q 'ready\\s*$' screen; do sleep 0.05; done; stty rows 20 cols 60; wait $!";
     project.write("resize.sh", format!("$goflame run &\n{resize}\n"));
-    on_a_terminal(&project, "bash resize.sh", "").code(0);
-    let screen = visible(&project.read("screen"));
+    run_on_terminal(&project, "bash resize.sh", "").code(0);
+    let screen = visible_text(&project.read("screen"));
     assert!(screen.contains("\nresized: 20 rows, 60 columns\n"), "{screen}");
 }
 
@@ -336,8 +336,8 @@ func main() {
     project.write("go.mod", "module example.com/program\n\ngo 1.22\n");
     // With -m, bash gives each command a process group, and continues when Ctrl-Z stops it.
     project.write("job.sh", "$goflame run\necho stopped: $?\nfg\n");
-    on_a_terminal(&project, "bash -m job.sh", "\\032").code(0);
-    let screen = visible(&project.read("screen"));
+    run_on_terminal(&project, "bash -m job.sh", "\\032").code(0);
+    let screen = visible_text(&project.read("screen"));
     assert!(screen.contains("stopped: 148\n"), "{screen}");
     let (_, after) = screen.split_once("stopped: 148\n").unwrap();
     assert!(after.contains("\ncontinued\n"), "{screen}");
@@ -354,10 +354,10 @@ func main() {
 /// Before, the tables followed the output of the workload in the file.
 #[test]
 fn a_redirected_run_holds_the_output_of_the_workload_alone() {
-    let project = Project::program(TERMINALS, "");
-    on_a_terminal(&project, "$goflame run >out.txt", "").code(0);
+    let project = Project::program(PRINT_TERMINALS_PROGRAM, "");
+    run_on_terminal(&project, "$goflame run >out.txt", "").code(0);
     assert_eq!(project.read("out.txt"), b"stdout: no terminal\nready\n");
-    assert!(visible(&project.read("screen")).contains("stderr: 24 rows, 100 columns\n"));
+    assert!(visible_text(&project.read("screen")).contains("stderr: 24 rows, 100 columns\n"));
 
     let project = Project::workload("burner", "");
     for line in ["run", "run -q"] {
@@ -367,7 +367,7 @@ fn a_redirected_run_holds_the_output_of_the_workload_alone() {
     }
 }
 
-/// Before, the progress line was drawn over it.
+/// Before, the progress line was drawn over the workload's output.
 #[test]
 fn the_progress_line_leaves_the_screen_to_a_workload_that_draws() {
     let project = Project::program(
@@ -390,13 +390,13 @@ func main() {
 ",
         "",
     );
-    on_a_terminal(&project, "$goflame run", "").code(0);
+    run_on_terminal(&project, "$goflame run", "").code(0);
     let screen = String::from_utf8(project.read("screen")).unwrap();
     let drawn = [1, 2, 3, 4].map(|i| format!("\u{1b}[2Afirst {i}\r\nsecond {i}\r\n"));
     assert!(screen.contains(&drawn.concat()), "{screen}");
 }
 
-/// Before, it said neither.
+/// Before, the progress line said neither.
 #[test]
 fn the_progress_line_says_how_to_end_the_run_and_how_little_cpu_is_used() {
     let project = Project::program(
@@ -414,8 +414,8 @@ func main() {
 ",
         "",
     );
-    on_a_terminal(&project, "$goflame run", "").code(0);
-    let screen = without_colours(&String::from_utf8(project.read("screen")).unwrap());
+    run_on_terminal(&project, "$goflame run", "").code(0);
+    let screen = remove_colours(&String::from_utf8(project.read("screen")).unwrap());
     assert!(screen.contains("   Profiling 1."), "{screen}");
     assert!(screen.contains("; Ctrl-C ends it and shows the profile"), "{screen}");
     assert!(screen.contains(" s of CPU in 3 s: send it load; Ctrl-C ends it and shows the profile"), "{screen}");
@@ -448,8 +448,8 @@ exec \"$@\"
     let env = format!("env = {{ GOFLAGS = \"-toolexec={tool}\" }}");
     project.write("goflame.toml", format!("app.name = \"program\"\n[variant.debug]\n{env}\n"));
     project.write("build.sh", "$goflame build && echo Finished\n");
-    on_a_terminal(&project, "sh build.sh", "").code(0);
-    let screen = without_colours(&String::from_utf8(project.read("screen")).unwrap());
+    run_on_terminal(&project, "sh build.sh", "").code(0);
+    let screen = remove_colours(&String::from_utf8(project.read("screen")).unwrap());
     assert!(screen.contains(" packages: example.com/program/slow ("), "{screen}");
     let (before, _) = screen.split_once(" packages: example.com/program (").unwrap_or_else(|| panic!("{screen}"));
     let (done, total) = before.rsplit(' ').next().unwrap().split_once('/').unwrap_or_else(|| panic!("{screen}"));

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::harness::{Goflame, Project};
 
-const NOTHING: &str = "package main\n\nfunc main() {}\n";
+const EMPTY_PROGRAM: &str = "package main\n\nfunc main() {}\n";
 
 /// A line for the shell on a machine whose /usr/local has only what `prepare` puts there. Needs root.
 fn with_usr_local<'p>(project: &'p Project, prepare: &str, line: &str) -> Goflame<'p> {
@@ -18,7 +18,7 @@ const GO_IN_USR_LOCAL: &str = "mkdir -p /usr/local/go/bin && cp /bin/true /usr/l
 
 #[test]
 fn a_machine_without_go_gets_the_package_to_install() {
-    let project = Project::program(NOTHING, "");
+    let project = Project::program(EMPTY_PROGRAM, "");
     for command in ["build", "run", "init --force"] {
         with_usr_local(&project, "true", &format!("$goflame {command}")).run().code(4).stdout("").stderr(
             "error: building needs the Go toolchain
@@ -33,7 +33,7 @@ fn a_machine_without_go_gets_the_package_to_install() {
 /// Before, a Go in /usr/local/go was not mentioned, and a package was to be installed beside it.
 #[test]
 fn a_go_off_path_is_named_with_the_command_that_adds_it() {
-    let project = Project::program(NOTHING, "");
+    let project = Project::program(EMPTY_PROGRAM, "");
     with_usr_local(&project, GO_IN_USR_LOCAL, "$goflame run").run().code(4).stderr(
         "error: building needs the Go toolchain
   cause: `go` was not found on PATH
@@ -53,7 +53,7 @@ fn a_go_off_path_is_named_with_the_command_that_adds_it() {
 /// Before, goflame under sudo advised to install the Go that the user has, because sudo has a PATH of its own.
 #[test]
 fn under_sudo_the_command_passes_the_path_on() {
-    let project = Project::program(NOTHING, "");
+    let project = Project::program(EMPTY_PROGRAM, "");
     let sudo = with_usr_local(&project, GO_IN_USR_LOCAL, "$goflame run --release -- \"a b\"");
     let sudo = sudo.env("SUDO_UID", "65534").env("SUDO_GID", "65534").env("SUDO_USER", "nobody");
     sudo.run().code(4).stderr_has(
@@ -106,7 +106,7 @@ func main() {
 /// Before, a build was silent while Go downloaded a toolchain, and `toolchain list` could download one.
 #[test]
 fn a_toolchain_is_downloaded_only_by_a_build_that_says_so() {
-    let project = Project::program(NOTHING, "");
+    let project = Project::program(EMPTY_PROGRAM, "");
     project.write("tool/proxy.go", PROXY);
     project.shell("go run tool/proxy.go \"$PWD/proxy\"").run().code(0);
     fs::remove_dir_all(project.path("tool")).unwrap();
@@ -139,7 +139,7 @@ fn a_toolchain_is_downloaded_only_by_a_build_that_says_so() {
 /// Before, doctor advised to install Go, and a build with a lock said that go1.26.8 "cannot switch to" go1.26.8.
 #[test]
 fn a_home_that_cannot_hold_the_cache_of_go_has_advice() {
-    let project = Project::program(NOTHING, "");
+    let project = Project::program(EMPTY_PROGRAM, "");
     project.goflame(["build"]).run().code(0);
     let in_proc = |line| project.shell(line).env("HOME", "/proc").env("GOCACHE", "").env("XDG_CACHE_HOME", "").run();
     let build = in_proc("$goflame build");
@@ -154,7 +154,7 @@ fn a_home_that_cannot_hold_the_cache_of_go_has_advice() {
 /// command.
 #[test]
 fn doctor_is_not_ready_in_a_module_that_go_cannot_build() {
-    let project = Project::program(NOTHING, "");
+    let project = Project::program(EMPTY_PROGRAM, "");
     fs::remove_file(project.path("goflame.toml")).unwrap();
     let line = "$goflame doctor --only go-found";
     let doctor = project.shell(line).env("HOME", "/proc").env("GOCACHE", "").env("XDG_CACHE_HOME", "").run();

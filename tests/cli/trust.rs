@@ -12,7 +12,7 @@ const NOBODY: u32 = 65534;
 /// An id that no account has, as users in containers often are.
 const USER: u32 = 264_322;
 
-const NOTHING: &str = "package main\n\nfunc main() {}\n";
+const EMPTY_PROGRAM: &str = "package main\n\nfunc main() {}\n";
 
 /// A project in `up`, with a directory `up/mid/here` to work in. The project has its own `go`, which records that it ran.
 fn project() -> Project {
@@ -25,28 +25,28 @@ fn project() -> Project {
     );
     fs::set_permissions(project.path("up/bin/go"), fs::Permissions::from_mode(0o755)).unwrap();
     project.write("up/go.mod", "module example.com/up\n\ngo 1.21\n");
-    project.write("up/main.go", NOTHING);
+    project.write("up/main.go", EMPTY_PROGRAM);
     let path = format!("{}:{}", project.path("up/bin").display(), std::env::var("PATH").unwrap());
     project.write("up/goflame.toml", format!("app.name = \"up\"\n[variant.debug]\nenv = {{ PATH = \"{path}\" }}\n"));
     fs::create_dir_all(project.path("up/mid/here")).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_goflame"), project.path("goflame")).unwrap();
     for dir in [".", "up", "up/mid", "up/mid/here"] {
-        mode(&project.path(dir), 0o755);
+        set_mode(&project.path(dir), 0o755);
     }
-    mode(&project.path("up/goflame.toml"), 0o644);
+    set_mode(&project.path("up/goflame.toml"), 0o644);
     project
 }
 
-fn mode(path: &Path, mode: u32) {
+fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-fn give(path: &Path, uid: u32, gid: u32) {
+fn set_owner(path: &Path, uid: u32, gid: u32) {
     chown(path, Some(uid), Some(gid)).unwrap();
 }
 
 /// Runs `doctor` and returns its error if it does not accept the settings.
-fn taken(doctor: Goflame<'_>) -> Result<(), String> {
+fn check_accepted(doctor: Goflame<'_>) -> Result<(), String> {
     let doctor: Finished<'_> = doctor.arg("--only").arg("ignore-list").run();
     if doctor.stderr.is_empty() {
         doctor.code(0);
@@ -56,7 +56,7 @@ fn taken(doctor: Goflame<'_>) -> Result<(), String> {
     Err(doctor.stderr.lines().next().unwrap().to_owned())
 }
 
-fn doctor(project: &Project) -> Goflame<'_> {
+fn doctor_command(project: &Project) -> Goflame<'_> {
     project.goflame(["doctor"]).dir(project.path("up/mid/here"))
 }
 
@@ -69,12 +69,12 @@ fn doctor_as(project: &Project, uid: u32) -> Goflame<'_> {
         .dir(project.path("up/mid/here"))
 }
 
-/// Before, root ran the `go` of the other user, for each of these.
+/// Before, root ran the `go` of the other user in each of these cases.
 #[test]
 fn settings_of_another_user_in_a_parent_directory_need_the_flag() {
     let project = project();
-    give(&project.path("up"), NOBODY, NOBODY);
-    give(&project.path("up/goflame.toml"), NOBODY, NOBODY);
+    set_owner(&project.path("up"), NOBODY, NOBODY);
+    set_owner(&project.path("up/goflame.toml"), NOBODY, NOBODY);
     for line in
         ["doctor", "doctor /bin/true", "doctor --fix --yes", "build --dry-run", "run", "runs list", "toolchain list"]
     {
@@ -93,7 +93,7 @@ fn settings_of_another_user_in_a_parent_directory_need_the_flag() {
     }
     project.goflame(["build"]).dir(project.path("up")).run().code(0);
     // Root of a container in the checkout of another user.
-    give(&here, NOBODY, NOBODY);
+    set_owner(&here, NOBODY, NOBODY);
     project.goflame(["build"]).dir(&here).run().code(0);
 }
 
@@ -103,50 +103,52 @@ fn a_file_is_trusted_if_only_trusted_users_could_write_it() {
     let (up, file, here) = (project.path("up"), project.path("up/goflame.toml"), project.path("up/mid/here"));
     let path = file.display().to_string();
     let refused = |why: &str| Err(format!("error: {path} is in a parent directory and {why}"));
-    assert_eq!(taken(doctor(&project)), Ok(()));
-    assert_eq!(taken(doctor_as(&project, USER)), Ok(()), "root may be trusted");
+    assert_eq!(check_accepted(doctor_command(&project)), Ok(()));
+    assert_eq!(check_accepted(doctor_as(&project, USER)), Ok(()), "root may be trusted");
 
-    give(&file, USER, USER);
-    assert_eq!(taken(doctor(&project)), refused("it belongs to user id 264322"));
-    assert_eq!(taken(doctor_as(&project, USER)), Ok(()));
+    set_owner(&file, USER, USER);
+    assert_eq!(check_accepted(doctor_command(&project)), refused("it belongs to user id 264322"));
+    assert_eq!(check_accepted(doctor_as(&project, USER)), Ok(()));
     assert_eq!(
-        taken(doctor(&project).env("SUDO_UID", "264322").env("SUDO_GID", "264322").env("SUDO_USER", "u")),
+        check_accepted(
+            doctor_command(&project).env("SUDO_UID", "264322").env("SUDO_GID", "264322").env("SUDO_USER", "u")
+        ),
         Ok(())
     );
     // A user other than root cannot use the variables of sudo.
-    give(&file, NOBODY, NOBODY);
+    set_owner(&file, NOBODY, NOBODY);
     let claim = doctor_as(&project, USER).env("SUDO_UID", "65534").env("SUDO_GID", "65534").env("SUDO_USER", "nobody");
-    assert_eq!(taken(claim), refused("it belongs to nobody (user id 65534)"));
+    assert_eq!(check_accepted(claim), refused("it belongs to nobody (user id 65534)"));
 
-    give(&file, USER, USER);
-    mode(&file, 0o664);
-    assert_eq!(taken(doctor_as(&project, USER)), Ok(()), "umask 002, and a group of the user's own");
-    give(&file, USER, 12);
-    assert_eq!(taken(doctor_as(&project, USER)), refused("it can be changed by the group man"));
+    set_owner(&file, USER, USER);
+    set_mode(&file, 0o664);
+    assert_eq!(check_accepted(doctor_as(&project, USER)), Ok(()), "umask 002, and a group of the user's own");
+    set_owner(&file, USER, 12);
+    assert_eq!(check_accepted(doctor_as(&project, USER)), refused("it can be changed by the group man"));
     // A team's checkout that belongs to a group.
-    give(&here, USER, 12);
-    mode(&here, 0o2775);
-    assert_eq!(taken(doctor_as(&project, USER)), Ok(()));
-    mode(&here, 0o755);
-    mode(&file, 0o646);
-    assert_eq!(taken(doctor_as(&project, USER)), refused("it can be changed by anybody"));
+    set_owner(&here, USER, 12);
+    set_mode(&here, 0o2775);
+    assert_eq!(check_accepted(doctor_as(&project, USER)), Ok(()));
+    set_mode(&here, 0o755);
+    set_mode(&file, 0o646);
+    assert_eq!(check_accepted(doctor_as(&project, USER)), refused("it can be changed by anybody"));
     // All files are writable, as with umask 000 or on a file system of Windows.
-    mode(&here, 0o777);
-    assert_eq!(taken(doctor_as(&project, USER)), Ok(()));
-    mode(&here, 0o1777);
-    assert_eq!(taken(doctor_as(&project, USER)), refused("it can be changed by anybody"));
+    set_mode(&here, 0o777);
+    assert_eq!(check_accepted(doctor_as(&project, USER)), Ok(()));
+    set_mode(&here, 0o1777);
+    assert_eq!(check_accepted(doctor_as(&project, USER)), refused("it can be changed by anybody"));
 
-    give(&here, 0, 0);
-    mode(&here, 0o755);
-    give(&file, 0, 0);
-    mode(&file, 0o644);
-    mode(&up, 0o777);
-    assert_eq!(taken(doctor(&project)), refused("its directory can be changed by anybody"));
-    mode(&up, 0o1777);
-    assert_eq!(taken(doctor(&project)), Ok(()), "as /tmp is");
-    mode(&up, 0o755);
-    give(&up, NOBODY, NOBODY);
-    assert_eq!(taken(doctor(&project)), refused("its directory belongs to nobody (user id 65534)"));
+    set_owner(&here, 0, 0);
+    set_mode(&here, 0o755);
+    set_owner(&file, 0, 0);
+    set_mode(&file, 0o644);
+    set_mode(&up, 0o777);
+    assert_eq!(check_accepted(doctor_command(&project)), refused("its directory can be changed by anybody"));
+    set_mode(&up, 0o1777);
+    assert_eq!(check_accepted(doctor_command(&project)), Ok(()), "as /tmp is");
+    set_mode(&up, 0o755);
+    set_owner(&up, NOBODY, NOBODY);
+    assert_eq!(check_accepted(doctor_command(&project)), refused("its directory belongs to nobody (user id 65534)"));
 }
 
 #[test]
@@ -156,18 +158,18 @@ fn links_and_pipes_are_checked_too() {
     let elsewhere: PathBuf = project.path("elsewhere.toml");
     fs::rename(&file, &elsewhere).unwrap();
     std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
-    assert_eq!(taken(doctor(&project)), Ok(()));
+    assert_eq!(check_accepted(doctor_command(&project)), Ok(()));
     std::os::unix::fs::lchown(&file, Some(NOBODY), Some(NOBODY)).unwrap();
     let why = |part: &str| {
         Err(format!("error: {} is in a parent directory and {part} belongs to nobody (user id 65534)", file.display()))
     };
-    assert_eq!(taken(doctor(&project)), why("the link"));
-    give(&elsewhere, NOBODY, NOBODY);
-    assert_eq!(taken(doctor(&project)), why("it"));
-    // Opening it would wait forever.
+    assert_eq!(check_accepted(doctor_command(&project)), why("the link"));
+    set_owner(&elsewhere, NOBODY, NOBODY);
+    assert_eq!(check_accepted(doctor_command(&project)), why("it"));
+    // Opening the pipe would wait forever.
     fs::remove_file(&file).unwrap();
     project.shell("mkfifo up/goflame.toml && chown nobody up/goflame.toml").run().code(0);
-    assert_eq!(taken(project.goflame(["doctor"]).dir(here)), why("it"));
+    assert_eq!(check_accepted(project.goflame(["doctor"]).dir(here)), why("it"));
 }
 
 /// Before, a dry run and doctor ran the project's own `go`, and fetched what go.mod asks for.

@@ -18,7 +18,7 @@ fn the_demo_runs_and_all_files_belong_to_the_caller() {
     let engine = engine();
     let example = source().join("examples/hotspots");
     let config = fs::read_to_string(example.join("goflame.toml")).unwrap();
-    let project = Project::with(&format!("{config}\n[toolchain]\nimage = \"{IMAGE}\"\n"));
+    let project = Project::with_config(&format!("{config}\n[toolchain]\nimage = \"{IMAGE}\"\n"));
     for name in ["go.mod", "main.go", "work.go", "clock.go"] {
         project.write(name, fs::read(example.join(name)).unwrap());
     }

@@ -44,9 +44,9 @@ fn with_unwinder<T>(
                 entry: TEXT + function * 0x100,
                 end: TEXT + (function + 1) * 0x100,
                 sp_delta: Ok(pushed.unwrap_or(0)),
-                sp_write: pushed.is_none(),
-                top_frame: function == 4,
-                assembly: false,
+                writes_sp: pushed.is_none(),
+                is_top_frame: function == 4,
+                is_assembly: false,
                 special: None,
             };
             add(&mut unwinder, TEXT + function * 0x100 + offset, UnwindInfo::Go(go));
@@ -187,7 +187,7 @@ fn the_frame_pointer_into_the_stack_that_the_thread_left_is_found() {
 /// Adds functions to the artificial program: C code, the Go code that calls it, and the Go code that it calls.
 fn add_native(unwinder: &mut Unwinder<'_, '_>) {
     let plain = |offset, frame_pointer| NativeUnwind::Frame {
-        cfa: Cfa { base: CfaBase::StackPointer, offset, after_load: None },
+        cfa: Cfa { base: CfaBase::StackPointer, offset, offset_after_load: None },
         frame_pointer,
         goroutine: SavedRegister::Same,
     };
@@ -195,13 +195,13 @@ fn add_native(unwinder: &mut Unwinder<'_, '_>) {
         entry: TEXT,
         end: TEXT,
         sp_delta: Ok(sp_delta),
-        sp_write: true,
-        top_frame: false,
-        assembly: true,
+        writes_sp: true,
+        is_top_frame: false,
+        is_assembly: true,
         special: Some(special),
     };
     let framed = NativeUnwind::Frame {
-        cfa: Cfa { base: CfaBase::FramePointer, offset: 16, after_load: None },
+        cfa: Cfa { base: CfaBase::FramePointer, offset: 16, offset_after_load: None },
         frame_pointer: SavedRegister::AtCfa(-16),
         goroutine: SavedRegister::Same,
     };
@@ -300,7 +300,7 @@ fn go_code_on_the_threads_own_stack_is_walked_to_its_root() {
 #[test]
 fn after_an_epilogue_the_frame_pointer_is_in_the_register() {
     let popped = NativeUnwind::Frame {
-        cfa: Cfa { base: CfaBase::StackPointer, offset: 8, after_load: None },
+        cfa: Cfa { base: CfaBase::StackPointer, offset: 8, offset_after_load: None },
         frame_pointer: SavedRegister::AtCfa(-16),
         goroutine: SavedRegister::Same,
     };
@@ -356,9 +356,9 @@ fn a_saved_register_in_crosscall2_is_not_a_caller() {
         entry: TEXT,
         end: TEXT,
         sp_delta: Ok(sp_delta),
-        sp_write: false,
-        top_frame: false,
-        assembly: true,
+        writes_sp: false,
+        is_top_frame: false,
+        is_assembly: true,
         special: Some(SpecialFunction::Cgocallback),
     };
     let chain = [address_in(1), address_in(CROSSCALL2), 0x7ffd_0000_1000, address_in(2), address_in(4)];

@@ -130,11 +130,11 @@ impl<'b, 'f> StackWalker<'b, 'f> {
             let caller = match info {
                 Some(UnwindInfo::Go(go)) if on_stack => {
                     match go.special {
-                        Some(SpecialFunction::Cgocallback) if go.sp_write => {
+                        Some(SpecialFunction::Cgocallback) if go.writes_sp => {
                             self.callback.get_or_insert(self.callers.len());
                         }
                         // The C code has preserved the goroutine register.
-                        Some(SpecialFunction::Asmcgocall) if go.sp_write && !frame.is_leaf => {
+                        Some(SpecialFunction::Asmcgocall) if go.writes_sp && !frame.is_leaf => {
                             self.goroutine = self.goroutine.or(frame.goroutine);
                         }
                         _ => {}
@@ -199,7 +199,7 @@ impl<'b, 'f> StackWalker<'b, 'f> {
 
 /// Whether a Go function has no callers, on this stack or on the stack that its thread left.
 pub(super) fn is_root(go: &GoUnwind) -> bool {
-    go.top_frame || matches!(go.special, Some(SpecialFunction::Mcall | SpecialFunction::Morestack))
+    go.is_top_frame || matches!(go.special, Some(SpecialFunction::Mcall | SpecialFunction::Morestack))
 }
 
 /// Number of bytes from the stack pointer of a Go function up to its return address.
@@ -214,7 +214,7 @@ impl WalkFrame {
     fn go_caller(&self, go: &GoUnwind, copy: StackCopy<'_>) -> Result<Caller, WalkEnd> {
         let pushed = bytes_below_return(go)?;
         match go.special {
-            _ if !go.sp_write => {}
+            _ if !go.writes_sp => {}
             // cgocallback changes the goroutine's stack: it looks as if cgocallback was called by the function that called
             // the C code. The runtime's unwinder relies on that too (src/runtime/traceback.go).
             Some(SpecialFunction::Cgocallback) if !self.is_leaf => {}
@@ -225,14 +225,14 @@ impl WalkFrame {
         }
         let slot = self.sp.saturating_add(pushed);
         // If C code called back, the kernel's next return address is on the C code's stack.
-        let beyond = if go.sp_write { WalkEnd::Unknown } else { WalkEnd::BeyondCopy { slot, of_native: false } };
+        let beyond = if go.writes_sp { WalkEnd::Unknown } else { WalkEnd::BeyondCopy { slot, of_native: false } };
         let address = copy.word(slot).ok_or(beyond)?;
         // After the function has set up its frame, the caller's frame pointer is saved below the return address. Before
         // that, the frame pointer is still in the register. Only assembly can use the register for other values.
         let saved = slot.checked_sub(8).filter(|saved| pushed >= 8 && self.bp == Some(*saved));
         let bp = match saved {
             Some(saved) => copy.word(saved),
-            None => self.bp.filter(|_| !go.assembly),
+            None => self.bp.filter(|_| !go.is_assembly),
         };
         Ok(Caller { return_address: ReturnAddress { slot, address }, sp: slot.saturating_add(8), bp, goroutine: None })
     }
@@ -255,7 +255,7 @@ impl WalkFrame {
         let pushed = bytes_below_return(go)?;
         let slot = self.sp;
         let address = match self.link {
-            _ if go.sp_write => return Err(WalkEnd::Unknown),
+            _ if go.writes_sp => return Err(WalkEnd::Unknown),
             Some(link) if pushed == 0 => link,
             None if pushed == 0 => return Err(WalkEnd::Unknown),
             _ => copy.word(slot).ok_or(WalkEnd::BeyondCopy { slot, of_native: false })?,
@@ -296,13 +296,13 @@ impl WalkFrame {
     }
 
     /// The canonical frame address, computed from the registers of this frame.
-    fn cfa(&self, Cfa { base, offset, after_load }: Cfa, copy: StackCopy<'_>) -> Option<u64> {
+    fn cfa(&self, Cfa { base, offset, offset_after_load }: Cfa, copy: StackCopy<'_>) -> Option<u64> {
         let register = match base {
             CfaBase::StackPointer => self.sp,
             CfaBase::FramePointer => self.bp?,
         };
         let address = register.checked_add_signed(offset.into())?;
-        match after_load {
+        match offset_after_load {
             Some(offset) => copy.word(address)?.checked_add_signed(offset.into()),
             None => Some(address),
         }

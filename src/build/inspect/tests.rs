@@ -9,19 +9,19 @@ fn facts() -> BinaryFacts {
     let settings = [("-gcflags", "all=-N -l"), ("-trimpath", "true"), ("CGO_ENABLED", "1"), ("-tags", "a,b")];
     BinaryFacts {
         machine: "amd64".to_owned(),
-        pie: false,
+        is_pie: false,
         build_id: None,
         go: Ok(BuildInfo {
             go_version: "go1.26.8 X:nodwarf5".to_owned(),
             settings: settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             ..BuildInfo::default()
         }),
-        symtab: true,
+        has_symtab: true,
         pclntab: Ok(Layout::Go120),
-        dwarf: DwarfFacts { present: true, version: Some(5), compressed: false },
+        dwarf: DwarfFacts { is_present: true, version: Some(5), is_compressed: false },
         optimisation: Optimisation::Debug,
         inlining: None,
-        cgo: false,
+        uses_cgo: false,
     }
 }
 
@@ -44,13 +44,13 @@ fn each_difference_has_its_own_id() {
         (|facts| facts.go = Err(BuildInfoAbsence::NotFound), |_| (), "build-info"),
         (|facts| facts.go.as_mut().unwrap().go_version = "go1.26.80".to_owned(), |_| (), "go-version"),
         (|facts| facts.pclntab = Err(PclntabAbsence::NotGo), |_| (), "pclntab"),
-        (|facts| facts.symtab = false, |_| (), "symbol-table"),
-        (|facts| facts.dwarf.present = false, |_| (), "dwarf"),
-        (|facts| facts.dwarf.compressed = true, |_| (), "dwarf-compression"),
+        (|facts| facts.has_symtab = false, |_| (), "symbol-table"),
+        (|facts| facts.dwarf.is_present = false, |_| (), "dwarf"),
+        (|facts| facts.dwarf.is_compressed = true, |_| (), "dwarf-compression"),
         (|facts| facts.optimisation = Optimisation::Optimised { why: "x".to_owned() }, |_| (), "debug-flags"),
         (|_| (), |variant| variant.gcflags.clear(), "optimised"),
         (|_| (), |variant| variant.buildmode = "pie".to_owned(), "build-mode"),
-        (|facts| facts.pie = true, |variant| variant.buildmode = "exe".to_owned(), "build-mode"),
+        (|facts| facts.is_pie = true, |variant| variant.buildmode = "exe".to_owned(), "build-mode"),
         (|_| (), |variant| variant.trimpath = false, "trimpath"),
         (|_| (), |variant| variant.race = true, "race"),
         (|facts| set(facts, "-race", "true"), |_| (), "race"),
@@ -86,7 +86,7 @@ fn set(facts: &mut BinaryFacts, key: &str, value: &str) {
 #[test]
 fn c_code_in_a_program_without_cgo_is_a_mismatch() {
     let mut facts = facts();
-    facts.cgo = true;
+    facts.uses_cgo = true;
     set(&mut facts, "CGO_ENABLED", "0");
     let variant = Variant { cgo: Some(false), ..variant("all=-N -l") };
     assert_eq!(ids(&facts, &variant, ""), ["cgo", "cgo-enabled"]);
@@ -95,7 +95,7 @@ fn c_code_in_a_program_without_cgo_is_a_mismatch() {
 #[test]
 fn unset_and_unknown_properties_are_not_mismatches() {
     let mut facts = facts();
-    facts.dwarf.compressed = true;
+    facts.dwarf.is_compressed = true;
     facts.optimisation = Optimisation::Unknown { why: "no table".to_owned() };
     let unasked = Variant { ldflags: String::new(), ..variant("all=-N -l") };
     assert_eq!(ids(&facts, &unasked, ""), [""; 0]);

@@ -19,12 +19,12 @@ pub(in crate::cli) fn build(project: &Project<'_>, args: &BuildArgs, terminal: &
     };
     let options = BuildOptions { update_lock: args.update_lock, ..args.builder.options() };
     if args.clean_cache {
-        let (config, _) = project.settings_or_defaults(&overrides)?;
-        terminal.hide(config.secrets());
+        let (config, _) = project.load_settings_or_defaults(&overrides)?;
+        terminal.hide_secrets(config.secrets());
         return clean_cache(&config, terminal);
     }
     let search = PackageSearch { build: options, plan_only: args.plan_only || args.print_dockerfile };
-    let selected = project.selected(args.package.package.as_deref(), &overrides, search, terminal)?;
+    let selected = project.load_selected_packages(args.package.package.as_deref(), &overrides, search, terminal)?;
     for config in &selected {
         build_package(config, args, options, terminal)?;
     }
@@ -37,16 +37,16 @@ fn build_package(config: &Config, args: &BuildArgs, options: BuildOptions, termi
         return super::print_plan(&format!("{plan}\n"), terminal);
     }
     if args.print_dockerfile {
-        return terminal.data(pipeline::dockerfile(config)?.as_bytes()).map_err(Failure::Stdout);
+        return terminal.write_data(pipeline::dockerfile(config)?.as_bytes()).map_err(Failure::Stdout);
     }
     if let Some(verify) = args.verify {
         let verified = pipeline::verify(config, verify, options, terminal);
-        terminal.finish();
+        terminal.remove_progress();
         print_verified(&verified?, terminal);
         return Ok(());
     }
     let built = pipeline::build(config, options, terminal);
-    terminal.finish();
+    terminal.remove_progress();
     let built = built?;
     for mismatch in &built.artifact.mismatches {
         terminal.warn(&format!(
@@ -55,7 +55,7 @@ fn build_package(config: &Config, args: &BuildArgs, options: BuildOptions, termi
         ));
     }
     let artifact = &built.artifact;
-    terminal.step(
+    terminal.report_step(
         "Built",
         &format!(
             "{} with {} in {:.1} s",
@@ -64,25 +64,25 @@ fn build_package(config: &Config, args: &BuildArgs, options: BuildOptions, termi
             built.wall.as_secs_f64()
         ),
     );
-    terminal.step("Inspected", &format!("{}, sha256 {}", artifact.facts.optimisation, artifact.sha256));
+    terminal.report_step("Inspected", &format!("{}, sha256 {}", artifact.facts.optimisation, artifact.sha256));
     Ok(())
 }
 
 fn print_verified(verified: &Verified, terminal: &Terminal) {
     let artifact = &verified.built.artifact;
     let shown = crate::fsio::relative_to_cwd(&artifact.path).display();
-    terminal.step("Verified", &format!("{shown}: {}, the same {} bytes", verified.how, artifact.size));
-    terminal.step("Sha256", &artifact.sha256);
-    terminal.step("Wrote", &crate::fsio::relative_to_cwd(&verified.record).display().to_string());
+    terminal.report_step("Verified", &format!("{shown}: {}, the same {} bytes", verified.how, artifact.size));
+    terminal.report_step("Sha256", &artifact.sha256);
+    terminal.report_step("Wrote", &crate::fsio::relative_to_cwd(&verified.record).display().to_string());
 }
 
 fn clean_cache(config: &Config, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let removed = pipeline::clean_cache(config)?;
     if removed.is_empty() {
-        terminal.step("Found", "no caches of this project on the Docker engine");
+        terminal.report_step("Found", "no caches of this project on the Docker engine");
     }
     for name in removed {
-        terminal.step("Removed", &format!("the volume {name}"));
+        terminal.report_step("Removed", &format!("the volume {name}"));
     }
     Ok(ExitCode::SUCCESS)
 }

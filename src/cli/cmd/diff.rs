@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use super::Project;
-use super::report::{STANDARD_INPUT, layout, refuse_other_formats, selection, source};
+use super::report::{STANDARD_INPUT, find_source, print_selection, refuse_other_formats, table_layout};
 use crate::cli::args::DiffArgs;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
@@ -35,16 +35,16 @@ pub(in crate::cli) fn diff(project: &Project<'_>, args: &DiffArgs, terminal: &Te
         units: args.units,
     };
     let mut compared = if args.variants {
-        pipeline::diff_variants(&project.archive()?, &options, terminal)?
+        pipeline::diff_variants(&project.archive_dir()?, &options, terminal)?
     } else {
-        let sources = [source(project, &args.old)?, source(project, &args.new)?];
+        let sources = [find_source(project, &args.old)?, find_source(project, &args.new)?];
         pipeline::diff(sources.each_ref(), &options, terminal)?
     };
     if args.tables.sort == Sort::Cumulative {
         compared.diff.sort_by(|row| [&row.cumulative, &row.self_weight]);
     }
     for side in &compared.sides {
-        selection(side, options.report.filters.time.as_ref(), terminal);
+        print_selection(side, options.report.filters.time.as_ref(), terminal);
         for note in &side.notes {
             terminal.warn(&format!("{}: {note}", side.name));
         }
@@ -57,26 +57,26 @@ pub(in crate::cli) fn diff(project: &Project<'_>, args: &DiffArgs, terminal: &Te
     }
     let [old, new] = compared.diff.scale.totals.map(|total| total.weight);
     if !args.variants && args.normalize == Normalize::Share && args.units.is_none() && old.abs_diff(new) > old / 10 {
-        terminal.step(
+        terminal.report_step(
             "Note",
             "the totals differ by more than 10 %; `--normalize time` compares amounts in place of shares",
         );
     }
     let document = compared.document(args.title.as_deref(), args.width);
-    let layout = layout(&args.tables, terminal, args.output.is_none());
+    let layout = table_layout(&args.tables, terminal, args.output.is_none());
     let write = |out: &mut dyn Write| match format {
         Some(format) => format.write(&document, args.tables.rows, out),
         None => write_text(&document, layout, out),
     };
     match &args.output {
         Some(output) => {
-            crate::fsio::replace_with(&project.path(output), write).map_err(Failure::File)?;
-            terminal.step("Wrote", &output.display().to_string());
+            crate::fsio::replace_with(&project.resolve_path(output), write).map_err(Failure::File)?;
+            terminal.report_step("Wrote", &output.display().to_string());
         }
-        None => terminal.data_with(write).map_err(Failure::Stdout)?,
+        None => terminal.write_data_with(write).map_err(Failure::Stdout)?,
     }
     if format.is_some() {
-        terminal.step("Compared", &document.summary());
+        terminal.report_step("Compared", &document.summary());
     }
     Ok(ExitCode::SUCCESS)
 }

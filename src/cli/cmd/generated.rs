@@ -14,7 +14,7 @@ use crate::fsio::{self, FileError};
 pub(in crate::cli) fn completions(shell: Shell, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "goflame", &mut script);
-    terminal.data(&script).map_err(Failure::Stdout)?;
+    terminal.write_data(&script).map_err(Failure::Stdout)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,7 +9,7 @@ use crate::cli::output::Terminal;
 use crate::pipeline;
 
 pub(in crate::cli) fn init(project: &Project<'_>, args: &InitArgs, terminal: &Terminal) -> Result<ExitCode, Failure> {
-    let path = project.path("goflame.toml");
+    let path = project.resolve_path("goflame.toml");
     if path.exists() && !args.force {
         return Err(Failure::Exists(path));
     }
@@ -19,9 +19,9 @@ pub(in crate::cli) fn init(project: &Project<'_>, args: &InitArgs, terminal: &Te
         terminal.warn("no main package and no benchmark was found here: set `package` in [app]");
     }
     for package in &initial.packages {
-        terminal.step("Found", package);
+        terminal.report_step("Found", package);
     }
     let chosen = initial.chosen.map(|chosen| format!(" for {chosen}")).unwrap_or_default();
-    terminal.step("Wrote", &format!("{}{chosen}; next: `goflame run`", path.display()));
+    terminal.report_step("Wrote", &format!("{}{chosen}; next: `goflame run`", path.display()));
     Ok(ExitCode::SUCCESS)
 }

@@ -34,9 +34,9 @@ use crate::redact::MASK;
 
 /// Prints the plan. Lines with masked secrets cannot be pasted into a shell.
 fn print_plan(plan: &str, terminal: &Terminal) -> Result<(), Failure> {
-    terminal.data(plan.as_bytes()).map_err(Failure::Stdout)?;
+    terminal.write_data(plan.as_bytes()).map_err(Failure::Stdout)?;
     if plan.contains(MASK) {
-        terminal.step("Note", &format!("values that look like secrets are masked ({MASK})"));
+        terminal.report_step("Note", &format!("values that look like secrets are masked ({MASK})"));
     }
     Ok(())
 }
@@ -52,13 +52,13 @@ pub(super) struct Project<'a> {
 
 impl Project<'_> {
     /// Loads the settings. A missing `goflame.toml` is an error.
-    fn settings(&self, overrides: &Overrides) -> Result<Config, config::Error> {
+    fn load_settings(&self, overrides: &Overrides) -> Result<Config, config::Error> {
         config::load(self.dir, self.config, overrides, &trusted_users())
     }
 
     /// Loads the settings and returns whether they come from a file. Some commands work without a project.
-    fn settings_or_defaults(&self, overrides: &Overrides) -> Result<(Config, bool), config::Error> {
-        match self.settings(overrides) {
+    fn load_settings_or_defaults(&self, overrides: &Overrides) -> Result<(Config, bool), config::Error> {
+        match self.load_settings(overrides) {
             Ok(config) => Ok((config, true)),
             Err(config::Error::NotFound { .. }) => Ok((Config::resolve(self.dir, None, overrides)?, false)),
             Err(error) => Err(error),
@@ -66,13 +66,13 @@ impl Project<'_> {
     }
 
     /// Resolves a path of the user against the directory.
-    pub(super) fn path(&self, named: impl AsRef<Path>) -> PathBuf {
-        // Adds no `./` that the user did not type.
+    pub(super) fn resolve_path(&self, named: impl AsRef<Path>) -> PathBuf {
+        // With `join`, the path would begin with a `./` that the user did not type.
         if self.dir == Path::new(".") { named.as_ref().to_owned() } else { self.dir.join(named) }
     }
 
     /// Returns the directory of the project's archive, for commands that need no other settings.
-    fn archive(&self) -> Result<PathBuf, config::Error> {
-        Ok(self.settings_or_defaults(&Overrides::default())?.0.archive.dir)
+    fn archive_dir(&self) -> Result<PathBuf, config::Error> {
+        Ok(self.load_settings_or_defaults(&Overrides::default())?.0.archive.dir)
     }
 }

@@ -17,23 +17,26 @@ pub(super) struct PackageSearch {
 impl Project<'_> {
     /// Loads the settings of each package that a command works on: the package of `goflame.toml`, PACKAGE, or what is
     /// found here.
-    pub(super) fn selected(
+    pub(super) fn load_selected_packages(
         &self,
         package: Option<&str>,
         overrides: &Overrides,
         search: PackageSearch,
         terminal: &Terminal,
     ) -> Result<Vec<Config>, Failure> {
-        let (own, from_file) = self.settings_or_defaults(overrides)?;
-        terminal.hide(own.secrets());
+        let (own, from_file) = self.load_settings_or_defaults(overrides)?;
+        terminal.hide_secrets(own.secrets());
         let pattern = package.is_some_and(|package| package.contains("..."));
         let benchmarks = overrides.benchmarks != BenchmarkChoice::default() || pattern && own.app.kind == Kind::Bench;
         let kind = benchmarks.then_some(Kind::Bench);
         let with = Overrides { package: package.filter(|_| !pattern).map(str::to_owned), kind, ..overrides.clone() };
-        let (config, _) = self.settings_or_defaults(&with)?;
+        let (config, _) = self.load_settings_or_defaults(&with)?;
         let dropped = config.workload.args != own.workload.args || config.workload.stdin != own.workload.stdin;
         if from_file && dropped {
-            terminal.step("Note", "args and stdin in [workload] belong to the app of goflame.toml, and are not used");
+            terminal.report_step(
+                "Note",
+                "args and stdin in [workload] belong to the app of goflame.toml, and are not used",
+            );
         }
         if from_file && !pattern && config.app.package == own.app.package {
             return Ok(vec![config]);
@@ -48,7 +51,7 @@ impl Project<'_> {
                 (Kind::Binary, _) => format!("main package {package}"),
                 (Kind::Bench, _) => format!("the benchmarks in {package}"),
             };
-            terminal.step(
+            terminal.report_step(
                 "Note",
                 &format!("no goflame.toml was found: {what}, with default settings; `goflame init` writes one"),
             );
@@ -56,11 +59,11 @@ impl Project<'_> {
         if !skipped.is_empty() {
             let packages = if skipped.len() == 1 { "package" } else { "packages" };
             let text = format!("{} {packages} without benchmarks: {}", skipped.len(), skipped.join(", "));
-            terminal.step("Skipped", &text);
+            terminal.report_step("Skipped", &text);
         }
         let load = |(package, kind)| {
             let chosen = Overrides { package: Some(package), kind: Some(kind), ..overrides.clone() };
-            Ok(self.settings_or_defaults(&chosen)?.0)
+            Ok(self.load_settings_or_defaults(&chosen)?.0)
         };
         packages.into_iter().map(load).collect()
     }

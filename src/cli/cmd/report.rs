@@ -39,7 +39,7 @@ pub(in crate::cli) fn report(
     if format.is_none() {
         refuse_other_formats(args.output.as_deref())?;
     }
-    if let Some(flag) = args.svg.first_given().filter(|_| format != Some(Format::Svg)) {
+    if let Some(flag) = args.svg.first_given_flag().filter(|_| format != Some(Format::Svg)) {
         return Err(Failure::OnlyForSvg { flag });
     }
     if let Some(format) = format.filter(|format| format.is_binary())
@@ -48,7 +48,7 @@ pub(in crate::cli) fn report(
     {
         return Err(Failure::BinaryOnTerminal { file: format.file_name() });
     }
-    let source = source(project, &args.source)?;
+    let source = find_source(project, &args.source)?;
     let by = &args.by;
     let wanted = ReportOptions {
         title: args.title.as_deref(),
@@ -61,7 +61,7 @@ pub(in crate::cli) fn report(
         keep_times: format.is_some_and(Format::has_times),
     };
     let mut reported = pipeline::report(&source, &wanted, terminal)?;
-    selection(&reported, wanted.filters.time.as_ref(), terminal);
+    print_selection(&reported, wanted.filters.time.as_ref(), terminal);
     for note in &reported.notes {
         terminal.warn(note);
     }
@@ -69,18 +69,18 @@ pub(in crate::cli) fn report(
         terminal.warn("the filters leave no sample");
     }
     if format == Some(Format::Html) && !args.explore.no_source {
-        reported.annotated = hot_source(project, &reported);
+        reported.annotated = read_hot_source(project, &reported);
     }
-    let annotate = |reported: &Reported, functions: &[FunctionId]| list_source(project, reported, functions);
-    let explored = ExploreView::new(&reported, &args.explore, args.tables.rows, format.is_some(), &annotate)?;
-    // Streams the output: the stacks of a recording as text can be many times larger than the recording.
+    let read_source = |reported: &Reported, functions: &[FunctionId]| read_listed_source(project, reported, functions);
+    let explored = ExploreView::new(&reported, &args.explore, args.tables.rows, format.is_some(), &read_source)?;
+    // Streams the output, because the stacks as text can be many times larger than the recording.
     let write_format = |format: Format, out: &mut dyn Write| match &explored {
         Some(explored) => explored.write_json(&reported.view, out),
         None => reported.write(format, out),
     };
     let for_terminal = args.output.is_none();
     let text = |links: bool| {
-        let layout = layout(&args.tables, terminal, for_terminal);
+        let layout = table_layout(&args.tables, terminal, for_terminal);
         let mut bytes = Vec::new();
         if let Some(explored) = &explored {
             explored.write_text(&reported.view, layout, &mut bytes)?;
@@ -89,7 +89,7 @@ pub(in crate::cli) fn report(
         if by.is_some() {
             render::text::write_groups(&reported.view, layout, &mut bytes)?;
         }
-        bytes.append(&mut tables(&reported, &args.tables, terminal, for_terminal, links)?);
+        bytes.append(&mut format_tables(&reported, &args.tables, terminal, for_terminal, links)?);
         Ok(bytes)
     };
     match (&args.output, format) {
@@ -98,24 +98,24 @@ pub(in crate::cli) fn report(
                 Some(format) => write_format(format, out),
                 None => out.write_all(&text(false)?),
             };
-            crate::fsio::replace_with(&project.path(output), write).map_err(Failure::File)?;
-            terminal.step("Wrote", &output.display().to_string());
+            crate::fsio::replace_with(&project.resolve_path(output), write).map_err(Failure::File)?;
+            terminal.report_step("Wrote", &output.display().to_string());
         }
-        (None, Some(format)) => terminal.data_with(|out| write_format(format, out)).map_err(Failure::Stdout)?,
-        (None, None) => terminal.page(text, !args.explore.no_pager).map_err(Failure::Stdout)?,
+        (None, Some(format)) => terminal.write_data_with(|out| write_format(format, out)).map_err(Failure::Stdout)?,
+        (None, None) => terminal.write_paged(text, !args.explore.no_pager).map_err(Failure::Stdout)?,
     }
-    if let Some(note) = explored.as_ref().and_then(ExploreView::note) {
-        terminal.step("Note", &note);
+    if let Some(note) = explored.as_ref().and_then(ExploreView::hidden_functions_note) {
+        terminal.report_step("Note", &note);
     }
-    verdict(&reported, None, terminal);
+    print_quality(&reported, None, terminal);
     // Skips the destructor: the process ends soon, and its memory is then freed at once.
     std::mem::forget(reported);
     Ok(ExitCode::SUCCESS)
 }
 
 /// Returns the source of hot functions for the page. Empty if the settings turn it off or cannot be read.
-fn hot_source(project: &Project<'_>, reported: &Reported) -> Vec<AnnotatedFunction> {
-    match project.settings_or_defaults(&Overrides::default()) {
+fn read_hot_source(project: &Project<'_>, reported: &Reported) -> Vec<AnnotatedFunction> {
+    match project.load_settings_or_defaults(&Overrides::default()) {
         Ok((config, _)) if config.report.source => {
             let (view, secrets) = (&reported.view, config.secrets());
             SourceReader::new(view.profile(), &reported.built, project.dir, SourceScope::KnownModules, &secrets)
@@ -126,37 +126,40 @@ fn hot_source(project: &Project<'_>, reported: &Reported) -> Vec<AnnotatedFuncti
 }
 
 /// Returns the source of functions for the terminal.
-fn list_source(project: &Project<'_>, reported: &Reported, functions: &[FunctionId]) -> Vec<AnnotatedFunction> {
-    let settings = project.settings_or_defaults(&Overrides::default());
+fn read_listed_source(project: &Project<'_>, reported: &Reported, functions: &[FunctionId]) -> Vec<AnnotatedFunction> {
+    let settings = project.load_settings_or_defaults(&Overrides::default());
     let secrets = settings.map(|(config, _)| config.secrets()).unwrap_or_default();
     let profile = reported.view.profile();
     SourceReader::new(profile, &reported.built, project.dir, SourceScope::AllFiles, &secrets).annotate(functions)
 }
 
 /// Reports which sample type, event or time range is shown, if the file has others.
-pub(super) fn selection(reported: &Reported, time: Option<&Range<u64>>, terminal: &Terminal) {
+pub(super) fn print_selection(reported: &Reported, time: Option<&Range<u64>>, terminal: &Terminal) {
     if let Some(types) = reported.sample_types.as_ref().filter(|types| !types.others.is_empty()) {
-        terminal.step("Showing", &format!("{}; `--sample-type` takes {} too", types.shown, types.others.join(", ")));
+        terminal
+            .report_step("Showing", &format!("{}; `--sample-type` takes {} too", types.shown, types.others.join(", ")));
     }
     if let Some(time) = time {
         let profile = reported.view.profile();
         let [from, to] = [time.start, time.start.saturating_add(profile.duration_ns)].map(Duration::from_nanos);
         let samples = format_samples(profile.total_count());
-        terminal
-            .step("Showing", &format!("{samples} between {:.3} s and {:.3} s", from.as_secs_f64(), to.as_secs_f64()));
+        terminal.report_step(
+            "Showing",
+            &format!("{samples} between {:.3} s and {:.3} s", from.as_secs_f64(), to.as_secs_f64()),
+        );
     }
     if !reported.other_events.is_empty() {
         let shown = &reported.view.profile().event.name;
-        terminal.step("Showing", &format!("{shown}; `--event` takes {} too", reported.other_events.join(", ")));
+        terminal.report_step("Showing", &format!("{shown}; `--event` takes {} too", reported.other_events.join(", ")));
     }
 }
 
 /// Returns the profile that the user named: a file, a run, or standard input.
-pub(super) fn source(project: &Project<'_>, text: &str) -> Result<ReportSource, Failure> {
+pub(super) fn find_source(project: &Project<'_>, text: &str) -> Result<ReportSource, Failure> {
     if Endpoint::is_url(text) {
         return Endpoint::parse(text).map(ReportSource::Endpoint).map_err(Failure::Endpoint);
     }
-    let path = project.path(text);
+    let path = project.resolve_path(text);
     if text == STANDARD_INPUT {
         return if io::stdin().is_terminal() {
             Err(Failure::NoInput)
@@ -168,17 +171,17 @@ pub(super) fn source(project: &Project<'_>, text: &str) -> Result<ReportSource, 
     if path.symlink_metadata().is_ok() || looks_like_a_path(text) {
         return Ok(ReportSource::File(path));
     }
-    Ok(ReportSource::Run { archive: project.archive()?, query: text.to_owned() })
+    Ok(ReportSource::Run { archive: project.archive_dir()?, query: text.to_owned() })
 }
 
 /// File name endings that are refused. `html` is written by some commands, but not by those that check this list.
-const OTHER_FORMATS: [&str; 9] = ["png", "jpg", "jpeg", "gif", "webp", "pdf", "html", "htm", "xml"];
+const REFUSED_ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "gif", "webp", "pdf", "html", "htm", "xml"];
 
 /// Fails if the name of an output promises another format than the text that goflame would write.
 pub(super) fn refuse_other_formats(output: Option<&Path>) -> Result<(), Failure> {
     let Some(output) = output else { return Ok(()) };
     let ending = output.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
-    if OTHER_FORMATS.contains(&ending.as_str()) {
+    if REFUSED_ENDINGS.contains(&ending.as_str()) {
         return Err(Failure::NoSuchFormat { file: output.display().to_string() });
     }
     Ok(())
@@ -190,18 +193,18 @@ fn looks_like_a_path(text: &str) -> bool {
 }
 
 /// Formats the hot lines, the hot functions and the hot path. A last line tells if part of the CPU time was not seen.
-pub(super) fn tables(
+pub(super) fn format_tables(
     reported: &Reported,
     args: &TableArgs,
     terminal: &Terminal,
     for_terminal: bool,
     links: bool,
 ) -> std::io::Result<Vec<u8>> {
-    let mut bytes = measurements(reported, args, terminal, for_terminal)?;
+    let mut bytes = format_measurements(reported, args, terminal, for_terminal)?;
     let url = |function: &Function| reported.source_path(function).map(|path| file_url(&path));
     let links = Links(links.then_some(&url));
-    render::text::write(&reported.view, layout(args, terminal, for_terminal), links, &mut bytes)?;
-    render::text::write_findings(&reported.findings, layout(args, terminal, for_terminal), &mut bytes)?;
+    render::text::write(&reported.view, table_layout(args, terminal, for_terminal), links, &mut bytes)?;
+    render::text::write_findings(&reported.findings, table_layout(args, terminal, for_terminal), &mut bytes)?;
     if let Some(seen) = reported.quality.unseen_cpu() {
         writeln!(bytes, "\n{seen}")?;
     }
@@ -209,7 +212,7 @@ pub(super) fn tables(
 }
 
 /// Formats the window of a server with the figures of its load, and the results of the benchmarks.
-pub(super) fn measurements(
+pub(super) fn format_measurements(
     reported: &Reported,
     args: &TableArgs,
     terminal: &Terminal,
@@ -219,19 +222,19 @@ pub(super) fn measurements(
     if let Some(window) = reported.server().describe() {
         writeln!(bytes, "{window}\n")?;
     }
-    render::text::write_benchmarks(&reported.benchmarks, layout(args, terminal, for_terminal), &mut bytes)?;
+    render::text::write_benchmarks(&reported.benchmarks, table_layout(args, terminal, for_terminal), &mut bytes)?;
     Ok(bytes)
 }
 
-pub(super) fn layout(args: &TableArgs, terminal: &Terminal, for_terminal: bool) -> render::text::Layout {
-    let has_color = for_terminal && terminal.data_color();
+pub(super) fn table_layout(args: &TableArgs, terminal: &Terminal, for_terminal: bool) -> render::text::Layout {
+    let has_color = for_terminal && terminal.is_data_colored();
     render::text::Layout { columns: terminal.columns(), has_color, rows: args.rows, sort: args.sort }
 }
 
 /// Prints the quality of the profile and the reasons that limit it, except a reason that was printed before.
-pub(super) fn verdict(reported: &Reported, printed: Option<&str>, terminal: &Terminal) {
+pub(super) fn print_quality(reported: &Reported, printed: Option<&str>, terminal: &Terminal) {
     let summary = reported.quality.summary();
-    terminal.step("Quality", &summary);
+    terminal.report_step("Quality", &summary);
     // Without samples, the summary ends with the reason.
     let is_new = |reason: &String| !summary.ends_with(reason) && printed != Some(reason);
     for reason in reported.quality.assess().reasons.into_iter().filter(is_new) {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Project;
 use super::packages::PackageSearch;
-use super::report::{measurements, tables, verdict};
+use super::report::{format_measurements, format_tables, print_quality};
 use crate::build::replaced_flag;
 use crate::cli::args::RunArgs;
 use crate::cli::browser::open_in_browser;
@@ -32,15 +32,16 @@ pub(in crate::cli) fn run(
     command: &[OsString],
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
-    if let Some(flag) = replaced_flag(&args.workload_args, &args.benchmarks.choice()) {
+    if let Some(flag) = replaced_flag(&args.workload_args, &args.benchmarks.benchmark_choice()) {
         terminal.warn(&format!("`{flag}` after `--` is not used: the option of goflame before it replaces it"));
     }
     let search = PackageSearch { build: args.builder.options(), plan_only: args.plan_only };
-    let selected = project.selected(args.package.package.as_deref(), &overrides(args), search, terminal)?;
+    let selected =
+        project.load_selected_packages(args.package.package.as_deref(), &overrides(args), search, terminal)?;
     if let [config] = &selected[..] {
         return Ok(run_package(config, args, command, terminal)?.into());
     }
-    // Like `go test`, goes on after a package that failed.
+    // Like `go test`, continues after a package that failed.
     let mut codes = Vec::new();
     for config in &selected {
         let code = run_package(config, args, command, terminal).unwrap_or_else(|failure| {
@@ -48,8 +49,8 @@ pub(in crate::cli) fn run(
             failure.code()
         });
         codes.push(code);
-        // A signal ended this run, and ends the others too.
-        if code > exit::ended_by(0) {
+        // A signal that ended this run must also prevent the other runs.
+        if code > exit::code_of_signal(0) {
             break;
         }
     }
@@ -58,14 +59,14 @@ pub(in crate::cli) fn run(
     }
     let failed = codes.iter().filter(|code| **code != 0).count();
     let text = format!("{} of {} packages, {failed} failed", codes.len(), selected.len());
-    terminal.step("Profiled", &format!("{text}; `goflame runs list` shows their runs"));
+    terminal.report_step("Profiled", &format!("{text}; `goflame runs list` shows their runs"));
     Ok(codes.into_iter().find(|code| *code != 0).unwrap_or_default().into())
 }
 
 /// Runs one package, and returns the exit code.
 fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: &Terminal) -> Result<u8, Failure> {
     if args.plan_only {
-        return dry_run(config, args, terminal).map(|()| 0);
+        return print_dry_run(config, args, terminal).map(|()| 0);
     }
     if args.json {
         terminal.divert_workload();
@@ -79,17 +80,17 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
     };
     let started = std::time::Instant::now();
     let outcome = pipeline::run(config, &options, terminal);
-    terminal.finish();
+    terminal.remove_progress();
     let outcome = outcome?;
     let has_few_samples = outcome.reported.view.profile().total_count() < FEW_SAMPLES;
-    let text = result(&outcome, args.json, &args.recording.tables, terminal)?;
+    let text = format_result(&outcome, args.json, &args.recording.tables, terminal)?;
     if config.app.kind == Kind::Bench && outcome.reported.benchmarks.is_empty() && !outcome.workload.failed {
         let pattern = config.workload.benchmarks.names.as_ref();
         let advice = pattern.map(|names| format!(": `{names}` must match a name such as BenchmarkSort"));
         terminal.warn(&format!("no benchmark gave a result{}", advice.unwrap_or_default()));
     }
-    // A write error is reported last: the run is archived in any case, and its directory is still to be printed.
-    let printed = terminal.data(&text);
+    // A write error is reported last, because the run is archived anyway and its directory must still be printed.
+    let printed = terminal.write_data(&text);
     if has_few_samples {
         terminal.warn(&explain_few_samples(&outcome));
         // The samples may be few because the CPU time was not seen.
@@ -97,19 +98,20 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
             terminal.warn(&unseen);
         }
     } else {
-        verdict(&outcome.reported, printed_reason(&outcome.findings), terminal);
+        print_quality(&outcome.reported, printed_reason(&outcome.findings), terminal);
     }
     let has_benchmarks = !outcome.reported.benchmarks.is_empty();
     if (!has_few_samples || has_benchmarks) && pipeline::is_unoptimised(config) {
         let purpose = if has_benchmarks { "for times that count" } else { "to rank hot spots" };
-        terminal.step("Note", &format!("debug builds (-N -l) cost CPU unevenly: use --release {purpose}"));
+        terminal.report_step("Note", &format!("debug builds (-N -l) cost CPU unevenly: use --release {purpose}"));
     }
     show_waits(&outcome, terminal);
     let dir = fsio::relative_to_cwd(&outcome.dir);
-    terminal.step("Archived", &format!("{}{}", dir.display(), not_latest(&outcome)));
-    terminal.step("Finished", &format!("{} in {:.1} s", outcome.files.join(", "), started.elapsed().as_secs_f64()));
+    terminal.report_step("Archived", &format!("{}{}", dir.display(), not_latest_note(&outcome)));
+    terminal
+        .report_step("Finished", &format!("{} in {:.1} s", outcome.files.join(", "), started.elapsed().as_secs_f64()));
     show_flame_graph(&outcome, args.recording.open, terminal);
-    unless_closed(printed)?;
+    ignore_closed_pipe(printed)?;
     let workload = match outcome.workload.failed {
         // A server that goflame stopped after its window has not failed.
         _ if args.propagate_status && outcome.ending != Ending::Stopped => outcome.status.exit_code(),
@@ -117,13 +119,13 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
         false => 0,
     };
     Ok(match outcome.ending {
-        Ending::Interrupted(signal) if workload == 0 => exit::ended_by(signal),
+        Ending::Interrupted(signal) if workload == 0 => exit::code_of_signal(signal),
         _ => workload,
     })
 }
 
 /// The result for standard output: JSON or tables. With few samples, only the tables of measurements.
-pub(super) fn result(
+pub(super) fn format_result(
     outcome: &RunOutcome,
     json: bool,
     args: &TableArgs,
@@ -131,15 +133,15 @@ pub(super) fn result(
 ) -> Result<Vec<u8>, Failure> {
     let reported = &outcome.reported;
     let text = match reported.view.profile().total_count() {
-        _ if json => return Ok(summary(outcome).into_bytes()),
-        ..FEW_SAMPLES => measurements(reported, args, terminal, true),
-        _ => tables(reported, args, terminal, true, terminal.has_data_links()),
+        _ if json => return Ok(summary_json(outcome).into_bytes()),
+        ..FEW_SAMPLES => format_measurements(reported, args, terminal, true),
+        _ => format_tables(reported, args, terminal, true, terminal.has_data_links()),
     };
     text.map_err(Failure::Stdout)
 }
 
 /// Fails if standard output could not be written. A closed pipe does not change the status of a run.
-pub(super) fn unless_closed(printed: io::Result<()>) -> Result<(), Failure> {
+pub(super) fn ignore_closed_pipe(printed: io::Result<()>) -> Result<(), Failure> {
     match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Stdout(error)),
         _ => Ok(()),
@@ -159,9 +161,10 @@ pub(super) fn show_waits(outcome: &RunOutcome, terminal: &Terminal) {
         || "no thread waited".to_owned(),
         |headline| format!("{headline}; `goflame report {} --profile off-cpu` shows where", outcome.id),
     );
-    terminal.step("Off-CPU", &waits);
+    terminal.report_step("Off-CPU", &waits);
     if time.from_last_samples {
-        terminal.step("", "without the right to sample context switches, idle threads cannot be told from waits");
+        terminal
+            .report_step("", "without the right to sample context switches, idle threads cannot be told from waits");
     }
     if time.lost > 0 {
         let lost = format_number(time.lost);
@@ -172,8 +175,8 @@ pub(super) fn show_waits(outcome: &RunOutcome, terminal: &Terminal) {
     }
 }
 
-/// Text after the directory of a run that does not become `latest`.
-pub(super) fn not_latest(outcome: &RunOutcome) -> &'static str {
+/// Returns a note for a run that does not become `latest`, else an empty text.
+pub(super) fn not_latest_note(outcome: &RunOutcome) -> &'static str {
     if outcome.workload.failed { "; `latest` is still the run before" } else { "" }
 }
 
@@ -182,7 +185,7 @@ pub(super) fn show_flame_graph(outcome: &RunOutcome, open: bool, terminal: &Term
     let flame_graph = outcome.files.iter().find(|file| *file == Format::Svg.file_name());
     let flame_graph = flame_graph.map(|file| outcome.dir.join(file));
     if let Some(flame_graph) = &flame_graph {
-        terminal.wrote(flame_graph);
+        terminal.report_written_file(flame_graph);
     }
     match flame_graph {
         Some(flame_graph) if open => open_in_browser(&flame_graph, "the flame graph", terminal),
@@ -219,7 +222,7 @@ fn overrides(args: &RunArgs) -> Overrides {
         docker: args.builder.in_docker(),
         mounts: args.builder.mount.clone(),
         args: (!args.workload_args.is_empty()).then(|| args.workload_args.clone()),
-        benchmarks: args.benchmarks.choice(),
+        benchmarks: args.benchmarks.benchmark_choice(),
         warmup: args.window.warmup,
         duration: args.window.duration,
         ..recording_overrides(&args.recording)
@@ -242,7 +245,7 @@ pub(super) fn recording_overrides(args: &RecordingArgs) -> Overrides {
 }
 
 /// Prints the commands of the build and of the workload.
-fn dry_run(config: &Config, args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
+fn print_dry_run(config: &Config, args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
     let (plan, build) = pipeline::plan(config, args.builder.options())?;
     let workload = crate::build::workload_argv(config, &plan.output);
     let line = quote_command(&config.secrets().mask_args(&workload));
@@ -251,7 +254,7 @@ fn dry_run(config: &Config, args: &RunArgs, terminal: &Terminal) -> Result<(), F
 }
 
 /// Output of `--json`: paths and results. `summary.json` in the run directory has the figures of the profile.
-fn summary(outcome: &RunOutcome) -> String {
+fn summary_json(outcome: &RunOutcome) -> String {
     let assessment = outcome.reported.quality.assess();
     let value = json!({
         "schema": 1,

@@ -15,7 +15,7 @@ use crate::pipeline;
 use crate::render::columns;
 
 /// Version of the format of `--json`.
-const SCHEMA: u32 = 1;
+const SCHEMA_VERSION: u32 = 1;
 
 pub(in crate::cli) fn toolchain(
     project: &Project<'_>,
@@ -23,12 +23,12 @@ pub(in crate::cli) fn toolchain(
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
     match args {
-        ToolchainCommand::List { json } => list(project, *json, terminal),
+        ToolchainCommand::List { json } => print_toolchains(project, *json, terminal),
         ToolchainCommand::Install { release } => {
             let version = release.strip_prefix("go").unwrap_or(release);
-            check(version)?;
+            require_version(version)?;
             let go = pipeline::install_toolchain(version)?;
-            terminal.step("Installed", &format!("{} in {}", go.version, go.goroot.display()));
+            terminal.report_step("Installed", &format!("{} in {}", go.version, go.goroot.display()));
             Ok(ExitCode::SUCCESS)
         }
         ToolchainCommand::Use { release } => {
@@ -36,30 +36,30 @@ pub(in crate::cli) fn toolchain(
             let newest = pipeline::list_toolchains().into_iter().find(|_| release == "latest").map(|go| go.version);
             let release = newest.as_ref().unwrap_or(release);
             let version = release.strip_prefix("go").unwrap_or(release);
-            check(version)?;
-            let config = project.settings(&Overrides::default())?;
+            require_version(version)?;
+            let config = project.load_settings(&Overrides::default())?;
             pipeline::pin_toolchain(&config, version)?;
             let file = config.file.as_deref().map_or_else(|| "goflame.toml".as_ref(), fsio::relative_to_cwd);
-            terminal.step("Pinned", &format!("go{version} ({})", file.display()));
+            terminal.report_step("Pinned", &format!("go{version} ({})", file.display()));
             if !pipeline::list_toolchains().iter().any(|go| go.version == format!("go{version}")) {
-                terminal.step("Note", &format!("it is not installed: goflame toolchain install {version}"));
+                terminal.report_step("Note", &format!("it is not installed: goflame toolchain install {version}"));
             }
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
-fn check(version: &str) -> Result<(), Failure> {
+fn require_version(version: &str) -> Result<(), Failure> {
     check_version(version).map_err(|advice| Failure::Version { version: version.to_owned(), advice })
 }
 
-fn list(project: &Project<'_>, as_json: bool, terminal: &Terminal) -> Result<ExitCode, Failure> {
+fn print_toolchains(project: &Project<'_>, as_json: bool, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let found = pipeline::list_toolchains();
-    let (config, in_project) = project.settings_or_defaults(&Overrides::default())?;
+    let (config, in_project) = project.load_settings_or_defaults(&Overrides::default())?;
     let wanted = if in_project { pipeline::pinned_go_version(&config)? } else { None };
     let text = if as_json {
         let pin = wanted.as_ref().map(|(version, by)| json!({ "version": format!("go{version}"), "by": by }));
-        format!("{:#}\n", json!({ "schema": SCHEMA, "pinned": pin, "toolchains": found }))
+        format!("{:#}\n", json!({ "schema": SCHEMA_VERSION, "pinned": pin, "toolchains": found }))
     } else {
         let rows = found.iter().map(|go| {
             let pinned = wanted.as_ref().filter(|(version, _)| go.version == format!("go{version}"));
@@ -68,7 +68,7 @@ fn list(project: &Project<'_>, as_json: bool, terminal: &Terminal) -> Result<Exi
         });
         columns::table(&rows.collect::<Vec<_>>(), [0, 10, 0])
     };
-    terminal.data(text.as_bytes()).map_err(Failure::Stdout)?;
+    terminal.write_data(text.as_bytes()).map_err(Failure::Stdout)?;
     if found.is_empty() {
         terminal.warn("no Go was found on this machine; install the first one by hand: go.dev/dl");
     }

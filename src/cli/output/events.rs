@@ -12,7 +12,7 @@ use std::time::Duration;
 use anstream::adapter::strip_str;
 use rustix::stdio::{stderr, stdout};
 
-use super::{NOTE, Terminal, WARNING, describe_repair, lock};
+use super::{NOTE_STYLE, Terminal, WARNING_STYLE, describe_repair, lock};
 use crate::build::{BuildProgress, CompiledPackages};
 use crate::doctor::{self, Finding, Status};
 use crate::fsio;
@@ -38,18 +38,18 @@ impl workload::Progress for Terminal {
             let mut stdout = io::stdout().lock();
             stdout.write_all(bytes).and_then(|()| stdout.flush())
         };
-        // The bar is suspended only if both share a terminal. A write that waits for a slow reader of a pipe must not
-        // block the bar, because that would block the recording too.
+        // The progress bar is suspended only if the bar and this output share a terminal. A write that waits for a slow
+        // reader of a pipe must not block the bar, because that would block the recording too.
         let beside_bar = self.one_screen || to_stderr && io::stderr().is_terminal();
         let mut screen = lock(self.screen(to_stderr));
-        screen.take(bytes);
+        screen.track_output(bytes);
         if beside_bar && !screen.has_room() {
-            // The bar would be drawn on the same line, and would erase the line when it moves.
-            self.finish();
+            // Otherwise, the bar would be drawn on the workload's line, and would erase that line when it moves.
+            self.remove_progress();
         }
         let written = if beside_bar { self.bar.suspend(write) } else { write() };
-        // The program's output is also written to its log. So the program continues, and the error is reported at the end,
-        // unless standard error failed, where it would be reported.
+        // The program's output is also written to its log, so the program continues. An error of standard output is
+        // reported at the end. An error of standard error is ignored, because it could not be printed.
         if let (Err(error), false) = (written, to_stderr) {
             lock(&self.stdout_error).get_or_insert(error);
         }
@@ -57,11 +57,13 @@ impl workload::Progress for Terminal {
 
     fn server(&self, step: ServerStep<'_>) {
         match step {
-            ServerStep::Ready(after) => self.step("Ready", &format!("after {:.2} s", after.as_secs_f64())),
-            ServerStep::Loading(command) => self.started("Loading", &command.quoted()),
-            ServerStep::WarmingUp(time) => self.step("Warming up", &format!("for {} s", time.as_secs_f64())),
-            ServerStep::Window(None) => self.step("Sampling", "until the load or the workload ends"),
-            ServerStep::Window(Some(length)) => self.step("Sampling", &format!("for {} s", length.as_secs_f64())),
+            ServerStep::Ready(after) => self.report_step("Ready", &format!("after {:.2} s", after.as_secs_f64())),
+            ServerStep::Loading(command) => self.report_start("Loading", &command.quoted()),
+            ServerStep::WarmingUp(time) => self.report_step("Warming up", &format!("for {} s", time.as_secs_f64())),
+            ServerStep::Window(None) => self.report_step("Sampling", "until the load or the workload ends"),
+            ServerStep::Window(Some(length)) => {
+                self.report_step("Sampling", &format!("for {} s", length.as_secs_f64()));
+            }
             ServerStep::LoadEndedEarly(left) => self.warn(&format!(
                 "the load ended {:.1} s before the window was over, and the window with it; the load should last for \
                  warmup and duration together",
@@ -73,7 +75,7 @@ impl workload::Progress for Terminal {
     fn stopping(&self, reason: StopReason) {
         self.stopping.store(true, Relaxed);
         let text = match reason {
-            StopReason::Planned => return self.step("Stopping", "the workload"),
+            StopReason::Planned => return self.report_step("Stopping", "the workload"),
             StopReason::Interrupted => "the workload; interrupt again to leave at once".to_owned(),
             StopReason::TimedOut(timeout) => {
                 format!("the workload: the timeout of {} s was reached", timeout.as_secs_f64())
@@ -87,13 +89,13 @@ impl workload::Progress for Terminal {
                 format!("the workload with {signal}: it still runs after {after:?}")
             }
         };
-        self.line(WARNING, "Stopping", &text);
+        self.write_line(WARNING_STYLE, "Stopping", &text);
     }
 }
 
 impl SamplingProgress for Terminal {
     fn sampling(&self, state: SamplingState) {
-        self.progress("Profiling", &describe_sampling(state, self.stopping.load(Relaxed)));
+        self.show_progress("Profiling", &describe_sampling(state, self.stopping.load(Relaxed)));
     }
 }
 
@@ -114,84 +116,84 @@ impl BuildProgress for Terminal {
             &"" => format!("{seconds} s"),
             latest => format!("{done}{of_all} packages: {latest} ({seconds} s)"),
         };
-        self.progress("Building", &[text]);
+        self.show_progress("Building", &[text]);
     }
 
     fn pulling(&self, layers: (usize, usize), bytes: (u64, u64)) {
         let mega = |bytes: u64| bytes as f64 / 1e6;
         let (done, all) = layers;
         let text = format!("{done} of {all} layers, {:.1} of {:.1} MB", mega(bytes.0), mega(bytes.1));
-        self.progress("Pulling", &[text]);
+        self.show_progress("Pulling", &[text]);
     }
 
     fn stage(&self, verb: &str, text: &str) {
-        self.finish();
-        self.step(verb, text);
+        self.remove_progress();
+        self.report_step(verb, text);
     }
 }
 
 impl Observer for Terminal {
     fn event(&self, event: &PipelineEvent<'_>) {
-        self.finish();
+        self.remove_progress();
         match event {
             PipelineEvent::MadeRoom { runs, partials, bytes } => {
-                let counts = count_runs(*runs, *partials);
-                self.step("Removed", &format!("{counts}, {} in all, to make room", megabytes(*bytes)));
+                let counts = format_run_counts(*runs, *partials);
+                self.report_step("Removed", &format!("{counts}, {} in all, to make room", format_megabytes(*bytes)));
             }
             PipelineEvent::ContainersSwept { count } => {
                 let containers = if *count == 1 { "a container".to_owned() } else { format!("{count} containers") };
-                self.remark(&format!("removed {containers} that an earlier goflame left behind"));
+                self.report_fact(&format!("removed {containers} that an earlier goflame left behind"));
             }
             PipelineEvent::LockUnchanged { lock, pins } => {
-                self.step("Pinned", &format!("{} ({lock})", describe_pins(*pins)));
+                self.report_step("Pinned", &format!("{} ({lock})", describe_pins(*pins)));
             }
             PipelineEvent::LockWritten { lock, pins } => {
-                self.step("Locking", &format!("{} ({lock})", describe_pins(*pins)));
+                self.report_step("Locking", &format!("{} ({lock})", describe_pins(*pins)));
             }
             PipelineEvent::Building { package, variant, unoptimised, go, in_container } => {
                 let flags = if *unoptimised { ": -N -l" } else { "" };
                 let place = if *in_container { " in a container" } else { "" };
-                self.step("Building", &format!("{package} [{variant}{flags}] with {go}{place}"));
+                self.report_step("Building", &format!("{package} [{variant}{flags}] with {go}{place}"));
             }
-            PipelineEvent::BuildCommand(command) if self.verbose => self.command(NOTE, "Note", command),
+            PipelineEvent::BuildCommand(command) if self.verbose => self.write_command(NOTE_STYLE, "Note", command),
             PipelineEvent::BuildCommand(_) => {}
             PipelineEvent::Ready(findings) => self.ready(findings),
-            PipelineEvent::Running { argv } => self.started("Running", &quote_command(argv)),
+            PipelineEvent::Running { argv } => self.report_start("Running", &quote_command(argv)),
             PipelineEvent::Observing { target, duration } => {
                 let end =
                     duration.map_or_else(|| "until Ctrl-C".into(), |time| format!("for {} s", time.as_secs_f64()));
-                self.step("Sampling", &format!("{target} {end}"));
+                self.report_step("Sampling", &format!("{target} {end}"));
             }
             PipelineEvent::Profiled { frequency, event, outcome, figures } => {
-                self.step("Profiled", &describe_recording(*frequency, event, outcome, *figures));
+                self.report_step("Profiled", &describe_recording(*frequency, event, outcome, *figures));
             }
             PipelineEvent::ServesRequests(address) => {
-                self.step(
+                self.report_step(
                     "Note",
                     &format!(
                         "the workload is a server, at {address}; goflame drives it with these keys in goflame.toml:"
                     ),
                 );
-                self.raw(&server_keys(*address));
+                self.write_raw(&describe_server_keys(*address));
             }
-            PipelineEvent::Fetching { url, duration } if duration.is_zero() => self.step("Fetching", url),
+            PipelineEvent::Fetching { url, duration } if duration.is_zero() => self.report_step("Fetching", url),
             PipelineEvent::Fetching { url, duration } => {
-                self.step("Fetching", &format!("{url}, which takes {} s", duration.as_secs_f64()));
+                self.report_step("Fetching", &format!("{url}, which takes {} s", duration.as_secs_f64()));
             }
             PipelineEvent::Fetched { endpoint, profiles } => {
                 let kept = profiles.iter().filter(|profile| profile.file.is_some());
                 let names: Vec<&str> = kept.clone().map(|profile| profile.profile.as_str()).collect();
-                self.step("Fetched", &format!("{} from {endpoint}", names.join(", ")));
+                self.report_step("Fetched", &format!("{} from {endpoint}", names.join(", ")));
                 for profile in kept {
                     if let Some(headline) = &profile.headline {
-                        self.step("", &format!("{}: {headline}", profile.profile));
+                        self.report_step("", &format!("{}: {headline}", profile.profile));
                     }
                 }
             }
-            PipelineEvent::CrossChecked(check) => self.step("Compared", &describe_cross_check(check)),
-            PipelineEvent::OtherEvent(limitation) => self.remark(&limitation.to_string()),
+            PipelineEvent::CrossChecked(check) => self.report_step("Compared", &describe_cross_check(check)),
+            PipelineEvent::OtherEvent(limitation) => self.report_fact(&limitation.to_string()),
             PipelineEvent::Analysing { perf_data } => {
-                advise_when_cut_short(&format!("   help: {}", samples_kept(perf_data)));
+                advise_when_cut_short(&format!("   help: {}", describe_kept_samples(perf_data)));
             }
             PipelineEvent::Analysed { samples, input, seconds } => {
                 let input = match input {
@@ -199,10 +201,10 @@ impl Observer for Terminal {
                     AnalysedInput::Run(id) => format!(" of run {id}"),
                     AnalysedInput::File(name) => format!(" of {name}"),
                 };
-                self.step("Analysing", &format!("{}{input} in {seconds:.3} s", format_samples(*samples)));
+                self.report_step("Analysing", &format!("{}{input} in {seconds:.3} s", format_samples(*samples)));
             }
             PipelineEvent::ReadProfile { total, name, seconds } => {
-                self.step("Reading", &format!("{total} of {name} in {seconds:.3} s"));
+                self.report_step("Reading", &format!("{total} of {name} in {seconds:.3} s"));
             }
         }
     }
@@ -213,9 +215,9 @@ impl Observer for Terminal {
             Warning::OldRunsRemain(error) => format!("old runs could not be removed: {}", with_causes(error)),
             Warning::LittleSpace { free, archive, expected } => format!(
                 "{} are free in {}, and the last run took {}: `goflame runs rm` makes room",
-                megabytes(*free),
+                format_megabytes(*free),
                 archive.display(),
-                megabytes(*expected)
+                format_megabytes(*expected)
             ),
             Warning::ImageMoved { image, now } => format!(
                 "{image} now refers to {now}; this build uses the image in goflame.lock (goflame build --update-lock pins the new one)"
@@ -227,7 +229,7 @@ impl Observer for Terminal {
                 format!("{lock} cannot be written, so nothing is pinned: {reason}")
             }
             Warning::Build(text) | Warning::Analysis(text) => (*text).to_owned(),
-            Warning::SamplesKept { perf_data } => samples_kept(perf_data),
+            Warning::SamplesKept { perf_data } => describe_kept_samples(perf_data),
             Warning::EndedEarly { status, ending } => describe_early_end(*status, *ending),
             Warning::Unstoppable(count) => {
                 format!("{count} of the workload's processes could not be stopped, and still run")
@@ -245,7 +247,7 @@ impl Observer for Terminal {
 
 impl Terminal {
     fn ready(&self, findings: &[Finding]) {
-        self.step("Checking", &format!("{} (goflame doctor)", doctor::summary_line(findings)));
+        self.report_step("Checking", &format!("{} (goflame doctor)", doctor::summary_line(findings)));
         for finding in findings.iter().filter(|finding| finding.status == Status::Warning) {
             let mut message = format!("{}: {}; {}", finding.id, finding.found, finding.why.trim_end_matches('.'));
             if let Some(fix) = &finding.fix {
@@ -260,7 +262,7 @@ impl Terminal {
         let lines = last_lines.iter().map(|line| strip_str(line).to_string());
         let cause = once("the last lines of its output:".to_owned()).chain(lines).collect::<Vec<_>>().join("\n");
         let causes = if last_lines.is_empty() { Vec::new() } else { vec![cause] };
-        self.error(&failure.to_string(), &causes, &failure.hints(last_lines));
+        self.write_error(&failure.to_string(), &causes, &failure.hints(last_lines));
     }
 
     /// Whether a stream of the workload is shown on standard error.
@@ -273,10 +275,10 @@ impl Terminal {
 const SHOWN_DIFFERENCES: usize = 2;
 
 /// CPU time is little if it is less than 1/50 of the time that has passed.
-const LITTLE_CPU: u32 = 50;
+const LITTLE_CPU_DIVISOR: u32 = 50;
 
-/// Time after which little CPU time is reported. Before, a program that starts often waits.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Time after which little CPU time is reported. A program often waits while it starts.
+const LITTLE_CPU_DELAY: Duration = Duration::from_secs(3);
 
 /// Describes a running recording in several texts, from the longest to the shortest, for lines of any width.
 fn describe_sampling(state: SamplingState, is_stopping: bool) -> Vec<String> {
@@ -289,7 +291,7 @@ fn describe_sampling(state: SamplingState, is_stopping: bool) -> Vec<String> {
     if is_stopping {
         return vec![busy];
     }
-    match used_cpu.filter(|used| elapsed >= PATIENCE && *used * LITTLE_CPU < elapsed) {
+    match used_cpu.filter(|used| elapsed >= LITTLE_CPU_DELAY && *used * LITTLE_CPU_DIVISOR < elapsed) {
         None => vec![format!("{busy}; {HINT}"), format!("{seconds:.1} s; Ctrl-C ends it")],
         Some(used) => {
             let used = format!("{:.3} s of CPU", used.as_secs_f64());
@@ -300,12 +302,12 @@ fn describe_sampling(state: SamplingState, is_stopping: bool) -> Vec<String> {
 }
 
 /// Formats a size for people.
-pub(in crate::cli) fn megabytes(bytes: u64) -> String {
+pub(in crate::cli) fn format_megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
 /// Formats counts of runs for people.
-pub(in crate::cli) fn count_runs(runs: usize, partials: usize) -> String {
+pub(in crate::cli) fn format_run_counts(runs: usize, partials: usize) -> String {
     let plural = |count: usize| if count == 1 { "" } else { "s" };
     let whole = (runs > 0 || partials == 0).then(|| format!("{runs} run{}", plural(runs)));
     let partial = (partials > 0).then(|| format!("{partials} partial run{}", plural(partials)));
@@ -374,7 +376,7 @@ fn describe_cross_check(check: &CrossCheck) -> String {
 }
 
 /// Says where the samples of an incomplete run are kept.
-fn samples_kept(perf_data: &Path) -> String {
+fn describe_kept_samples(perf_data: &Path) -> String {
     let perf_data = fsio::relative_to_cwd(perf_data).as_os_str();
     format!(
         "what was sampled is kept, and may hold parts of the program's memory: `{}`",
@@ -383,7 +385,7 @@ fn samples_kept(perf_data: &Path) -> String {
 }
 
 /// Settings that profile a server under load.
-fn server_keys(address: SocketAddr) -> String {
+fn describe_server_keys(address: SocketAddr) -> String {
     let host = match address.ip() {
         ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
         IpAddr::V4(ip) => ip.to_string(),

@@ -3,13 +3,13 @@
 use crate::render::columns::width;
 
 /// Minimum number of columns for the text of a message. A narrower terminal breaks the lines itself.
-const MIN_ROOM: usize = 20;
+const MIN_TEXT_COLUMNS: usize = 20;
 
 /// Breaks a message into lines of at most `columns`, where `indent` columns of each line hold something else. Does not cut
 /// words and texts in backticks, because people copy paths and commands.
 pub(super) fn break_lines(text: &str, indent: usize, columns: usize) -> String {
     let room = columns.saturating_sub(indent);
-    if room < MIN_ROOM {
+    if room < MIN_TEXT_COLUMNS {
         return text.to_owned();
     }
     let mut in_backticks = false;

@@ -24,13 +24,13 @@ enum Sequence {
     Escape,
     /// In the parameters of a sequence that `ESC [` begins. Holds the parameters.
     Parameters(Vec<u8>),
-    /// In a text for the terminal, such as a hyperlink or a title. Whether the last byte was an escape.
+    /// In a text for the terminal, such as a hyperlink or a title. The value tells whether the last byte was an escape.
     Text(bool),
 }
 
 impl Screen {
     /// Takes output of the workload.
-    pub(super) fn take(&mut self, bytes: &[u8]) {
+    pub(super) fn track_output(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.sequence = self.next(*byte);
         }
@@ -43,7 +43,7 @@ impl Screen {
             (Sequence::Escape, b'[') => return Sequence::Parameters(Vec::new()),
             (Sequence::Escape, b']' | b'P' | b'_' | b'^' | b'X') => return Sequence::Text(false),
             (Sequence::Escape, _) => self.drawn = true,
-            (Sequence::Parameters(parameters), 0x40..=0x7e) => self.control(&parameters, byte),
+            (Sequence::Parameters(parameters), 0x40..=0x7e) => self.apply_control_sequence(&parameters, byte),
             (Sequence::Parameters(mut parameters), _) => {
                 // Not a control sequence: it is too long.
                 if parameters.len() < 64 {
@@ -60,14 +60,15 @@ impl Screen {
     }
 
     /// Updates the state after a control sequence with these parameters and this last byte.
-    fn control(&mut self, parameters: &[u8], last: u8) {
+    fn apply_control_sequence(&mut self, parameters: &[u8], last: u8) {
         match last {
             b'm' => self.styled = is_styled(parameters, self.styled),
-            // These move the cursor within the line.
+            // These sequences move the cursor within the line.
             b'C' | b'D' | b'G' => self.open_line = true,
-            // These switch to the alternate screen.
+            // These sequences switch to the alternate screen.
             b'h' if [&b"?1049"[..], b"?1047", b"?47"].contains(&parameters) => self.drawn = true,
-            // These erase a part of the line, set modes such as the visibility of the cursor, or ask the terminal.
+            // These sequences erase a part of the line, set modes such as the visibility of the cursor, or ask the
+            // terminal.
             b'K' | b'h' | b'l' | b'n' | b'c' | b'q' | b'u' | b't' => {}
             _ => self.drawn = true,
         }
@@ -97,9 +98,9 @@ fn is_styled(parameters: &[u8], mut styled: bool) -> bool {
     for parameter in parameters.split(|byte| *byte == b';') {
         match parameter {
             b"" | b"0" => styled = false,
-            // These are followed by the numbers of a colour.
+            // After these parameters, the numbers of a colour follow.
             b"38" | b"48" | b"58" => return true,
-            // These switch one attribute off.
+            // These parameters switch one attribute off.
             b"22" | b"23" | b"24" | b"25" | b"27" | b"28" | b"29" | b"39" | b"49" | b"59" => {}
             _ => styled = true,
         }
@@ -111,10 +112,10 @@ fn is_styled(parameters: &[u8], mut styled: bool) -> bool {
 mod tests {
     use super::Screen;
 
-    fn after(output: &str) -> Screen {
+    fn screen_after(output: &str) -> Screen {
         let mut screen = Screen::default();
         // Sequences are recognised across writes.
-        output.as_bytes().iter().for_each(|byte| screen.take(&[*byte]));
+        output.as_bytes().iter().for_each(|byte| screen.track_output(&[*byte]));
         screen
     }
 
@@ -129,7 +130,7 @@ mod tests {
             "\r50 %\r\x1b[K100 %\n",
             "a\n\x1b[?25h",
         ] {
-            assert!(after(output).has_room(), "{output:?}");
+            assert!(screen_after(output).has_room(), "{output:?}");
         }
         for output in [
             "a",
@@ -140,25 +141,25 @@ mod tests {
             "\x1b[31m\x1b[0mb",
             "a\n\x1b]0;title\x07b",
         ] {
-            assert!(!after(output).has_room(), "{output:?}");
+            assert!(!screen_after(output).has_room(), "{output:?}");
         }
-        assert!(after("\x1b]8;;http://a\x1b\\").has_room(), "a hyperlink takes no room");
+        assert!(screen_after("\x1b]8;;http://a\x1b\\").has_room(), "a hyperlink takes no room");
     }
 
     #[test]
     fn the_progress_line_leaves_the_screen_to_a_workload_that_draws_on_it() {
         for output in ["a\nb\n\x1b[2Ac\nd\n", "\x1b[?1049h\n", "\x1b[H\x1b[2J\n", "\x1b7\n", "a\n\x1bM\n"] {
-            assert!(!after(output).has_room(), "{output:?}");
+            assert!(!screen_after(output).has_room(), "{output:?}");
         }
     }
 
     #[test]
     fn a_message_begins_on_a_new_line_without_colours() {
-        assert_eq!(after("a\n").end_line(true), b"");
-        assert_eq!(after("a").end_line(true), b"\n");
-        assert_eq!(after("\x1b[31ma").end_line(true), b"\x1b[0m\n");
-        assert_eq!(after("\x1b[31ma").end_line(false), b"\n");
-        let mut screen = after("\x1b[31ma");
+        assert_eq!(screen_after("a\n").end_line(true), b"");
+        assert_eq!(screen_after("a").end_line(true), b"\n");
+        assert_eq!(screen_after("\x1b[31ma").end_line(true), b"\x1b[0m\n");
+        assert_eq!(screen_after("\x1b[31ma").end_line(false), b"\n");
+        let mut screen = screen_after("\x1b[31ma");
         screen.end_line(true);
         assert!(screen.has_room());
     }

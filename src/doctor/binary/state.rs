@@ -72,7 +72,7 @@ pub(super) fn pclntab(check: &'static Check, inputs: &Inputs) -> Option<Finding>
     let needed = "a function table of a supported Go version";
     Some(match &facts.pclntab {
         Ok(layout) => check.finding(Status::Ok, layout.to_string(), needed),
-        Err(why) if facts.symtab => {
+        Err(why) if facts.has_symtab => {
             let effect = "Names come from the symbol table instead, without lines and inlined calls.";
             check.finding(Status::Warning, why.to_string(), needed).because(effect)
         }
@@ -86,7 +86,7 @@ pub(super) fn pclntab(check: &'static Check, inputs: &Inputs) -> Option<Finding>
 pub(super) fn symbol_table(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let facts = facts(inputs)?;
     let needed = "nothing for Go code; a symbol table for C code";
-    Some(match (facts.symtab, facts.cgo) {
+    Some(match (facts.has_symtab, facts.uses_cgo) {
         (true, _) => check.finding(Status::Ok, "present", needed),
         (false, false) => {
             let why = "The binary is stripped, but Go's function table still has the names of its functions.";
@@ -102,7 +102,7 @@ pub(super) fn symbol_table(check: &'static Check, inputs: &Inputs) -> Option<Fin
 pub(super) fn dwarf(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let dwarf = facts(inputs)?.dwarf;
     let needed = "nothing for profiles of Go code; DWARF for debuggers";
-    Some(match (dwarf.present, dwarf.version) {
+    Some(match (dwarf.is_present, dwarf.version) {
         (true, Some(version)) => check.finding(Status::Ok, format!("version {version}"), needed),
         (true, None) => check.finding(Status::Info, "present, but its version cannot be read", needed),
         (false, _) => check.finding(Status::Info, "none", needed),
@@ -111,11 +111,11 @@ pub(super) fn dwarf(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
 
 pub(super) fn compression(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let dwarf = facts(inputs)?.dwarf;
-    if !dwarf.present {
+    if !dwarf.is_present {
         return None;
     }
     let needed = "nothing; -ldflags=-compressdwarf=false for tools that cannot decompress";
-    let (status, found) = if dwarf.compressed { (Status::Info, "compressed") } else { (Status::Ok, "uncompressed") };
+    let (status, found) = if dwarf.is_compressed { (Status::Info, "compressed") } else { (Status::Ok, "uncompressed") };
     Some(check.finding(status, found, needed))
 }
 
@@ -154,13 +154,13 @@ pub(super) fn inlining(check: &'static Check, inputs: &Inputs) -> Option<Finding
 }
 
 pub(super) fn build_mode(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    let found = if facts(inputs)?.pie { "pie: the kernel chooses the addresses" } else { "fixed addresses" };
+    let found = if facts(inputs)?.is_pie { "pie: the kernel chooses the addresses" } else { "fixed addresses" };
     Some(check.finding(Status::Ok, found, "either"))
 }
 
 pub(super) fn cgo(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let needed = "nothing; pure Go for the simplest stacks";
-    Some(if facts(inputs)?.cgo {
+    Some(if facts(inputs)?.uses_cgo {
         let why = "C compilers use the frame pointer register for other values, so callchains may end in C code. Builds of \
                    goflame compile C code with -fno-omit-frame-pointer; other builds need it in CGO_CFLAGS and CGO_CXXFLAGS.";
         check.finding(Status::Info, "C code is linked in", needed).because(why)

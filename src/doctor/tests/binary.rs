@@ -11,15 +11,15 @@ use crate::gobin::{
 pub(super) fn binary() -> BinaryFacts {
     BinaryFacts {
         machine: "amd64".into(),
-        pie: false,
+        is_pie: false,
         build_id: Some("abcd".into()),
         go: Ok(BuildInfo { go_version: "go1.27.3".into(), path: "example.com/app".into(), ..BuildInfo::default() }),
-        symtab: true,
+        has_symtab: true,
         pclntab: Ok(Layout::Go120),
-        dwarf: DwarfFacts { present: true, version: Some(5), compressed: false },
+        dwarf: DwarfFacts { is_present: true, version: Some(5), is_compressed: false },
         optimisation: Optimisation::Optimised { why: "inlined calls".into() },
         inlining: Some(InliningEvidence::default()),
-        cgo: false,
+        uses_cgo: false,
     }
 }
 
@@ -58,15 +58,15 @@ fn files_that_are_not_go_programs_are_a_failure() {
 #[test]
 fn a_stripped_go_binary_is_only_a_note() {
     let strip = |facts: &mut BinaryFacts| {
-        facts.symtab = false;
-        facts.dwarf = DwarfFacts { present: false, version: None, compressed: false };
+        facts.has_symtab = false;
+        facts.dwarf = DwarfFacts { is_present: false, version: None, is_compressed: false };
     };
     assert_eq!(finds("binary-symbol-table", strip).status, Status::Info);
     assert_eq!(finds("binary-dwarf", strip).status, Status::Info);
     assert_eq!(finds("binary-pclntab", strip).status, Status::Ok);
     let with_c = |facts: &mut BinaryFacts| {
         strip(facts);
-        facts.cgo = true;
+        facts.uses_cgo = true;
     };
     assert_eq!(finds("binary-symbol-table", with_c).status, Status::Warning);
     assert_eq!(finds("binary-cgo", with_c).status, Status::Info);
@@ -75,13 +75,13 @@ fn a_stripped_go_binary_is_only_a_note() {
 #[test]
 fn a_missing_function_table_is_a_failure_without_a_symbol_table() {
     assert_eq!(finds("binary-pclntab", |facts| facts.pclntab = Err(PclntabAbsence::NotGo)).status, Status::Warning);
-    let nameless = |facts: &mut BinaryFacts| (facts.pclntab, facts.symtab) = (Err(PclntabAbsence::NotGo), false);
+    let nameless = |facts: &mut BinaryFacts| (facts.pclntab, facts.has_symtab) = (Err(PclntabAbsence::NotGo), false);
     assert_eq!(finds("binary-pclntab", nameless).status, Status::Failure);
 }
 
 #[test]
 fn compressed_dwarf_is_a_note() {
-    let compressed = |facts: &mut BinaryFacts| facts.dwarf.compressed = true;
+    let compressed = |facts: &mut BinaryFacts| facts.dwarf.is_compressed = true;
     assert_eq!(finds("binary-dwarf-compression", compressed).status, Status::Info);
     assert_eq!(finds("binary-dwarf", compressed).found, "version 5");
     assert_eq!(finds("binary-dwarf", |facts| facts.dwarf.version = None).status, Status::Info);
@@ -120,7 +120,7 @@ fn build_settings_are_reported() {
     let unknown = |facts: &mut BinaryFacts| facts.optimisation = Optimisation::Unknown { why: "no table".into() };
     assert_eq!(finds("binary-optimised", unknown).status, Status::Info);
     assert_eq!(finds("binary-race", settings(&[("-race", "true")])).status, Status::Warning);
-    assert_eq!(finds("binary-build-mode", |facts| facts.pie = true).found, "pie: the kernel chooses the addresses");
+    assert_eq!(finds("binary-build-mode", |facts| facts.is_pie = true).found, "pie: the kernel chooses the addresses");
     let stamp = settings(&[("vcs.revision", "0123456789abcdef"), ("vcs.modified", "true")]);
     assert_eq!(finds("binary-vcs", stamp).found, "0123456789ab, with changes");
     let flags = settings(&[("-compiler", "gc"), ("-gcflags", "all=-N -l"), ("GOARCH", "amd64")]);

@@ -5,17 +5,17 @@ use std::sync::LazyLock;
 use super::*;
 
 /// A program that saves registers, aligns its stack, calls through a `.plt` stub, and calls `exit`.
-const C: &str = "#include <alloca.h>\n#include <stdlib.h>\nvoid __attribute__((noinline)) use(char *a, char *b) \
+const C_SOURCE: &str = "#include <alloca.h>\n#include <stdlib.h>\nvoid __attribute__((noinline)) use(char *a, char *b) \
                  { __asm__ volatile(\"\" :: \"r\"(a), \"r\"(b) : \"rbx\", \"r12\", \"memory\"); }\n\
                  void __attribute__((noinline)) aligned(int n) \
                  { char a[64] __attribute__((aligned(64))); use(a, alloca(n)); }\n\
                  int main(int c, char **v) { aligned(c); exit(atoi(v[0])); }\n";
 
 static PROGRAM: LazyLock<Program> =
-    LazyLock::new(|| Program::c(C, &["-O2", "-fomit-frame-pointer", "-fcf-protection=none", "-Wl,-z,lazy"]));
+    LazyLock::new(|| Program::c(C_SOURCE, &["-O2", "-fomit-frame-pointer", "-fcf-protection=none", "-Wl,-z,lazy"]));
 
 /// The rows that `readelf` prints: the address, and the rules for CFA, `rbp`, `r14` and return address.
-fn rows(path: &Path) -> Vec<(u64, [String; 4])> {
+fn readelf_rows(path: &Path) -> Vec<(u64, [String; 4])> {
     // The exit status is ignored: readelf fails for a file without debug information, but still prints the rows.
     let mut readelf = Command::new("readelf");
     let output = readelf.arg("--debug-dump=frames-interp").arg(path).env("LC_ALL", "C").output();
@@ -49,20 +49,20 @@ fn rows(path: &Path) -> Vec<(u64, [String; 4])> {
 }
 
 #[derive(Default)]
-struct Compared {
-    /// Rows with the same result.
+struct RowCounts {
+    /// Number of rows for which goflame and readelf have the same result.
     known: usize,
-    /// Rows without a result, because goflame does not support their rules.
+    /// Number of rows without a result, because goflame does not support their rules.
     refused: usize,
 }
 
 /// Compares every row of a file with `readelf`.
-fn compare(path: &Path) -> Compared {
+fn compare(path: &Path) -> RowCounts {
     let bytes = fs::read(path).unwrap();
     let binary = Binary::parse(&bytes).unwrap();
     let number = |text: &str| text.parse::<i32>().unwrap();
-    let mut compared = Compared::default();
-    for (address, [cfa, rbp, r14, ra]) in rows(path) {
+    let mut compared = RowCounts::default();
+    for (address, [cfa, rbp, r14, ra]) in readelf_rows(path) {
         let found = binary.native_unwind(address);
         let base = match cfa.split_once('+') {
             Some(("rsp", offset)) => Some((CfaBase::StackPointer, number(offset))),
@@ -81,7 +81,7 @@ fn compare(path: &Path) -> Compared {
             panic!("{address:x}: a root and not {cfa} {rbp} {ra}");
         };
         if let Some((base, offset)) = base {
-            assert_eq!(found_cfa, Cfa { base, offset, after_load: None }, "{address:x}");
+            assert_eq!(found_cfa, Cfa { base, offset, offset_after_load: None }, "{address:x}");
         } else {
             assert_eq!(cfa, "exp", "{address:x}");
         }
@@ -105,9 +105,9 @@ fn every_row_has_the_same_result_as_in_readelf() {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let libc = maps.lines().find(|line| line.ends_with("/libc.so.6")).unwrap();
     let libc = Path::new(&libc[libc.find('/').unwrap()..]);
-    let Compared { known, refused } = compare(libc);
+    let RowCounts { known, refused } = compare(libc);
     assert!(known > 10_000 && refused * 500 < known, "{refused} refused, {known} known");
-    let Compared { known, refused } = compare(&PROGRAM.path);
+    let RowCounts { known, refused } = compare(&PROGRAM.path);
     assert!(known > 10, "{refused} refused, {known} known");
 }
 
@@ -117,16 +117,18 @@ fn known_expressions_are_recognised() {
     // The first stub pushes a word and jumps. Every other stub jumps, pushes a word at bytes 6 to 11, and jumps.
     let (plt, _) = binary.section(".plt").unwrap();
     let offset = |byte: u64| match binary.native_unwind(plt + byte) {
-        Some(NativeUnwind::Frame { cfa: Cfa { base: CfaBase::StackPointer, offset, after_load: None }, .. }) => offset,
+        Some(NativeUnwind::Frame {
+            cfa: Cfa { base: CfaBase::StackPointer, offset, offset_after_load: None }, ..
+        }) => offset,
         other => panic!("{other:?}"),
     };
     assert_eq!([0, 6, 16, 26, 27, 31, 32].map(offset), [16, 24, 8, 8, 16, 16, 8]);
 
-    let symbols = run(Command::new("nm").arg("-S").arg(&PROGRAM.path));
+    let symbols = run_for_stdout(Command::new("nm").arg("-S").arg(&PROGRAM.path));
     let line = symbols.lines().find(|line| line.ends_with(" aligned")).unwrap();
     let [start, size]: [u64; 2] =
         std::array::from_fn(|at| u64::from_str_radix(line.split_whitespace().nth(at).unwrap(), 16).unwrap());
-    let body = Cfa { base: CfaBase::FramePointer, offset: -8, after_load: Some(0) };
+    let body = Cfa { base: CfaBase::FramePointer, offset: -8, offset_after_load: Some(0) };
     let is_body = |address: &u64| match binary.native_unwind(*address) {
         Some(NativeUnwind::Frame { cfa, frame_pointer, .. }) if cfa == body => {
             assert_eq!(frame_pointer, SavedRegister::AtFramePointer(0));
@@ -143,7 +145,7 @@ fn known_expressions_are_recognised() {
 #[test]
 fn the_entry_of_a_program_is_a_root() {
     let binary = PROGRAM.binary();
-    let symbols = run(Command::new("nm").arg(&PROGRAM.path));
+    let symbols = run_for_stdout(Command::new("nm").arg(&PROGRAM.path));
     let start = symbols.lines().find(|line| line.ends_with(" _start")).unwrap();
     let start = u64::from_str_radix(start.split_whitespace().next().unwrap(), 16).unwrap();
     assert_eq!(binary.native_unwind(start + 4), Some(NativeUnwind::Root));
@@ -153,7 +155,7 @@ fn the_entry_of_a_program_is_a_root() {
 
 #[test]
 fn go_code_has_no_call_frame_information() {
-    let program = Program::go(TINY, &[]);
+    let program = Program::go(TINY_SOURCE, &[]);
     let binary = program.binary();
     let entry = binary.pclntab().unwrap().functions().next().unwrap().entry();
     assert_eq!(binary.native_unwind(entry), None);
@@ -190,7 +192,7 @@ fn expressions_that_loop_are_not_evaluated() {
     let sequence = [0x0f, 0x03, 0x76, 0x78, 0x06];
     let position = bytes[start..].windows(5).position(|window| window == sequence).unwrap();
     bytes[start + position..start + position + 5].copy_from_slice(&endless);
-    let symbols = run(Command::new("nm").arg(&PROGRAM.path));
+    let symbols = run_for_stdout(Command::new("nm").arg(&PROGRAM.path));
     let line = symbols.lines().find(|line| line.ends_with(" aligned")).unwrap();
     let start = u64::from_str_radix(line.split_whitespace().next().unwrap(), 16).unwrap();
     let binary = Binary::parse(&bytes).unwrap();

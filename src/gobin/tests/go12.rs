@@ -3,13 +3,14 @@
 use super::*;
 
 /// Addresses of the code and of the data. The data is pclntab and the inline tree.
-const TEXT: u64 = 0x40_1000;
-const DATA: u64 = 0x50_0000;
+const TEXT_ADDRESS: u64 = 0x40_1000;
+const DATA_ADDRESS: u64 = 0x50_0000;
 
 /// The differences between Go releases.
 #[derive(Clone, Copy)]
 struct Release {
-    /// Whether records have a function id and an 8-bit count of funcdata, as since Go 1.12, or a 32-bit count.
+    /// True if records have a function id and an 8-bit count of funcdata (since Go 1.12). False if they have a 32-bit
+    /// count.
     has_ids: bool,
     /// Index of the inline table in pcdata, and in funcdata.
     pcdata: usize,
@@ -30,7 +31,7 @@ fn push_u32(bytes: &mut Vec<u8>, value: u64) {
 
 /// Builds a program with two functions: `main.outer`, which has a call of `main.inner` inlined at bytes 16 to 31, and
 /// `runtime.goexit`.
-fn program(release: Release) -> Vec<u8> {
+fn build_program(release: Release) -> Vec<u8> {
     let mut table = vec![0xfb, 0xff, 0xff, 0xff, 0, 0, 1, 8];
     // The functab is filled in below.
     push_word(&mut table, 2);
@@ -57,10 +58,10 @@ fn program(release: Release) -> Vec<u8> {
     let calls = text(&mut table, &[0, 16, 2, 16, 1, 32]);
     let one_line = text(&mut table, &[202, 1, 32]);
     let third_file = text(&mut table, &[8, 32]);
-    let tree = DATA + 0x1000;
+    let tree = DATA_ADDRESS + 0x1000;
     for (index, name) in [outer, goexit].into_iter().enumerate() {
         table.resize(table.len().next_multiple_of(8), 0);
-        let entry = TEXT + index as u64 * 64;
+        let entry = TEXT_ADDRESS + index as u64 * 64;
         let pair = functab + index * 16;
         table[pair..pair + 8].copy_from_slice(&entry.to_le_bytes());
         let record = table.len() as u64;
@@ -84,7 +85,7 @@ fn program(release: Release) -> Vec<u8> {
     }
     table.resize(table.len().next_multiple_of(8), 0);
     let files_at = table.len() as u64;
-    table[functab + 32..functab + 40].copy_from_slice(&(TEXT + 96).to_le_bytes());
+    table[functab + 32..functab + 40].copy_from_slice(&(TEXT_ADDRESS + 96).to_le_bytes());
     table[functab + 40..functab + 44].copy_from_slice(&files_at.to_le_bytes()[..4]);
     for file in [4, main_go, inner_go, assembly] {
         push_u32(&mut table, file);
@@ -97,11 +98,12 @@ fn program(release: Release) -> Vec<u8> {
     let mut data = table.clone();
     data.resize(0x1000, 0);
     data.extend(call);
-    elf(&data, table.len())
+    build_elf(&data, table.len())
 }
 
-/// An ELF file with code at [`TEXT`] and `data` at [`DATA`]. The first `table_size` bytes of `data` are pclntab.
-fn elf(data: &[u8], table_size: usize) -> Vec<u8> {
+/// An ELF file with code at [`TEXT_ADDRESS`] and `data` at [`DATA_ADDRESS`]. The first `table_size` bytes of `data` are
+/// pclntab.
+fn build_elf(data: &[u8], table_size: usize) -> Vec<u8> {
     let names = b"\0.gopclntab\0.shstrtab\0";
     let data_at = 0x1000 + 96;
     let names_at = data_at + data.len();
@@ -109,11 +111,11 @@ fn elf(data: &[u8], table_size: usize) -> Vec<u8> {
     let mut file = vec![0x7f, b'E', b'L', b'F', 2, 1, 1];
     file.resize(16, 0);
     file.extend([2, 0, 62, 0, 1, 0, 0, 0]);
-    for value in [TEXT, 64, sections_at as u64] {
+    for value in [TEXT_ADDRESS, 64, sections_at as u64] {
         push_word(&mut file, value);
     }
     file.extend([0, 0, 0, 0, 64, 0, 56, 0, 2, 0, 64, 0, 3, 0, 2, 0]);
-    for (flags, at, address, size) in [(5, 0x1000, TEXT, 96), (4, data_at, DATA, data.len())] {
+    for (flags, at, address, size) in [(5, 0x1000, TEXT_ADDRESS, 96), (4, data_at, DATA_ADDRESS, data.len())] {
         push_u32(&mut file, 1);
         push_u32(&mut file, flags);
         for value in [at as u64, address, address, size as u64, size as u64, 1] {
@@ -124,7 +126,9 @@ fn elf(data: &[u8], table_size: usize) -> Vec<u8> {
     file.extend(data);
     file.extend(names);
     file.resize(sections_at + 64, 0);
-    for (name, kind, address, at, size) in [(1, 1, DATA, data_at, table_size), (12, 3, 0, names_at, names.len())] {
+    for (name, kind, address, at, size) in
+        [(1, 1, DATA_ADDRESS, data_at, table_size), (12, 3, 0, names_at, names.len())]
+    {
         push_u32(&mut file, name);
         push_u32(&mut file, kind);
         for value in [0, address, at as u64, size as u64, 0, 1, 0] {
@@ -135,7 +139,7 @@ fn elf(data: &[u8], table_size: usize) -> Vec<u8> {
 }
 
 fn frames(binary: &Binary<'_>, offset: u64) -> Vec<(String, String, u32)> {
-    let frames = locate(binary, TEXT + offset).unwrap();
+    let frames = locate(binary, TEXT_ADDRESS + offset).unwrap();
     frames
         .iter()
         .map(|frame| (frame.name.to_string(), frame.file.clone().unwrap_or_default().into(), frame.line))
@@ -149,7 +153,7 @@ fn frame(name: &str, file: &str, line: u32) -> (String, String, u32) {
 #[test]
 fn names_lines_and_inlined_calls_are_read() {
     for release in [GO_1_12, GO_1_15] {
-        let bytes = program(release);
+        let bytes = build_program(release);
         let binary = Binary::parse(&bytes).unwrap();
         assert_eq!(binary.facts().pclntab.unwrap().to_string(), "Go 1.2 to 1.15");
         let outer = |line| frame("main.outer", "/src/main.go", line);
@@ -161,16 +165,16 @@ fn names_lines_and_inlined_calls_are_read() {
         let inlined =
             binary.pclntab().unwrap().functions().map(|function| function.inlined_names().collect::<Vec<_>>());
         assert_eq!(inlined.collect::<Vec<_>>(), [vec![&b"main.inner"[..]], vec![]]);
-        let unwind = binary.unwind(TEXT + 5).unwrap();
-        assert_eq!((unwind.sp_delta, unwind.top_frame), (Ok(40), false));
-        assert!(binary.unwind(TEXT + 70).unwrap().top_frame);
-        assert!(locate(&binary, TEXT + 96).is_err());
+        let unwind = binary.unwind(TEXT_ADDRESS + 5).unwrap();
+        assert_eq!((unwind.sp_delta, unwind.is_top_frame), (Ok(40), false));
+        assert!(binary.unwind(TEXT_ADDRESS + 70).unwrap().is_top_frame);
+        assert!(locate(&binary, TEXT_ADDRESS + 96).is_err());
     }
 }
 
 #[test]
 fn go_before_1_12_has_names_and_lines_without_inlined_calls() {
-    let bytes = program(GO_1_11);
+    let bytes = build_program(GO_1_11);
     let binary = Binary::parse(&bytes).unwrap();
     assert_eq!(frames(&binary, 0), [frame("main.outer", "/src/main.go", 10)]);
     assert_eq!(frames(&binary, 70), [frame("runtime.goexit", "/go/src/runtime/asm_amd64.s", 100)]);
@@ -178,7 +182,7 @@ fn go_before_1_12_has_names_and_lines_without_inlined_calls() {
 
 #[test]
 fn an_old_table_is_found_without_sections() {
-    let bytes = without_sections(&program(GO_1_15));
+    let bytes = remove_sections(&build_program(GO_1_15));
     let binary = Binary::parse(&bytes).unwrap();
     assert_eq!(frames(&binary, 40), [frame("main.outer", "/src/main.go", 12)]);
 }
@@ -186,16 +190,16 @@ fn an_old_table_is_found_without_sections() {
 #[test]
 fn an_old_program_cut_off_anywhere_or_changed_does_not_panic() {
     for release in [GO_1_11, GO_1_15] {
-        let original = program(release);
+        let original = build_program(release);
         for length in 0..original.len() {
-            hostile::exercise(&original[..length]);
+            hostile::call_all_readers(&original[..length]);
         }
         let table = 0x1000 + 96..0x1000 + 96 + 0x200;
         for at in table {
             for value in [0, 0x7f, 0xff, original[at] ^ 1] {
                 let mut bytes = original.clone();
                 bytes[at] = value;
-                hostile::exercise(&bytes);
+                hostile::call_all_readers(&bytes);
             }
         }
     }

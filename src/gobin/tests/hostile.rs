@@ -3,7 +3,7 @@
 use super::*;
 
 /// Calls every function of [`Binary`].
-pub(super) fn exercise(bytes: &[u8]) {
+pub(super) fn call_all_readers(bytes: &[u8]) {
     let Ok(binary) = Binary::parse(bytes) else { return };
     let facts = binary.facts();
     assert!(facts.build_id.is_none_or(|id| id.len() <= 2 * bytes.len()));
@@ -20,8 +20,8 @@ pub(super) fn exercise(bytes: &[u8]) {
     }
 }
 
-fn tiny() -> Program {
-    Program::go(TINY, &["-buildmode=pie"])
+fn tiny_program() -> Program {
+    Program::go(TINY_SOURCE, &["-buildmode=pie"])
 }
 
 /// File offsets of the parts that are parsed: headers, function table, moduledata, notes, ...
@@ -56,7 +56,7 @@ fn parsed_parts(bytes: &[u8]) -> Vec<Range<usize>> {
 
 #[test]
 fn the_highest_address_has_no_debug_information() {
-    let program = tiny();
+    let program = tiny_program();
     let debug = debuginfo::DebugInfo::read(&Elf::parse(&program.bytes).unwrap()).unwrap();
     // Found by fuzzing: a text section can end at the highest address.
     assert!(debug.frames(u64::MAX).is_empty());
@@ -81,18 +81,19 @@ fn debug_information_with_too_many_empty_units_is_refused() {
 
 #[test]
 fn a_file_cut_off_anywhere_does_not_panic() {
-    let program = tiny();
+    let program = tiny_program();
     let bytes = &program.bytes;
     let mut lengths: BTreeSet<usize> = (0..0x1000).chain((0..bytes.len()).step_by(9973)).collect();
     for part in parsed_parts(bytes) {
         lengths.extend(part.step_by(13));
     }
     for length in lengths {
-        exercise(&bytes[..length]);
-        // The same length, but consistent: no section headers, and no segment reaches beyond the end of the file.
-        let mut consistent = without_sections(&bytes[..length.max(0x1000)]);
+        call_all_readers(&bytes[..length]);
+        // A consistent file of the same length: it has no section headers, and no segment extends beyond the end of the
+        // file.
+        let mut consistent = remove_sections(&bytes[..length.max(0x1000)]);
         shorten_segments(&mut consistent);
-        exercise(&consistent);
+        call_all_readers(&consistent);
     }
 }
 
@@ -112,7 +113,7 @@ fn shorten_segments(bytes: &mut [u8]) {
 
 #[test]
 fn changed_bytes_do_not_panic() {
-    let mut bytes = tiny().bytes;
+    let mut bytes = tiny_program().bytes;
     let parts = parsed_parts(&bytes);
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = |below: usize| {
@@ -136,14 +137,14 @@ fn changed_bytes_do_not_panic() {
                 }
             }
         }
-        exercise(&bytes);
+        call_all_readers(&bytes);
         bytes = original;
     }
 }
 
 #[test]
 fn the_go_version_gives_the_g_layout_if_the_runtimes_debug_information_is_damaged() {
-    let program = Program::go(TINY, &["-ldflags=-compressdwarf=false"]);
+    let program = Program::go(TINY_SOURCE, &["-ldflags=-compressdwarf=false"]);
     let (layout, source) = program.binary().g_layout().unwrap();
     assert_eq!(source, GLayoutSource::Dwarf);
     let elf = Elf::parse(&program.bytes).unwrap();
@@ -164,7 +165,7 @@ fn the_go_version_gives_the_g_layout_if_the_runtimes_debug_information_is_damage
 
 #[test]
 fn a_table_that_contradicts_itself_is_refused() {
-    let program = Program::go(TINY, &[]);
+    let program = Program::go(TINY_SOURCE, &[]);
     let elf = Elf::parse(&program.bytes).unwrap();
     let table = elf.section(b".gopclntab").unwrap();
     let module = elf.section(b".go.module").unwrap();
@@ -214,7 +215,7 @@ fn a_table_that_contradicts_itself_is_refused() {
 
 #[test]
 fn more_segments_than_linux_loads_are_refused() {
-    let mut bytes = tiny().bytes;
+    let mut bytes = tiny_program().bytes;
     bytes[56..58].copy_from_slice(&1171_u16.to_le_bytes());
     assert!(matches!(Binary::parse(&bytes).unwrap_err(), Error::Unsupported(what) if what.contains("program headers")));
 }
@@ -236,7 +237,7 @@ fn changed_debug_information_does_not_panic() {
         let original = bytes[at];
         for value in [0, 0x7f, 0xff, original ^ 1] {
             bytes[at] = value;
-            exercise(&bytes);
+            call_all_readers(&bytes);
         }
         bytes[at] = original;
     }

@@ -19,9 +19,9 @@ use std::process::Command;
 use super::elf::Elf;
 use super::*;
 
-const NAMES: &str = include_str!("../testdata/names.go");
-const CGO: &str = include_str!("../testdata/cgo.go");
-const TINY: &str = "package main\n\nfunc main() { println(1) }\n";
+const NAMES_SOURCE: &str = include_str!("../testdata/names.go");
+const CGO_SOURCE: &str = include_str!("../testdata/cgo.go");
+const TINY_SOURCE: &str = "package main\n\nfunc main() { println(1) }\n";
 
 /// Looks up an address with a new locator.
 fn locate<'a>(binary: &Binary<'a>, address: u64) -> Result<Vec<SourceFrame<'a>>, NameAbsence> {
@@ -45,7 +45,7 @@ impl Program {
         let path = directory.path().join("program");
         let mut go = go();
         go.current_dir(&directory).env("CGO_ENABLED", cgo).arg("build").arg("-o").arg(&path);
-        run(go.args(flags).arg(package));
+        run_for_stdout(go.args(flags).arg(package));
         Self { bytes: fs::read(&path).unwrap(), path, _directory: directory }
     }
 
@@ -54,7 +54,7 @@ impl Program {
     }
 
     fn cgo(flags: &[&str]) -> Self {
-        Self::build(Some(CGO), "1", flags, ".")
+        Self::build(Some(CGO_SOURCE), "1", flags, ".")
     }
 
     fn c(source: &str, flags: &[&str]) -> Self {
@@ -65,7 +65,7 @@ impl Program {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("program");
         fs::write(directory.path().join(file), source).unwrap();
-        run(Command::new(compiler).current_dir(&directory).args(flags).arg("-o").arg(&path).arg(file));
+        run_for_stdout(Command::new(compiler).current_dir(&directory).args(flags).arg("-o").arg(&path).arg(file));
         Self { bytes: fs::read(&path).unwrap(), path, _directory: directory }
     }
 
@@ -81,7 +81,7 @@ fn go() -> Command {
 }
 
 /// Runs a command and returns its standard output. Panics if the command is missing or fails.
-fn run(command: &mut Command) -> String {
+fn run_for_stdout(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("this test needs {command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -104,7 +104,7 @@ impl Oracle {
     fn new(path: &Path) -> Self {
         let mut symbols: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
         let mut go_text = 0..0;
-        for line in run(&mut go_tool(&[OsStr::new("nm"), path.as_os_str()])).lines() {
+        for line in run_for_stdout(&mut go_tool(&[OsStr::new("nm"), path.as_os_str()])).lines() {
             let mut columns = line.trim_start().splitn(3, ' ');
             let (address, kind, name) = (columns.next().unwrap(), columns.next().unwrap(), columns.next());
             let (Ok(address), "T" | "t", Some(name)) = (u64::from_str_radix(address, 16), kind, name) else { continue };
@@ -112,7 +112,7 @@ impl Oracle {
                 "runtime.text" => go_text.start = address,
                 "runtime.etext" => go_text.end = address,
                 name => {
-                    symbols.entry(address).or_default().insert(plain(name));
+                    symbols.entry(address).or_default().insert(plain_name(name));
                 }
             }
         }
@@ -128,20 +128,20 @@ impl Oracle {
             writeln!(file, "{address:#x}").unwrap();
         }
         let mut tool = go_tool(&[OsStr::new("addr2line"), path.as_os_str()]);
-        let answers = run(tool.stdin(File::open(&list).unwrap()));
+        let answers = run_for_stdout(tool.stdin(File::open(&list).unwrap()));
         let answers: Vec<&str> = answers.lines().collect();
         assert_eq!(answers.len(), 2 * addresses.len());
         let parse = |pair: &[&str]| {
             let (file, line) = pair[1].rsplit_once(':').unwrap();
             // addr2line prints -1 or less for an address without a line, for example in padding.
-            (plain(pair[0]), file.to_owned(), line.parse::<i64>().unwrap().try_into().unwrap_or(0))
+            (plain_name(pair[0]), file.to_owned(), line.parse::<i64>().unwrap().try_into().unwrap_or(0))
         };
         answers.chunks(2).map(parse).collect()
     }
 }
 
 /// A name in one spelling for all sources: symbol tables have `.` instead of `·`, and a suffix for assembly.
-fn plain(name: &str) -> String {
+fn plain_name(name: &str) -> String {
     name.strip_suffix(".abi0").unwrap_or(name).replace('·', ".")
 }
 
@@ -152,7 +152,7 @@ fn compare_with_gos_tools(program: &Program, step: usize) {
     for (address, names) in &oracle.symbols {
         let frames = locate(&binary, *address).unwrap_or_else(|reason| panic!("{address:#x} {names:?}: {reason}"));
         let frame = frames.last().unwrap();
-        assert!(names.contains(&plain(&frame.name)), "{address:#x}: {} is none of {names:?}", frame.name);
+        assert!(names.contains(&plain_name(&frame.name)), "{address:#x}: {} is none of {names:?}", frame.name);
         assert_eq!(frame.entry, *address);
     }
     let addresses: Vec<u64> = oracle.go_text.clone().step_by(step).collect();
@@ -167,7 +167,7 @@ fn compare_with_gos_tools(program: &Program, step: usize) {
         };
         // addr2line prints the name of the physical function and the line of the innermost call.
         let (innermost, physical) = (&frames[0], frames.last().unwrap());
-        assert_eq!(plain(&physical.name), name, "{address:#x}");
+        assert_eq!(plain_name(&physical.name), name, "{address:#x}");
         if physical.is_go {
             let place = (innermost.file.as_deref().unwrap_or_default(), innermost.line);
             assert_eq!(place, (file.as_str(), line), "{address:#x}");
@@ -190,7 +190,7 @@ fn assert_same_answers(a: &Binary<'_>, b: &Binary<'_>, step: usize) {
 
 #[test]
 fn a_locator_gives_the_same_frames_in_any_order_of_addresses() {
-    for program in [Program::go(NAMES, &[]), Program::cgo(&[])] {
+    for program in [Program::go(NAMES_SOURCE, &[]), Program::cgo(&[])] {
         let binary = program.binary();
         let text = binary.pclntab().unwrap().text();
         // Includes C code before the Go code, and addresses after all code.
@@ -207,7 +207,7 @@ fn a_locator_gives_the_same_frames_in_any_order_of_addresses() {
 }
 
 /// A copy without section headers, like the output of some packers.
-fn without_sections(bytes: &[u8]) -> Vec<u8> {
+fn remove_sections(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let (offset, counts) = if bytes[4] == 1 { (32..36, 48..52) } else { (40..48, 60..64) };
     bytes[offset].fill(0); // e_shoff
@@ -227,7 +227,7 @@ fn file_offset(bytes: &[u8], address: u64) -> usize {
 }
 
 /// A copy with zeros in the words that relocations overwrite, like the output of lld.
-fn without_addends(bytes: &[u8]) -> Vec<u8> {
+fn remove_addends(bytes: &[u8]) -> Vec<u8> {
     let mut changed = bytes.to_vec();
     let mut count = 0;
     for relocation in Elf::parse(bytes).unwrap().relative_relocations() {
@@ -241,17 +241,17 @@ fn without_addends(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn executable_agrees_with_gos_tools() {
-    compare_with_gos_tools(&Program::go(NAMES, &[]), 7);
+    compare_with_gos_tools(&Program::go(NAMES_SOURCE, &[]), 7);
 }
 
 #[test]
 fn debug_build_agrees_with_gos_tools() {
-    compare_with_gos_tools(&Program::go(NAMES, &["-gcflags=all=-N -l"]), 7);
+    compare_with_gos_tools(&Program::go(NAMES_SOURCE, &["-gcflags=all=-N -l"]), 7);
 }
 
 #[test]
 fn pie_agrees_with_gos_tools() {
-    compare_with_gos_tools(&Program::go(NAMES, &["-buildmode=pie", "-trimpath"]), 7);
+    compare_with_gos_tools(&Program::go(NAMES_SOURCE, &["-buildmode=pie", "-trimpath"]), 7);
 }
 
 #[test]
@@ -292,11 +292,11 @@ fn a_large_program_agrees_with_gos_tools() {
 #[test]
 fn stripped_go_code_keeps_its_frames() {
     for flags in [&["-trimpath"][..], &["-trimpath", "-buildmode=pie"]] {
-        let full = Program::go(NAMES, flags);
-        let stripped = Program::go(NAMES, &[flags, &["-ldflags=-s -w"]].concat());
-        assert!(full.binary().facts().symtab && !stripped.binary().facts().symtab);
+        let full = Program::go(NAMES_SOURCE, flags);
+        let stripped = Program::go(NAMES_SOURCE, &[flags, &["-ldflags=-s -w"]].concat());
+        assert!(full.binary().facts().has_symtab && !stripped.binary().facts().has_symtab);
         assert_same_answers(&full.binary(), &stripped.binary(), 7);
-        assert_same_answers(&full.binary(), &Binary::parse(&without_sections(&stripped.bytes)).unwrap(), 7);
+        assert_same_answers(&full.binary(), &Binary::parse(&remove_sections(&stripped.bytes)).unwrap(), 7);
     }
 }
 
@@ -305,14 +305,14 @@ fn a_stripped_cgo_pie_keeps_its_go_frames() {
     let full = Program::cgo(&["-trimpath", "-buildmode=pie"]);
     let stripped = Program::cgo(&["-trimpath", "-buildmode=pie", "-ldflags=-s -w"]);
     assert_same_answers(&full.binary(), &stripped.binary(), 7);
-    let no_sections = without_sections(&stripped.bytes);
+    let no_sections = remove_sections(&stripped.bytes);
     assert_same_answers(&full.binary(), &Binary::parse(&no_sections).unwrap(), 7);
     assert_eq!(Binary::parse(&no_sections).unwrap().facts().go, full.binary().facts().go);
     assert!(full.binary().facts().go.is_ok());
-    let no_addends = without_addends(&full.bytes);
+    let no_addends = remove_addends(&full.bytes);
     assert_same_answers(&full.binary(), &Binary::parse(&no_addends).unwrap(), 7);
     // Without sections and without addends, the relocated addresses are lost.
-    let neither = without_sections(&no_addends);
+    let neither = remove_sections(&no_addends);
     let neither = Binary::parse(&neither).unwrap();
     assert_eq!(neither.pclntab().unwrap_err(), &PclntabAbsence::NoModuledata);
     let entry = full.binary().pclntab().unwrap().text().start;
@@ -324,48 +324,48 @@ fn facts_match_the_build() {
     let plain = Program::cgo(&["-buildmode=pie", "-ldflags=-compressdwarf=false"]);
     let facts = plain.binary().facts();
     assert_eq!(facts.machine, std::env::consts::ARCH.replace("x86_64", "amd64").replace("aarch64", "arm64"));
-    assert!(facts.pie && facts.symtab && facts.cgo);
+    assert!(facts.is_pie && facts.has_symtab && facts.uses_cgo);
     assert_eq!(facts.pclntab, Ok(Layout::Go120));
-    assert!(facts.dwarf.present && !facts.dwarf.compressed && facts.dwarf.version.is_some(), "{:?}", facts.dwarf);
+    assert!(facts.dwarf.is_present && !facts.dwarf.is_compressed && facts.dwarf.version.is_some(), "{:?}", facts.dwarf);
     let info = facts.go.unwrap();
-    assert_eq!(format!("go version {} linux/amd64\n", info.go_version), run(go().arg("version")));
+    assert_eq!(format!("go version {} linux/amd64\n", info.go_version), run_for_stdout(go().arg("version")));
     assert_eq!(info.path, "example.com/app");
     assert_eq!(info.module.as_ref().unwrap().path, "example.com/app");
     assert_eq!(info.setting("-buildmode"), Some("pie"));
     assert_eq!(info.setting("-ldflags"), Some("-compressdwarf=false"));
-    let notes = run(Command::new("readelf").arg("-n").arg(&plain.path));
+    let notes = run_for_stdout(Command::new("readelf").arg("-n").arg(&plain.path));
     let id = facts.build_id.unwrap();
     assert!(notes.contains(&format!("Build ID: {id}")), "{id} in {notes}");
 
-    let stripped = Program::go(TINY, &["-ldflags=-s -w"]).binary().facts();
-    assert!(!stripped.pie && !stripped.symtab && !stripped.cgo && !stripped.dwarf.present);
-    let compressed = Program::go(NAMES, &[]).binary().facts().dwarf;
-    assert!(compressed.present && compressed.compressed && compressed.version >= Some(4), "{compressed:?}");
+    let stripped = Program::go(TINY_SOURCE, &["-ldflags=-s -w"]).binary().facts();
+    assert!(!stripped.is_pie && !stripped.has_symtab && !stripped.uses_cgo && !stripped.dwarf.is_present);
+    let compressed = Program::go(NAMES_SOURCE, &[]).binary().facts().dwarf;
+    assert!(compressed.is_present && compressed.is_compressed && compressed.version >= Some(4), "{compressed:?}");
 }
 
 #[test]
 fn debug_builds_are_recognised() {
     let judge = |flag: &str| {
-        let program = Program::go(NAMES, &[flag]);
+        let program = Program::go(NAMES_SOURCE, &[flag]);
         let facts = program.binary().facts();
         (facts.optimisation, facts.inlining.unwrap())
     };
     let (debug, evidence) = judge("-gcflags=all=-N -l");
-    assert_eq!((debug, evidence.with_inline_tree), (Optimisation::Debug, 0));
+    assert_eq!((debug, evidence.functions_with_inline_tree), (Optimisation::Debug, 0));
     let (named, evidence) = judge("-gcflags=-N -l");
     assert!(named.to_string().contains("did not reach every package"), "{named}");
-    assert_eq!(evidence.main_package_with_inline_tree, 0);
-    assert!(evidence.main_package_functions > 20 && evidence.with_inline_tree > 100, "{evidence:?}");
+    assert_eq!(evidence.main_package_functions_with_inline_tree, 0);
+    assert!(evidence.main_package_functions > 20 && evidence.functions_with_inline_tree > 100, "{evidence:?}");
     let (release, evidence) = judge("-gcflags=");
     assert_eq!(release, Optimisation::Optimised { why: evidence.to_string() });
-    assert!(evidence.main_package_with_inline_tree > 0);
+    assert!(evidence.main_package_functions_with_inline_tree > 0);
     let (only_l, _) = judge("-gcflags=all=-l");
     assert!(only_l.to_string().contains("turns off inlining, and no other"), "{only_l}");
 }
 
 #[test]
 fn runtime_functions_do_not_count_as_jumps_to_generated_code() {
-    let program = Program::go(TINY, &[]);
+    let program = Program::go(TINY_SOURCE, &[]);
     let (binary, elf) = (program.binary(), Elf::parse(&program.bytes).unwrap());
     let mut functions = binary.pclntab().unwrap().functions();
     // On amd64, `runtime.reflectcall` ends with a jump to `runtime.badreflectcall`.
@@ -377,7 +377,7 @@ fn runtime_functions_do_not_count_as_jumps_to_generated_code() {
 
 #[test]
 fn roots_and_start_lines_are_known() {
-    let program = Program::go(NAMES, &[]);
+    let program = Program::go(NAMES_SOURCE, &[]);
     let binary = program.binary();
     let table = binary.pclntab().unwrap();
     let name = |function: &Function<'_, '_>| String::from_utf8_lossy(function.name().unwrap()).into_owned();
@@ -386,16 +386,16 @@ fn roots_and_start_lines_are_known() {
         assert!(roots.contains(root), "{roots:?}");
     }
     let main = table.functions().find(|function| name(function) == "main.main").unwrap();
-    let line = NAMES.lines().position(|line| line.starts_with("func main()")).unwrap() + 1;
+    let line = NAMES_SOURCE.lines().position(|line| line.starts_with("func main()")).unwrap() + 1;
     let frame = locate(&binary, main.entry()).unwrap().pop().unwrap();
     assert_eq!(u64::from(frame.start_line), line as u64);
     assert_eq!(Path::new(frame.file.as_deref().unwrap()).file_name().unwrap(), "main.go");
-    assert!(!frame.top_frame);
+    assert!(!frame.is_top_frame);
 }
 
 #[test]
 fn file_offsets_are_converted_to_addresses() {
-    for program in [Program::go(TINY, &["-buildmode=pie"]), Program::cgo(&["-buildmode=pie"])] {
+    for program in [Program::go(TINY_SOURCE, &["-buildmode=pie"]), Program::cgo(&["-buildmode=pie"])] {
         let binary = program.binary();
         for segment in binary.load_segments() {
             for offset in [0, segment.file_size / 2, segment.file_size - 1] {

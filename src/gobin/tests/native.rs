@@ -4,18 +4,18 @@ use std::collections::HashSet;
 
 use super::*;
 
-const C: &str = "int twice(int a) { return a * 2; }\nstatic int own(int a) { return a + 1; }\n\
+const C_SOURCE: &str = "int twice(int a) { return a * 2; }\nstatic int own(int a) { return a + 1; }\n\
                  int main(int c, char **v) { (void)v; return own(twice(c)); }\n";
 
 #[test]
 fn c_functions_are_named_by_symbols() {
-    let program = Program::c(C, &["-O0"]);
+    let program = Program::c(C_SOURCE, &["-O0"]);
     let binary = program.binary();
     let facts = binary.facts();
-    assert!(facts.symtab && !facts.dwarf.present && facts.inlining.is_none());
+    assert!(facts.has_symtab && !facts.dwarf.is_present && facts.inlining.is_none());
     assert_eq!(facts.go, Err(BuildInfoAbsence::NotFound));
     assert_eq!(binary.pclntab().unwrap_err(), &PclntabAbsence::NotGo);
-    let symbols = run(Command::new("nm").arg(&program.path));
+    let symbols = run_for_stdout(Command::new("nm").arg(&program.path));
     for wanted in ["main", "twice", "own", "_start"] {
         let line = symbols.lines().find(|line| line.split_whitespace().nth(2) == Some(wanted)).unwrap();
         let address = u64::from_str_radix(line.split_whitespace().next().unwrap(), 16).unwrap();
@@ -27,10 +27,10 @@ fn c_functions_are_named_by_symbols() {
 
 #[test]
 fn exported_functions_keep_their_names_when_stripped() {
-    let program = Program::c(C, &["-O0", "-s", "-rdynamic"]);
+    let program = Program::c(C_SOURCE, &["-O0", "-s", "-rdynamic"]);
     let binary = program.binary();
-    assert!(!binary.facts().symtab);
-    let dynamic = run(Command::new("nm").arg("-D").arg(&program.path));
+    assert!(!binary.facts().has_symtab);
+    let dynamic = run_for_stdout(Command::new("nm").arg("-D").arg(&program.path));
     let line = dynamic.lines().find(|line| line.ends_with(" T twice")).unwrap();
     let address = u64::from_str_radix(line.split_whitespace().next().unwrap(), 16).unwrap();
     assert_eq!(locate(&binary, address + 4).unwrap()[0].name, "twice");
@@ -39,7 +39,7 @@ fn exported_functions_keep_their_names_when_stripped() {
         (address..address + 64).filter(|address| locate(&binary, *address) == Err(NameAbsence::UnknownAddress));
     assert!(unknown.count() > 10);
 
-    let silent = Program::c(C, &["-O0", "-s", "-static-pie", "-nostartfiles", "-Wl,-e,main"]);
+    let silent = Program::c(C_SOURCE, &["-O0", "-s", "-static-pie", "-nostartfiles", "-Wl,-e,main"]);
     let segment = *silent.binary().load_segments().iter().find(|segment| segment.executable).unwrap();
     assert_eq!(locate(&silent.binary(), segment.address), Err(NameAbsence::NoSymbols));
 }
@@ -47,19 +47,21 @@ fn exported_functions_keep_their_names_when_stripped() {
 #[test]
 fn a_separate_debug_file_names_a_stripped_program_of_the_same_build_only() {
     for build_id in ["-Wl,--build-id=sha1", "-Wl,--build-id=none"] {
-        let program = Program::c(C, &["-O0", build_id]);
+        let program = Program::c(C_SOURCE, &["-O0", build_id]);
         let address = {
-            let symbols = run(Command::new("nm").arg(&program.path));
+            let symbols = run_for_stdout(Command::new("nm").arg(&program.path));
             let line = symbols.lines().find(|line| line.ends_with(" t own")).unwrap();
             u64::from_str_radix(line.split_whitespace().next().unwrap(), 16).unwrap()
         };
         let directory = tempfile::tempdir().unwrap();
         let [debug, stripped] = ["own.debug", "stripped"].map(|name| directory.path().join(name));
-        run(Command::new("objcopy").arg("--only-keep-debug").args([&program.path, &debug]));
-        run(Command::new("objcopy")
-            .current_dir(&directory)
-            .args(["--strip-all", "--add-gnu-debuglink=own.debug"])
-            .args([&program.path, &stripped]));
+        run_for_stdout(Command::new("objcopy").arg("--only-keep-debug").args([&program.path, &debug]));
+        run_for_stdout(
+            Command::new("objcopy")
+                .current_dir(&directory)
+                .args(["--strip-all", "--add-gnu-debuglink=own.debug"])
+                .args([&program.path, &stripped]),
+        );
         let [debug, stripped] = [debug, stripped].map(|path| fs::read(path).unwrap());
         let mut binary = Binary::parse(&stripped).unwrap();
         assert!(binary.is_stripped());
@@ -90,7 +92,7 @@ fn vdso_functions_have_names() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("vdso"), &image).unwrap();
     let binary = Binary::parse(&image).unwrap();
-    let symbols = run(Command::new("nm").arg("-D").arg(directory.path().join("vdso")));
+    let symbols = run_for_stdout(Command::new("nm").arg("-D").arg(directory.path().join("vdso")));
     let line = symbols.lines().find(|line| line.contains("_clock_gettime")).unwrap();
     let columns: Vec<&str> = line.split_whitespace().collect();
     let frame = locate(&binary, u64::from_str_radix(columns[0], 16).unwrap() + 2).unwrap().remove(0);
@@ -108,18 +110,18 @@ const INLINED: &str = "__attribute__((noinline)) int other(volatile int *a) { re
         return middle(&b, c) + 1;\n    }\n    int main(int c, char **v) {\n        (void)v;\n        return outer(c);\n    }\n";
 
 /// Name, file and line of each frame, innermost first.
-type Chain = Vec<(String, String, u32)>;
+type FrameChain = Vec<(String, String, u32)>;
 
 fn frame_of(frame: &SourceFrame<'_>) -> (String, String, u32) {
     (frame.name.to_string(), frame.file.as_deref().unwrap_or_default().to_owned(), frame.line)
 }
 
 /// The frames that binutils' addr2line prints, which are correct for C.
-fn addr2line(path: &Path, addresses: &[u64]) -> Vec<Chain> {
+fn addr2line(path: &Path, addresses: &[u64]) -> Vec<FrameChain> {
     let mut tool = Command::new("addr2line");
     tool.args(["-a", "-f", "-i", "-C", "-e"]).arg(path);
-    let text = run(tool.args(addresses.iter().map(|address| format!("{address:#x}"))));
-    let mut chains: Vec<Chain> = Vec::new();
+    let text = run_for_stdout(tool.args(addresses.iter().map(|address| format!("{address:#x}"))));
+    let mut chains: Vec<FrameChain> = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if line.starts_with("0x") {
@@ -136,7 +138,7 @@ fn addr2line(path: &Path, addresses: &[u64]) -> Vec<Chain> {
 
 /// All addresses of the named functions.
 fn addresses_of(program: &Program, names: &[&str]) -> Vec<u64> {
-    let sizes = run(Command::new("nm").args(["-C", "-S"]).arg(&program.path));
+    let sizes = run_for_stdout(Command::new("nm").args(["-C", "-S"]).arg(&program.path));
     let mut addresses = Vec::new();
     for line in sizes.lines() {
         let columns: Vec<&str> = line.splitn(4, ' ').collect();
@@ -156,7 +158,7 @@ fn compare_with_addr2line(program: &Program, oracle: &Path, names: &[&str]) {
     let mut deepest = 0;
     for (address, expected) in addresses.iter().zip(addr2line(oracle, &addresses)) {
         let frames = locate(&binary, *address).unwrap();
-        let found: Chain = frames.iter().map(frame_of).collect();
+        let found: FrameChain = frames.iter().map(frame_of).collect();
         assert_eq!(found, expected, "{address:#x}");
         let (physical, inlined) = frames.split_last().unwrap();
         assert!(!physical.inlined && inlined.iter().all(|frame| frame.inlined && !frame.is_go));
@@ -198,9 +200,11 @@ fn debug_information_is_read_in_every_compression() {
     let plain = program.path.with_extension("plain");
     fs::copy(&program.path, &plain).unwrap();
     for kind in ["zlib-gnu", "zlib-gabi", "zstd"] {
-        run(Command::new("objcopy").arg(format!("--compress-debug-sections={kind}")).args([&plain, &program.path]));
+        run_for_stdout(
+            Command::new("objcopy").arg(format!("--compress-debug-sections={kind}")).args([&plain, &program.path]),
+        );
         program.bytes = fs::read(&program.path).unwrap();
-        assert!(program.binary().facts().dwarf.compressed, "{kind}");
+        assert!(program.binary().facts().dwarf.is_compressed, "{kind}");
         compare_with_addr2line(&program, &plain, &["outer", "other", "main"]);
     }
 }
@@ -212,7 +216,7 @@ fn cplusplus_functions_have_demangled_names() {
         int main(int c, char **) { space::Thing<int> t{c}; return t.twice(c); }\n";
     for flags in [&["-O1"][..], &["-O1", "-g"]] {
         let program = Program::compile("g++", "main.cc", source, flags);
-        let symbols = run(Command::new("nm").args(["-C"]).arg(&program.path));
+        let symbols = run_for_stdout(Command::new("nm").args(["-C"]).arg(&program.path));
         let line = symbols.lines().find(|line| line.contains("space::Thing")).unwrap();
         let address = u64::from_str_radix(line.split(' ').next().unwrap(), 16).unwrap();
         let frame = locate(&program.binary(), address).unwrap().pop().unwrap();
@@ -228,7 +232,8 @@ fn cgo_frames_have_files_lines_and_inlined_calls() {
     let is_stub = |name: &String| name.starts_with("_cgo_") && name.ends_with("_Cfunc_call_back");
     let (stub, _) = oracle.symbols.iter().find(|(_, names)| names.iter().any(is_stub)).unwrap();
     let (end, _) = oracle.symbols.range(stub + 1..).next().unwrap();
-    let line_of = |text: &str| u32::try_from(CGO.lines().position(|line| line.contains(text)).unwrap() + 1).unwrap();
+    let line_of =
+        |text: &str| u32::try_from(CGO_SOURCE.lines().position(|line| line.contains(text)).unwrap() + 1).unwrap();
     let binary = program.binary();
     let mut inlined_calls = BTreeSet::new();
     for address in *stub..*end {

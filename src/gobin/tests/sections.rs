@@ -4,7 +4,7 @@
 use super::*;
 
 /// Bytes between the end offset of the first section and the start offset of the second.
-const GAP: u32 = 0x1000;
+const GAP_BYTES: u32 = 0x1000;
 
 fn read_u64(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap())
@@ -21,7 +21,7 @@ fn write_words(bytes: &mut [u8], at: usize, words: &[u64]) {
 }
 
 /// Splits the text before the function with this index. Returns the program and the file offset of the map.
-fn split(program: &Program, index: usize) -> (Vec<u8>, usize) {
+fn split_text(program: &Program, index: usize) -> (Vec<u8>, usize) {
     let mut bytes = program.bytes.clone();
     let (table, module) = {
         let elf = Elf::parse(&program.bytes).unwrap();
@@ -33,7 +33,7 @@ fn split(program: &Program, index: usize) -> (Vec<u8>, usize) {
     let border = read_u32(&bytes, functions + index * 8);
     for at in index..=count {
         let entry = functions + at * 8;
-        let moved = (read_u32(&bytes, entry) + GAP).to_le_bytes();
+        let moved = (read_u32(&bytes, entry) + GAP_BYTES).to_le_bytes();
         let record = functions + read_u32(&bytes, entry + 4) as usize;
         bytes[entry..entry + 4].copy_from_slice(&moved);
         if at < count {
@@ -50,7 +50,7 @@ fn split(program: &Program, index: usize) -> (Vec<u8>, usize) {
     let [start, size, base] = [0, 8, 16].map(|field| read_u64(&bytes, old_map + field));
     assert_eq!((sections, start, base), (1, 0, text), "{version} has its textsectmap at another offset");
     assert!(size.abs_diff(text_end - text) <= 64);
-    let (border, gap) = (u64::from(border), u64::from(GAP));
+    let (border, gap) = (u64::from(border), u64::from(GAP_BYTES));
     write_words(&mut bytes, map, &[0, border, text, border + gap, size + gap, text + border]);
     write_words(&mut bytes, module + at * 8, &[index_at, 2, 2]);
     (bytes, map)
@@ -58,8 +58,8 @@ fn split(program: &Program, index: usize) -> (Vec<u8>, usize) {
 
 #[test]
 fn a_text_in_two_sections_has_the_same_functions() {
-    let program = Program::go(NAMES, &[]);
-    let (bytes, map) = split(&program, 700);
+    let program = Program::go(NAMES_SOURCE, &[]);
+    let (bytes, map) = split_text(&program, 700);
     assert_same_answers(&program.binary(), &Binary::parse(&bytes).unwrap(), 7);
     // Without a valid map the offsets lead to wrong addresses.
     let mut without = bytes.clone();
@@ -70,7 +70,7 @@ fn a_text_in_two_sections_has_the_same_functions() {
         for value in [1, 0xff] {
             let mut damaged = bytes.clone();
             damaged[at] = value;
-            hostile::exercise(&damaged);
+            hostile::call_all_readers(&damaged);
         }
     }
 }

@@ -42,7 +42,7 @@ impl Timeline {
         });
         let phases: Vec<(PhaseName, u64, u64)> = spans_of_phases.collect();
 
-        let trace = document.runtime.map(|trace| trace.within(shown)).unwrap_or_default();
+        let trace = document.runtime.map(|trace| trace.select_time_range(shown)).unwrap_or_default();
         let mut cycles: Vec<(u64, u64, &Timed<GcCycle>)> =
             trace.gc.iter().map(|cycle| (cycle.time_ns, cycle_end_ns(cycle).min(shown.end), cycle)).collect();
         cycles.sort_by_key(|(start, ..)| *start);

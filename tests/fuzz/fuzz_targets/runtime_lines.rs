@@ -19,5 +19,5 @@ fuzz_target!(|data: &[u8]| {
     let mut collector = TraceCollector::default();
     out.lines.into_iter().for_each(|line| collector.add(line));
     let trace = collector.finish();
-    assert_eq!(trace.within(&(0..u64::MAX)).gc_totals(), trace.gc_totals());
+    assert_eq!(trace.select_time_range(&(0..u64::MAX)).gc_totals(), trace.gc_totals());
 });

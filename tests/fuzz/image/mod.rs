@@ -153,7 +153,7 @@ pub fn exercise(bytes: &[u8]) {
         assert_eq!(locator.locate(address), frames.as_deref().map_err(Clone::clone));
         let Ok(frames) = frames else { return };
         let (physical, inlined) = frames.split_last().expect("at least one frame");
-        assert!(!physical.inlined && inlined.iter().all(|frame| frame.inlined && !frame.top_frame));
+        assert!(!physical.inlined && inlined.iter().all(|frame| frame.inlined && !frame.is_top_frame));
         for frame in frames {
             goname::display(&frame.name);
             goname::package(&frame.name);

@@ -1,12 +1,12 @@
-//! `--explain`: what one check is for, and what to do when it falls short.
+//! `--explain`: what one check is for, and what to do when it fails or warns.
 
 use std::fmt::Write as _;
 
 use crate::doctor::Check;
 use crate::render::columns::wrap;
 
-/// Column of the texts, after their headings.
-const INDENT: usize = 23;
+/// Column at which the texts begin, after their headings.
+const TEXT_COLUMN: usize = 23;
 
 pub(super) fn explanation(check: &Check, columns: usize) -> String {
     let mut text = format!("{}: {}\n", check.id, check.title);
@@ -18,10 +18,10 @@ pub(super) fn explanation(check: &Check, columns: usize) -> String {
         ("Why", check.why),
         ("When it falls short", &check.shortcoming()),
     ] {
-        for (index, line) in wrap(content, columns.saturating_sub(INDENT).max(30)).iter().enumerate() {
+        for (index, line) in wrap(content, columns.saturating_sub(TEXT_COLUMN).max(30)).iter().enumerate() {
             let heading = if index == 0 { heading } else { "" };
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "  {heading:<width$}{line}", width = INDENT - 2);
+            let _ = writeln!(text, "  {heading:<width$}{line}", width = TEXT_COLUMN - 2);
         }
     }
     text

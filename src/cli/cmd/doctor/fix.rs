@@ -8,34 +8,34 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::doctor::{self, RepairPlan, RepairStep};
 
-/// Makes the repairs that are possible on this machine. Returns true if a repair was tried, so that the caller checks
-/// the machine again.
+/// Performs the repairs that are possible on this machine. Returns true if a repair was tried, so that the caller
+/// checks the machine again.
 pub(super) fn fix(plan: &RepairPlan, args: &DoctorArgs, terminal: &Terminal) -> Result<bool, Failure> {
     for by_hand in &plan.by_hand {
         let place = if by_hand.on_host { " on the host" } else { "" };
-        terminal.step("Manual", &format!("{}{place}: {}", by_hand.ids.join(", "), by_hand.command));
+        terminal.report_step("Manual", &format!("{}{place}: {}", by_hand.ids.join(", "), by_hand.command));
     }
     let persists = args.persist && has_changes_to_persist(plan)?;
     if plan.is_empty() && !persists {
-        terminal.step("Fixed", "nothing: no kernel setting prevents profiling");
+        terminal.report_step("Fixed", "nothing: no kernel setting prevents profiling");
         return Ok(false);
     }
     for change in &plan.changes {
-        terminal.step("Plan", &format!("{}: {} -> {}", change.setting.name(), change.before, change.after));
+        terminal.report_step("Plan", &format!("{}: {} -> {}", change.setting.name(), change.before, change.after));
     }
     if args.persist {
-        terminal.step("Plan", "keep the settings after a reboot: /etc/sysctl.d/99-goflame.conf");
+        terminal.report_step("Plan", "keep the settings after a reboot: /etc/sysctl.d/99-goflame.conf");
     }
     let flags = if args.persist { "--fix --persist" } else { "--fix" };
     confirm(args, terminal, flags, "Make these changes?")?;
     print_steps(&doctor::carry_out(plan, args.persist)?, "Fixed", terminal);
     if let Some(undoable) = doctor::undoable()? {
-        terminal.step("Saved", &format!("the previous values, for `goflame doctor --undo`: {}", undoable.file));
+        terminal.report_step("Saved", &format!("the previous values, for `goflame doctor --undo`: {}", undoable.file));
     }
     Ok(true)
 }
 
-/// Whether there are changes, new or earlier, that can be kept after a reboot.
+/// Whether there are changes, of this command or of an earlier one, that can be kept after a reboot.
 fn has_changes_to_persist(plan: &RepairPlan) -> Result<bool, Failure> {
     let undoable = doctor::undoable()?;
     Ok(!plan.is_empty() || undoable.is_some_and(|undoable| !undoable.changes.is_empty()))
@@ -44,14 +44,14 @@ fn has_changes_to_persist(plan: &RepairPlan) -> Result<bool, Failure> {
 /// Undoes the changes of `--fix`.
 pub(super) fn undo(args: &DoctorArgs, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let Some(undoable) = doctor::undoable()? else {
-        terminal.step("Undone", "nothing: goflame has changed no kernel setting here");
+        terminal.report_step("Undone", "nothing: goflame has changed no kernel setting here");
         return Ok(ExitCode::SUCCESS);
     };
     for change in &undoable.changes {
-        terminal.step("Plan", &format!("{}: back to {}", change.setting.name(), change.before));
+        terminal.report_step("Plan", &format!("{}: back to {}", change.setting.name(), change.before));
     }
     if undoable.persisted {
-        terminal.step("Plan", "/etc/sysctl.d/99-goflame.conf: restore the previous content");
+        terminal.report_step("Plan", "/etc/sysctl.d/99-goflame.conf: restore the previous content");
     }
     confirm(args, terminal, "--undo", "Undo these changes?")?;
     let steps = doctor::undo()?;
@@ -60,15 +60,16 @@ pub(super) fn undo(args: &DoctorArgs, terminal: &Terminal) -> Result<ExitCode, F
     Ok(if failed { exit::UNEXPECTED.into() } else { ExitCode::SUCCESS })
 }
 
-/// Name of goflame in a command to paste. sudo searches its own list of directories, which does not include Cargo's.
-pub(super) fn goflame(sudo: bool) -> &'static str {
+/// Returns how to call goflame in a command that the user pastes. The directories that sudo searches do not include
+/// Cargo's.
+pub(super) fn goflame_command(sudo: bool) -> &'static str {
     if sudo { "sudo \"$(command -v goflame)\"" } else { "goflame" }
 }
 
 /// Checks that the user is root and agrees, on a terminal or by `--yes`.
 fn confirm(args: &DoctorArgs, terminal: &Terminal, flags: &str, question: &str) -> Result<(), Failure> {
     if !rustix::process::geteuid().is_root() {
-        return Err(Failure::NotRoot { command: format!("{} doctor {flags}", goflame(true)) });
+        return Err(Failure::NotRoot { command: format!("{} doctor {flags}", goflame_command(true)) });
     }
     if args.yes {
         return Ok(());
@@ -83,7 +84,7 @@ fn confirm(args: &DoctorArgs, terminal: &Terminal, flags: &str, question: &str) 
 fn print_steps(steps: &[RepairStep], verb: &str, terminal: &Terminal) {
     for step in steps {
         match &step.problem {
-            None => terminal.step(verb, &step.what),
+            None => terminal.report_step(verb, &step.what),
             Some(problem) => terminal.warn(&format!("{}: {problem}", step.what)),
         }
     }

@@ -7,11 +7,11 @@ use crate::doctor::{Finding, Status, Strictness, count, is_ready};
 
 /// Version of the format. It increases if something is renamed, removed or changes its meaning. New keys, ids and
 /// groups do not increase it.
-const SCHEMA: u32 = 2;
+const SCHEMA_VERSION: u32 = 2;
 
-pub(super) fn json(findings: &[Finding], strictness: Strictness) -> String {
+pub(super) fn findings_json(findings: &[Finding], strictness: Strictness) -> String {
     let value = json!({
-        "schema": SCHEMA,
+        "schema": SCHEMA_VERSION,
         "goflame": env!("CARGO_PKG_VERSION"),
         "ready": is_ready(findings, strictness),
         "strict": strictness.strict,

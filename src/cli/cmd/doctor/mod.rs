@@ -1,4 +1,4 @@
-//! `goflame doctor`: prints the findings as a table or as JSON, and makes the repairs.
+//! `goflame doctor`: prints the findings as a table or as JSON, and performs the repairs.
 
 mod explain;
 mod fix;
@@ -29,7 +29,7 @@ pub(in crate::cli) fn doctor(
             return Err(Failure::UnknownChecks(unknown_checks(std::slice::from_ref(id))));
         };
         let text = explain::explanation(check, terminal.columns());
-        terminal.data(text.as_bytes()).map_err(Failure::Stdout)?;
+        terminal.write_data(text.as_bytes()).map_err(Failure::Stdout)?;
         return Ok(ExitCode::SUCCESS);
     }
     let (only, skip) = (expand_groups(&args.only), expand_groups(&args.skip));
@@ -41,11 +41,11 @@ pub(in crate::cli) fn doctor(
         return fix::undo(args, terminal);
     }
     let overrides = Overrides { strict: args.strict.then_some(true), ..Overrides::default() };
-    let (config, in_project) = project.settings_or_defaults(&overrides)?;
-    terminal.hide(config.secrets());
+    let (config, in_project) = project.load_settings_or_defaults(&overrides)?;
+    terminal.hide_secrets(config.secrets());
     let options = CheckupOptions {
         in_project,
-        binary: args.binary.as_ref().map(|binary| project.path(binary)),
+        binary: args.binary.as_ref().map(|binary| project.resolve_path(binary)),
         skip,
         only,
         // A user who repairs through sudo wants to profile without sudo.
@@ -53,12 +53,12 @@ pub(in crate::cli) fn doctor(
     };
     let mut checkup = pipeline::checkup(&config, &options)?;
     if args.print_script {
-        let script = script::script(&checkup.plan, args.persist);
-        terminal.data(script.as_bytes()).map_err(Failure::Stdout)?;
+        let script = script::repair_script(&checkup.plan, args.persist);
+        terminal.write_data(script.as_bytes()).map_err(Failure::Stdout)?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.fix && fix::fix(&checkup.plan, args, terminal)? {
-        // Prints the state after the repairs.
+        // Checks again, so that the output shows the state after the repairs.
         checkup = pipeline::checkup(&config, &options)?;
     }
     print(&checkup, &config, args, terminal)
@@ -72,13 +72,13 @@ fn print(checkup: &Checkup, config: &Config, args: &DoctorArgs, terminal: &Termi
         false => Verdict::NotReady,
     };
     let text = if args.json {
-        json::json(&checkup.findings, strictness)
+        json::findings_json(&checkup.findings, strictness)
     } else {
         // A user who selects checks wants to see each of them.
         let all = terminal.is_verbose() || !args.only.is_empty();
         let detail = if all { Detail::Checks } else { Detail::Groups };
-        table::table(checkup, verdict, detail, terminal.columns(), terminal.data_color())
+        table::format_table(checkup, verdict, detail, terminal.columns(), terminal.is_data_colored())
     };
-    terminal.data(text.as_bytes()).map_err(Failure::Stdout)?;
+    terminal.write_data(text.as_bytes()).map_err(Failure::Stdout)?;
     Ok(if verdict == Verdict::NotReady { exit::READINESS.into() } else { ExitCode::SUCCESS })
 }

@@ -9,11 +9,11 @@ use crate::doctor::{Bound, RepairPlan, Setting};
 use crate::process::quote_command;
 
 /// First lines of every script.
-const HEAD: &str = include_str!("../../../../templates/doctor-head.sh");
+const SCRIPT_HEAD: &str = include_str!("../../../../templates/doctor-head.sh");
 
-pub(super) fn script(plan: &RepairPlan, persist: bool) -> String {
+pub(super) fn repair_script(plan: &RepairPlan, persist: bool) -> String {
     let command = format!("goflame doctor --print-script{}", if persist { " --persist" } else { "" });
-    let mut text = HEAD.replace("@VERSION@", env!("CARGO_PKG_VERSION")).replace("@COMMAND@", &command);
+    let mut text = SCRIPT_HEAD.replace("@VERSION@", env!("CARGO_PKG_VERSION")).replace("@COMMAND@", &command);
     // Writing to a string cannot fail.
     for by_hand in &plan.by_hand {
         let place = if by_hand.on_host { "on the host of this container" } else { "by hand" };

@@ -1,18 +1,18 @@
-//! Findings as text for people. The verdict is first. A group takes one line, and a finding with something to repair a
-//! paragraph. All repairs follow below, ready to paste. Every line except a command fits the width.
+//! Findings as text for people. The verdict is first. Each group has one line. Each finding that can be repaired has a
+//! paragraph. All repairs follow, ready to paste. Every line except a command fits the width.
 
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Effects, Style};
 
-use super::fix::goflame;
+use super::fix::goflame_command;
 use crate::doctor::{Finding, RepairPlan, Status, count_statuses, summary_line};
 use crate::pipeline::Checkup;
 use crate::render::columns::{self, align_left, max_width};
 use crate::render::sanitize;
 
 /// Column of the ids, after the status.
-const INDENT: usize = 11;
+const ID_COLUMN: usize = 11;
 /// Minimum width of the table in columns. A narrower table is unreadable.
 const MIN_COLUMNS: usize = 40;
 
@@ -38,7 +38,13 @@ pub(super) enum Detail {
 }
 
 /// Formats the verdict, the findings and the repairs.
-pub(super) fn table(checkup: &Checkup, verdict: Verdict, detail: Detail, columns: usize, has_color: bool) -> String {
+pub(super) fn format_table(
+    checkup: &Checkup,
+    verdict: Verdict,
+    detail: Detail,
+    columns: usize,
+    has_color: bool,
+) -> String {
     let Checkup { findings, plan } = checkup;
     let columns = columns.max(MIN_COLUMNS);
     let paint = |style: Style| if has_color { style } else { Style::new() };
@@ -50,7 +56,7 @@ pub(super) fn table(checkup: &Checkup, verdict: Verdict, detail: Detail, columns
         Verdict::NothingChecked => ("Nothing checked", AnsiColor::Yellow),
     };
     let style = paint(color.on_default().effects(Effects::BOLD));
-    let summary = wrapped(&summary_line(findings), columns - word.len() - 2).join("\n  ");
+    let summary = wrap_text(&summary_line(findings), columns - word.len() - 2).join("\n  ");
     let mut text = format!("{style}{word}{style:#}: {summary}\n");
     // Writing to a string cannot fail.
     for group in findings.chunk_by(|a, b| a.group == b.group) {
@@ -63,23 +69,23 @@ pub(super) fn table(checkup: &Checkup, verdict: Verdict, detail: Detail, columns
         for finding in group.iter().filter(is_shown) {
             let (word, style) = status_label(finding.status);
             let style = paint(style);
-            let mut found = wrapped(&finding.found, columns.saturating_sub(INDENT + ids + 2)).into_iter();
+            let mut found = wrap_text(&finding.found, columns.saturating_sub(ID_COLUMN + ids + 2)).into_iter();
             let first = found.next().unwrap_or_default();
             let _ = writeln!(text, "  {style}{word:<7}{style:#}  {}  {first}", align_left(finding.id, ids));
             for line in found {
-                let _ = writeln!(text, "{:indent$}{line}", "", indent = INDENT + ids + 2);
+                let _ = writeln!(text, "{:indent$}{line}", "", indent = ID_COLUMN + ids + 2);
             }
             if finding.is_bad() {
                 let needed = format!("needed: {}, for {}", finding.needed, finding.feature);
-                let needed = wrapped(&needed, columns - INDENT);
-                for line in needed.into_iter().chain(wrapped(&finding.why, columns - INDENT)) {
+                let needed = wrap_text(&needed, columns - ID_COLUMN);
+                for line in needed.into_iter().chain(wrap_text(&finding.why, columns - ID_COLUMN)) {
                     let dim = paint(DIM);
-                    let _ = writeln!(text, "{:INDENT$}{dim}{line}{dim:#}", "");
+                    let _ = writeln!(text, "{:ID_COLUMN$}{dim}{line}{dim:#}", "");
                 }
             }
         }
     }
-    text.push_str(&repairs(plan, paint(BOLD), paint(DIM)));
+    text.push_str(&format_repairs(plan, paint(BOLD), paint(DIM)));
     if detail == Detail::Groups {
         let dim = paint(DIM);
         let _ = writeln!(text, "\n{dim}`goflame doctor -v` shows every check, `--explain ID` explains one{dim:#}");
@@ -88,7 +94,7 @@ pub(super) fn table(checkup: &Checkup, verdict: Verdict, detail: Detail, columns
 }
 
 /// Formats the commands, each with the checks that it repairs.
-fn repairs(plan: &RepairPlan, bold: Style, dim: Style) -> String {
+fn format_repairs(plan: &RepairPlan, bold: Style, dim: Style) -> String {
     let mut text = String::new();
     let mut command = |ids: &str, line: &str, remark: &str| {
         let _ = writeln!(text, "  {dim}# {ids}{remark}{dim:#}\n  {line}");
@@ -106,7 +112,7 @@ fn repairs(plan: &RepairPlan, bold: Style, dim: Style) -> String {
         command(&by_hand.ids.join(", "), &by_hand.command, &remark);
     }
     if !plan.is_empty() {
-        let goflame = goflame(plan.sudo);
+        let goflame = goflame_command(plan.sudo);
         command("all kernel settings at once, also after a reboot", &format!("{goflame} doctor --fix --persist"), "");
     }
     if text.is_empty() { text } else { format!("\n{bold}To repair{bold:#}\n{text}") }
@@ -123,16 +129,16 @@ fn status_label(status: Status) -> (&'static str, Style) {
 }
 
 /// Wraps a text into lines. Lines of less than 16 columns are unreadable.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+fn wrap_text(text: &str, width: usize) -> Vec<String> {
     columns::wrap(&sanitize(text), width.max(16))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::wrapped;
+    use super::wrap_text;
 
     #[test]
     fn escapes_of_findings_are_not_passed_on() {
-        assert_eq!(wrapped("\u{1b}[31mred", 16), ["\u{fffd}[31mred"]);
+        assert_eq!(wrap_text("\u{1b}[31mred", 16), ["\u{fffd}[31mred"]);
     }
 }

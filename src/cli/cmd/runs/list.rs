@@ -6,35 +6,35 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::archive::{self, PartialRun, RunEntry, RunId, Store};
-use crate::cli::output::{Terminal, megabytes};
+use crate::cli::output::{Terminal, format_megabytes};
 use crate::pipeline::{Manifest, with_causes};
 use crate::render::{columns, sanitize};
 
 /// Maximum width of names in the list.
-const MAX_NAME: usize = 32;
+const MAX_NAME_COLUMNS: usize = 32;
 
-/// Minimum width of names of functions that are shortened so that a run takes one line.
-const MIN_FUNCTION: usize = 16;
+/// Minimum width to which the name of a function is shortened, so that the row of a run fits on one line.
+const MIN_FUNCTION_COLUMNS: usize = 16;
 
 const HEADING: [&str; 10] =
     ["RUN", "TIME (UTC)", "APP", "VARIANT", "COMMIT", "CPU", "TOP FUNCTION", "QUALITY", "SIZE", "TAGS"];
 
 /// Column of the function with the most CPU time.
-const FUNCTION: usize = 6;
+const FUNCTION_COLUMN: usize = 6;
 
 /// Columns of figures, which are aligned at the right.
-const FIGURES: [usize; 2] = [5, 8];
+const FIGURE_COLUMNS: [usize; 2] = [5, 8];
 
-/// Number of digits of a commit.
-const SHORT_COMMIT: usize = 8;
+/// Number of digits of a commit id that are shown.
+const COMMIT_DIGITS: usize = 8;
 
-pub(super) fn list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<String, archive::Error> {
+pub(super) fn format_list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<String, archive::Error> {
     let (entries, partials, tags) = (store.list()?, store.partials()?, store.tags()?);
     if as_json {
-        return Ok(list_json(&entries, &partials, &tags));
+        return Ok(format_list_json(&entries, &partials, &tags));
     }
     if entries.is_empty() && partials.is_empty() {
-        terminal.step("Found", &format!("no runs in {}; `goflame run` creates one", store.dir().display()));
+        terminal.report_step("Found", &format!("no runs in {}; `goflame run` creates one", store.dir().display()));
         return Ok(String::new());
     }
     let ids: Vec<&RunId> =
@@ -42,26 +42,26 @@ pub(super) fn list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<
     let name = |id: &RunId| id.short_name(&ids, &tags).to_owned();
     let mut rows = vec![(HEADING.map(str::to_owned), None)];
     for entry in &entries {
-        let manifest = entry.run.as_ref().map_err(reason).and_then(|run| {
+        let manifest = entry.run.as_ref().map_err(state_and_reason).and_then(|run| {
             run.manifest::<Manifest>().map(|manifest| (run, manifest)).map_err(|error| ("damaged", with_causes(&error)))
         });
         let tags = tags_of(&entry.id, &tags).join(" ");
         rows.push(match manifest {
-            Ok((run, manifest)) => (row(name(&entry.id), &manifest, run.size(), tags), None),
+            Ok((run, manifest)) => (complete_row(name(&entry.id), &manifest, run.size(), tags), None),
             Err((kind, reason)) => {
-                (unlisted(name(&entry.id), &entry.id, &kind.replace('_', " "), String::new(), tags), Some(reason))
+                (incomplete_row(name(&entry.id), &entry.id, &kind.replace('_', " "), String::new(), tags), Some(reason))
             }
         });
     }
     for partial in &partials {
         let state = if partial.in_progress { "being written" } else { "not completed" };
-        let size = megabytes(partial.size);
-        rows.push((unlisted(name(&partial.id), &partial.id, state, size, String::new()), None));
+        let size = format_megabytes(partial.size);
+        rows.push((incomplete_row(name(&partial.id), &partial.id, state, size, String::new()), None));
     }
-    Ok(lay_out(rows, terminal.columns()))
+    Ok(lay_out_rows(rows, terminal.columns()))
 }
 
-fn lay_out(rows: Vec<([String; 10], Option<String>)>, limit: usize) -> String {
+fn lay_out_rows(rows: Vec<([String; 10], Option<String>)>, limit: usize) -> String {
     let (mut cells, remarks): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
     for column in 0..HEADING.len() {
         // Most projects have no tags, and some no commits.
@@ -69,20 +69,20 @@ fn lay_out(rows: Vec<([String; 10], Option<String>)>, limit: usize) -> String {
             cells[0][column].clear();
         }
     }
-    for column in FIGURES {
+    for column in FIGURE_COLUMNS {
         let width = columns::max_width(cells.iter().map(|row| &row[column]));
         for row in &mut cells {
             row[column] = columns::align_right(&row[column], width);
         }
     }
-    let widths = (0..HEADING.len()).filter(|column| *column != FUNCTION);
+    let widths = (0..HEADING.len()).filter(|column| *column != FUNCTION_COLUMN);
     let widths = widths.map(|column| columns::max_width(cells.iter().map(|row| &row[column])));
     let others: usize = widths.filter(|width| *width > 0).map(|width| width + columns::GAP.len()).sum();
-    // A row that takes two lines in any case has room for the whole name.
+    // A row that needs two lines anyway shows the whole name.
     let room = limit.saturating_sub(others);
-    if room >= MIN_FUNCTION {
+    if room >= MIN_FUNCTION_COLUMNS {
         for row in &mut cells {
-            row[FUNCTION] = columns::shorten(&row[FUNCTION], room).into_owned();
+            row[FUNCTION_COLUMN] = columns::shorten(&row[FUNCTION_COLUMN], room).into_owned();
         }
     }
     let mut text = String::new();
@@ -102,12 +102,16 @@ pub(super) fn tags_of<'t>(id: &RunId, tags: &'t BTreeMap<String, RunId>) -> Vec<
     tags.iter().filter(|(_, tagged)| *tagged == id).map(|(tag, _)| tag.as_str()).collect()
 }
 
-pub(super) fn list_json(entries: &[RunEntry], partials: &[PartialRun], tags: &BTreeMap<String, RunId>) -> String {
+pub(super) fn format_list_json(
+    entries: &[RunEntry],
+    partials: &[PartialRun],
+    tags: &BTreeMap<String, RunId>,
+) -> String {
     let run = |entry: &RunEntry| {
         let mut run = match &entry.run {
             Ok(run) => json!({ "manifest": run.manifest_json(), "bytes": run.size() }),
             Err(error) => {
-                let (kind, reason) = reason(error);
+                let (kind, reason) = state_and_reason(error);
                 json!({ kind: reason })
             }
         };
@@ -128,7 +132,7 @@ pub(super) fn list_json(entries: &[RunEntry], partials: &[PartialRun], tags: &BT
     format!("{:#}\n", json!({ "schema": 1, "runs": runs, "partials": partials }))
 }
 
-fn row(name: String, manifest: &Manifest, size: u64, tags: String) -> [String; 10] {
+fn complete_row(name: String, manifest: &Manifest, size: u64, tags: String) -> [String; 10] {
     let Manifest { workload, quality, .. } = manifest;
     let result = match (workload.exit_code, workload.ending.as_str()) {
         (0, _) => quality.assess().grade.to_string(),
@@ -138,33 +142,33 @@ fn row(name: String, manifest: &Manifest, size: u64, tags: String) -> [String; 1
         (_, "own") => workload.status.clone(),
         (_, ending) => ending.to_owned(),
     };
-    let short = |text: &str| columns::shorten(&sanitize(text), MAX_NAME).into_owned();
+    let short = |text: &str| columns::shorten(&sanitize(text), MAX_NAME_COLUMNS).into_owned();
     let created: Option<jiff::Timestamp> = manifest.created.parse().ok();
     [
         name,
         created.map_or_else(String::new, |created| created.strftime("%Y-%m-%d %H:%M").to_string()),
         short(&manifest.app.name),
         short(&manifest.variant),
-        sanitize(&manifest.short_commit(SHORT_COMMIT)).into_owned(),
+        sanitize(&manifest.short_commit(COMMIT_DIGITS)).into_owned(),
         format!("{:.2} s", workload.user_seconds + workload.system_seconds),
         short(manifest.hottest.as_deref().unwrap_or_default()),
         short(&result),
-        megabytes(size),
+        format_megabytes(size),
         tags,
     ]
 }
 
 /// Row of a run that cannot be loaded or is not complete: without figures.
-fn unlisted(name: String, id: &RunId, state: &str, size: String, tags: String) -> [String; 10] {
+fn incomplete_row(name: String, id: &RunId, state: &str, size: String, tags: String) -> [String; 10] {
     let stamp = id.stamp();
     let time = format!("{}-{}-{} {}:{}", &stamp[..4], &stamp[4..6], &stamp[6..8], &stamp[9..11], &stamp[11..13]);
-    let app = columns::shorten(id.name(), MAX_NAME).into_owned();
+    let app = columns::shorten(id.name(), MAX_NAME_COLUMNS).into_owned();
     let none = String::new;
     [name, time, app, none(), none(), none(), none(), state.to_owned(), size, tags]
 }
 
 /// Returns the state of a run that cannot be loaded, as a key of `--json`, and the reason.
-fn reason(error: &archive::Error) -> (&'static str, String) {
+fn state_and_reason(error: &archive::Error) -> (&'static str, String) {
     match error {
         archive::Error::Damaged { source, .. } => ("damaged", with_causes(source)),
         archive::Error::NotReadable { source, .. } => ("not_readable", with_causes(source)),

@@ -9,11 +9,11 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use self::list::{list, list_json, tags_of};
+use self::list::{format_list, format_list_json, tags_of};
 use super::Project;
 use crate::archive::{self, Discrepancy, PrunePlan, RunId, Store};
 use crate::cli::failure::Failure;
-use crate::cli::output::{Terminal, count_runs, megabytes};
+use crate::cli::output::{Terminal, format_megabytes, format_run_counts};
 use crate::cli::runs_args::RunsCommand;
 use crate::config::{Config, Overrides};
 use crate::pipeline::{Error, ExportOptions, Manifest, plan_prune};
@@ -25,20 +25,20 @@ pub(in crate::cli) fn runs(
     args: &RunsCommand,
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
-    let (config, _) = project.settings_or_defaults(&Overrides::default())?;
+    let (config, _) = project.load_settings_or_defaults(&Overrides::default())?;
     let store = match (Store::open_existing(&config.archive.dir), args) {
         (Err(archive::Error::NoStore { .. }), RunsCommand::Import { file }) => {
-            return share::import(&config, &project.path(file), terminal);
+            return share::import(&config, &project.resolve_path(file), terminal);
         }
         (Err(archive::Error::NoStore { .. }), RunsCommand::List { json: true }) => {
-            terminal.data(list_json(&[], &[], &BTreeMap::new()).as_bytes()).map_err(Failure::Stdout)?;
+            terminal.write_data(format_list_json(&[], &[], &BTreeMap::new()).as_bytes()).map_err(Failure::Stdout)?;
             return Ok(ExitCode::SUCCESS);
         }
         (store, _) => store.map_err(Error::from)?,
     };
     let text = match args {
-        RunsCommand::List { json } => list(&store, *json, terminal).map_err(Error::from)?,
-        RunsCommand::Show { run, json } => show(&store, run, *json).map_err(Error::from)?,
+        RunsCommand::List { json } => format_list(&store, *json, terminal).map_err(Error::from)?,
+        RunsCommand::Show { run, json } => format_run(&store, run, *json).map_err(Error::from)?,
         RunsCommand::Tag { run, name } => return tag(&store, run, name, terminal),
         RunsCommand::Untag { names } => return untag(&store, names, terminal),
         RunsCommand::Verify { run } => return verify(&store, run, terminal),
@@ -46,9 +46,9 @@ pub(in crate::cli) fn runs(
             let options = ExportOptions { with_binary: *with_binary, everything: *all };
             let run = store.find(run).map_err(Error::from)?;
             let output = output.clone().unwrap_or_else(|| format!("{}.tar.zst", run.id()).into());
-            return share::export(&config, &store, &run, &project.path(output), options, terminal);
+            return share::export(&config, &store, &run, &project.resolve_path(output), options, terminal);
         }
-        RunsCommand::Import { file } => return share::import(&config, &project.path(file), terminal),
+        RunsCommand::Import { file } => return share::import(&config, &project.resolve_path(file), terminal),
         RunsCommand::Index { open } => return share::index(&store, *open, terminal),
         RunsCommand::Rm { runs } => return remove(&store, runs, terminal),
         RunsCommand::Prune { keep, plan_only } => {
@@ -56,7 +56,7 @@ pub(in crate::cli) fn runs(
             return prune(&config, &store, keep, *plan_only, terminal);
         }
     };
-    terminal.data(text.as_bytes()).map_err(Failure::Stdout)?;
+    terminal.write_data(text.as_bytes()).map_err(Failure::Stdout)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -64,14 +64,14 @@ fn tag(store: &Store, query: &str, name: &str, terminal: &Terminal) -> Result<Ex
     let run = store.find(query).map_err(Error::from)?;
     let before = store.tag(run.id(), name).map_err(Error::from)?;
     let before = before.map_or_else(String::new, |before| format!("; before, it was {before}"));
-    terminal.step("Tagged", &format!("{} as {name}{before}; tagged runs are never pruned", run.id()));
+    terminal.report_step("Tagged", &format!("{} as {name}{before}; tagged runs are never pruned", run.id()));
     Ok(ExitCode::SUCCESS)
 }
 
 fn untag(store: &Store, names: &[String], terminal: &Terminal) -> Result<ExitCode, Failure> {
     for name in names {
         let id = store.untag(name).map_err(Error::from)?;
-        terminal.step("Untagged", &format!("{id}, which was {name}"));
+        terminal.report_step("Untagged", &format!("{id}, which was {name}"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -92,12 +92,12 @@ fn remove(store: &Store, queries: &[String], terminal: &Terminal) -> Result<Exit
     for (tag, id) in store.tags().map_err(Error::from)? {
         if plan.runs.contains(&id) {
             store.untag(&tag).map_err(Error::from)?;
-            terminal.step("Untagged", &format!("{id}, which was {tag}"));
+            terminal.report_step("Untagged", &format!("{id}, which was {tag}"));
         }
     }
     store.prune(&plan).map_err(Error::from)?;
     for id in plan.runs.iter().chain(&plan.partials) {
-        terminal.step("Removed", id.as_str());
+        terminal.report_step("Removed", id.as_str());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -114,30 +114,31 @@ fn prune(
     let or_size = if config.archive.keep_bytes.is_some() { " or than those within keep_bytes" } else { "" };
     for run in &pruning.runs {
         let name = run.manifest_json().pointer("/app/name").and_then(Value::as_str).unwrap_or_default();
-        let why = format!("{}, older than the newest {keep}{or_size} of {}", megabytes(run.size()), sanitize(name));
+        let why =
+            format!("{}, older than the newest {keep}{or_size} of {}", format_megabytes(run.size()), sanitize(name));
         let _ = writeln!(text, "{}  {why}", run.id());
     }
     for partial in &pruning.partials {
-        let _ = writeln!(text, "{}  {}, partial: not completed", partial.id, megabytes(partial.size));
+        let _ = writeln!(text, "{}  {}, partial: not completed", partial.id, format_megabytes(partial.size));
     }
-    terminal.data(text.as_bytes()).map_err(Failure::Stdout)?;
+    terminal.write_data(text.as_bytes()).map_err(Failure::Stdout)?;
     let tagged = store.tags().map_err(Error::from)?.into_values().collect::<BTreeSet<_>>().len();
     if tagged > 0 {
         let runs = if tagged == 1 { "1 tagged run".to_owned() } else { format!("{tagged} tagged runs") };
-        terminal.step("Keeping", &format!("{runs}: `goflame runs untag` lets them go"));
+        terminal.report_step("Keeping", &format!("{runs}: `goflame runs untag` lets them go"));
     }
-    let counts = count_runs(pruning.runs.len(), pruning.partials.len());
-    let size = megabytes(pruning.size());
+    let counts = format_run_counts(pruning.runs.len(), pruning.partials.len());
+    let size = format_megabytes(pruning.size());
     if plan_only {
-        terminal.step("Planned", &format!("to remove {counts}, {size} in all"));
+        terminal.report_step("Planned", &format!("to remove {counts}, {size} in all"));
         return Ok(ExitCode::SUCCESS);
     }
     store.prune(&pruning.plan()).map_err(Error::from)?;
-    terminal.step("Removed", &format!("{counts}, {size} in all"));
+    terminal.report_step("Removed", &format!("{counts}, {size} in all"));
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(store: &Store, query: &str, as_json: bool) -> Result<String, archive::Error> {
+fn format_run(store: &Store, query: &str, as_json: bool) -> Result<String, archive::Error> {
     let run = store.find(query)?;
     if as_json {
         return Ok(format!("{:#}\n", run.manifest_json()));
@@ -178,7 +179,7 @@ fn show(store: &Store, query: &str, as_json: bool) -> Result<String, archive::Er
         ),
         ("sampled", format!("{} at {} Hz by {}, {kernel}", sampler.event, sampler.frequency, sampler.engine)),
         ("quality", manifest.quality.summary()),
-        ("size", megabytes(run.size())),
+        ("size", format_megabytes(run.size())),
         ("files", run.files().keys().cloned().collect::<Vec<_>>().join(" ")),
         ("left out", manifest.left_out.iter().map(|left| left.file.as_str()).collect::<Vec<_>>().join(" ")),
     ];
@@ -194,7 +195,7 @@ fn verify(store: &Store, query: &str, terminal: &Terminal) -> Result<ExitCode, F
         terminal.warn(&problem.to_string());
     }
     if problems.is_empty() {
-        terminal.step("Verified", &format!("{} files of run {}", run.files().len(), run.id()));
+        terminal.report_step("Verified", &format!("{} files of run {}", run.files().len(), run.id()));
         return Ok(ExitCode::SUCCESS);
     }
     let (run, count) = (run.id().to_string(), problems.len());

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::archive::{Run, Store};
 use crate::cli::browser::open_in_browser;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Terminal, megabytes};
+use crate::cli::output::{Terminal, format_megabytes};
 use crate::config::Config;
 use crate::fsio;
 use crate::pipeline::{self, ExportOptions, LeftOut};
@@ -21,7 +21,8 @@ pub(super) fn export(
 ) -> Result<ExitCode, Failure> {
     let exported = pipeline::export(run, store, &config.secrets(), options, output, terminal)?;
     let size = std::fs::metadata(output).map_or(0, |metadata| metadata.len());
-    terminal.step("Exported", &format!("{} files of run {}, {}", exported.files, run.id(), megabytes(size)));
+    terminal
+        .report_step("Exported", &format!("{} files of run {}, {}", exported.files, run.id(), format_megabytes(size)));
     report_left_out(&exported.left_out, terminal);
     if options.everything {
         terminal.warn(
@@ -31,17 +32,17 @@ pub(super) fn export(
         if exported.masked_variables > 0 {
             let count = exported.masked_variables;
             let variables = if count == 1 { "variable" } else { "variables" };
-            terminal.step("Left out", &format!("the values of {count} environment {variables}"));
+            terminal.report_step("Left out", &format!("the values of {count} environment {variables}"));
         }
         if options.with_binary {
             terminal.warn("the programs are in it, with all that is built into them");
         }
     }
-    terminal.wrote(output);
+    terminal.report_written_file(output);
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what is not in an export: files with the same reason in one line.
+/// Prints which files are not in an export: one line for each reason.
 fn report_left_out(left_out: &[LeftOut], terminal: &Terminal) {
     let mut reasons: Vec<&str> = left_out.iter().map(|file| file.reason.as_str()).collect();
     reasons.sort_unstable();
@@ -49,21 +50,22 @@ fn report_left_out(left_out: &[LeftOut], terminal: &Terminal) {
     for reason in reasons {
         let files: Vec<_> =
             left_out.iter().filter(|file| file.reason == reason).map(|file| file.file.as_str()).collect();
-        terminal.step("Left out", &format!("{}: {reason}", files.join(", ")));
+        terminal.report_step("Left out", &format!("{}: {reason}", files.join(", ")));
     }
 }
 
 pub(super) fn import(config: &Config, file: &Path, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let (run, left_out) = pipeline::import(&config.archive.dir, file)?;
-    terminal.step("Verified", &format!("{} files of run {}", run.files().len(), run.id()));
+    terminal.report_step("Verified", &format!("{} files of run {}", run.files().len(), run.id()));
     report_left_out(&left_out, terminal);
-    terminal.step("Imported", &format!("{}; it is the newest run now", fsio::relative_to_cwd(run.dir()).display()));
+    terminal
+        .report_step("Imported", &format!("{}; it is the newest run now", fsio::relative_to_cwd(run.dir()).display()));
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn index(store: &Store, open: bool, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let path = pipeline::write_index(store)?;
-    terminal.wrote(&path);
+    terminal.report_written_file(&path);
     if open {
         open_in_browser(&path, "the page", terminal);
     }
