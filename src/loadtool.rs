@@ -26,13 +26,13 @@ pub struct LoadFigures {
 /// Times from request to answer, in seconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// Arithmetic mean.
+    /// Arithmetic mean of all times.
     pub mean: Option<f64>,
-    /// 50 % of the requests are faster.
+    /// 50 % of the requests took less than this time.
     pub p50: Option<f64>,
-    /// 90 % of the requests are faster.
+    /// 90 % of the requests took less than this time.
     pub p90: Option<f64>,
-    /// 99 % of the requests are faster.
+    /// 99 % of the requests took less than this time.
     pub p99: Option<f64>,
 }
 
@@ -49,7 +49,7 @@ impl Latency {
 }
 
 impl fmt::Display for LoadFigures {
-    /// Writes one line.
+    /// Writes all figures in one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.1} requests/s by {}", self.per_second, self.tool)?;
         let Latency { mean, p50, p90, p99 } = self.latency;
@@ -76,17 +76,18 @@ pub fn parse_load_output(output: &[u8]) -> Option<LoadFigures> {
     figures.per_second.is_finite().then_some(figures)
 }
 
-/// wrk and wrk2.
+/// Parses the output of wrk and wrk2.
 fn parse_wrk(text: &str) -> Option<LoadFigures> {
-    let per_second = number(text.lines().find_map(|line| line.strip_prefix("Requests/sec:"))?)?;
+    let per_second = parse_number(text.lines().find_map(|line| line.strip_prefix("Requests/sec:"))?)?;
     let (mut latency, mut requests, mut errors) = (Latency::default(), None, 0_u64);
     for line in text.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
-            // Average, deviation, maximum.
-            ["Latency", mean, _, _, _] => latency.mean = duration(mean),
+            // The other columns are deviation, maximum, and the share of values near the average.
+            ["Latency", mean, _, _, _] => latency.mean = parse_seconds(mean),
             [percent, value] if percent.ends_with('%') => {
-                latency.set_percentile(number(percent.trim_end_matches('%')).unwrap_or(0.0), duration(value));
+                latency
+                    .set_percentile(parse_number(percent.trim_end_matches('%')).unwrap_or(0.0), parse_seconds(value));
             }
             [count, "requests", "in", ..] => requests = count.parse().ok(),
             ["Non-2xx", "or", "3xx", "responses:", count] => errors = errors.saturating_add(count.parse().unwrap_or(0)),
@@ -100,28 +101,29 @@ fn parse_wrk(text: &str) -> Option<LoadFigures> {
     Some(LoadFigures { tool: "wrk".into(), per_second, requests, errors: Some(errors), latency })
 }
 
-/// hey.
+/// Parses the output of hey.
 fn parse_hey(text: &str) -> Option<LoadFigures> {
     parse_indented_summary(text, "hey", |words| match words {
         // `50%% in 0.0006 secs`, and without the second sign in other versions.
-        [percent, "in", value, "secs"] => {
-            Some((number(percent.trim_end_matches('%')).filter(|_| percent.ends_with('%'))?, number(value)?))
-        }
+        [percent, "in", value, "secs"] => Some((
+            parse_number(percent.trim_end_matches('%')).filter(|_| percent.ends_with('%'))?,
+            parse_number(value)?,
+        )),
         _ => None,
     })
 }
 
-/// ghz.
+/// Parses the output of ghz.
 fn parse_ghz(text: &str) -> Option<LoadFigures> {
     text.lines().any(|line| line.trim_start().starts_with("Count:")).then_some(())?;
     parse_indented_summary(text, "ghz", |words| match words {
         // `50 % in 0.24 ms`
-        [percent, "%", "in", value, unit] => Some((number(percent)?, duration(&[*value, *unit].concat())?)),
+        [percent, "%", "in", value, unit] => Some((parse_number(percent)?, parse_seconds(&[*value, *unit].concat())?)),
         _ => None,
     })
 }
 
-/// The form that hey and ghz share. `percentile` reads a percentage, and the time in seconds.
+/// Parses the form of output that hey and ghz share. `percentile` reads a percentage, and the time in seconds.
 fn parse_indented_summary(
     text: &str,
     tool: &str,
@@ -133,9 +135,9 @@ fn parse_indented_summary(
     for line in text.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
-            ["Requests/sec:", value] => per_second = number(value),
-            ["Average:", value, "secs"] => latency.mean = number(value),
-            ["Average:", value, unit] => latency.mean = duration(&[value, unit].concat()),
+            ["Requests/sec:", value] => per_second = parse_number(value),
+            ["Average:", value, "secs"] => latency.mean = parse_number(value),
+            ["Average:", value, unit] => latency.mean = parse_seconds(&[value, unit].concat()),
             ["Error", "distribution:"] => in_errors = true,
             // `[200] 17748 responses`, `[OK] 23498 responses`
             [code, count, "responses"] if !in_errors => {
@@ -163,7 +165,7 @@ fn parse_indented_summary(
     Some(LoadFigures { tool: tool.into(), per_second: per_second?, requests, errors, latency })
 }
 
-/// vegeta report.
+/// Parses the output of `vegeta report`.
 fn parse_vegeta(text: &str) -> Option<LoadFigures> {
     let (mut per_second, mut requests, mut failed, mut latency) = (None, None, None, Latency::default());
     for line in text.lines() {
@@ -172,14 +174,16 @@ fn parse_vegeta(text: &str) -> Option<LoadFigures> {
             match (name, of) {
                 ("Requests", "total") => requests = value.parse().ok(),
                 // Older versions print no throughput, which counts the successful requests only.
-                ("Requests", "rate" | "throughput") => per_second = number(value),
-                ("Latencies", "mean") => latency.mean = duration(value),
+                ("Requests", "rate" | "throughput") => per_second = parse_number(value),
+                ("Latencies", "mean") => latency.mean = parse_seconds(value),
                 ("Latencies", percent) => {
-                    if let Some(percent) = number(percent) {
-                        latency.set_percentile(percent, duration(value));
+                    if let Some(percent) = parse_number(percent) {
+                        latency.set_percentile(percent, parse_seconds(value));
                     }
                 }
-                ("Success", _) => failed = value.strip_suffix('%').and_then(number).map(|ratio| 1.0 - ratio / 100.0),
+                ("Success", _) => {
+                    failed = value.strip_suffix('%').and_then(parse_number).map(|ratio| 1.0 - ratio / 100.0);
+                }
                 _ => {}
             }
         }
@@ -197,7 +201,7 @@ fn split_vegeta_row(line: &str) -> Option<(&str, &str, &str)> {
     Some((name.trim_end(), names, values.trim()))
 }
 
-/// k6.
+/// Parses the output of k6.
 fn parse_k6(text: &str) -> Option<LoadFigures> {
     let row = |name: &str| {
         text.lines().find_map(|line| {
@@ -209,16 +213,16 @@ fn parse_k6(text: &str) -> Option<LoadFigures> {
     let is_http = row("http_reqs").is_some();
     let mut counts = row(if is_http { "http_reqs" } else { "iterations" })?.split_whitespace();
     let requests = counts.next()?.parse().ok();
-    let per_second = number(counts.next()?.strip_suffix("/s")?)?;
+    let per_second = parse_number(counts.next()?.strip_suffix("/s")?)?;
     let mut latency = Latency::default();
     // `http_req_duration....: avg=1.01ms min=57.69µs med=772.19µs max=13.28ms p(90)=1.71ms`
     for word in row(if is_http { "http_req_duration" } else { "iteration_duration" }).unwrap_or("").split_whitespace() {
         match word.split_once('=') {
-            Some(("avg", value)) => latency.mean = duration(value),
-            Some(("med", value)) => latency.p50 = duration(value),
+            Some(("avg", value)) => latency.mean = parse_seconds(value),
+            Some(("med", value)) => latency.p50 = parse_seconds(value),
             Some((name, value)) => {
-                let percent = name.strip_prefix("p(").and_then(|name| number(name.strip_suffix(')')?));
-                latency.set_percentile(percent.unwrap_or(0.0), duration(value));
+                let percent = name.strip_prefix("p(").and_then(|name| parse_number(name.strip_suffix(')')?));
+                latency.set_percentile(percent.unwrap_or(0.0), parse_seconds(value));
             }
             None => {}
         }
@@ -228,7 +232,7 @@ fn parse_k6(text: &str) -> Option<LoadFigures> {
     Some(LoadFigures { tool: "k6".into(), per_second, requests, errors, latency })
 }
 
-/// Benchmarks of Go that send requests: all their operations together.
+/// Parses the output of Go benchmarks that send requests. Adds up the operations of all benchmarks.
 fn parse_benchmarks(text: &str) -> Option<LoadFigures> {
     let results = read_results(text.as_bytes()).ok()?;
     let (mut operations, mut seconds) = (0_u64, 0.0);
@@ -244,13 +248,13 @@ fn parse_benchmarks(text: &str) -> Option<LoadFigures> {
     Some(LoadFigures { tool: "go test -bench".into(), per_second: 1.0 / mean, requests, errors: None, latency })
 }
 
-/// A finite number that is not negative.
-fn number(text: &str) -> Option<f64> {
+/// Parses a number. `None` if it is negative or not finite.
+fn parse_number(text: &str) -> Option<f64> {
     text.trim().parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0)
 }
 
 /// Parses a duration as Go and wrk print it (`1m2.5s`, `312.617µs`, `593.00us`), in seconds.
-fn duration(text: &str) -> Option<f64> {
+fn parse_seconds(text: &str) -> Option<f64> {
     let mut rest = text.trim();
     let mut sum = None;
     while !rest.is_empty() {
@@ -267,7 +271,7 @@ fn duration(text: &str) -> Option<f64> {
             "h" => 3600.0,
             _ => return None,
         };
-        sum = Some(sum.unwrap_or(0.0) + number(value)? * seconds);
+        sum = Some(sum.unwrap_or(0.0) + parse_number(value)? * seconds);
         rest = after;
     }
     sum.filter(|sum| sum.is_finite())
@@ -327,10 +331,10 @@ mod tests {
     fn durations_of_go_and_wrk_are_read() {
         for (text, seconds) in [("1m2.5s", 62.5), ("2h0m1s", 7201.0), ("250.5ms", 0.2505), ("0s", 0.0), ("1.50m", 90.0)]
         {
-            assert_eq!(duration(text), Some(seconds), "{text}");
+            assert_eq!(parse_seconds(text), Some(seconds), "{text}");
         }
         for text in ["", "1", "s", "1x", "1.2.3s", "-1s", "NaNs", "1 s 2"] {
-            assert_eq!(duration(text), None, "{text}");
+            assert_eq!(parse_seconds(text), None, "{text}");
         }
     }
 

@@ -65,7 +65,7 @@ fn path_in_copy(dir: &Path, common: &Path, to: &Path) -> PathBuf {
 
 fn check_out(repository: &Path, target: &Path) -> Result<(), Error> {
     let git = Command::new("git")
-        .without(&GIT_REPOSITORY_VARIABLES)
+        .without_variables(&GIT_REPOSITORY_VARIABLES)
         .args(["clone", "--quiet", "--no-hardlinks"])
         .args([repository, target]);
     git.capture().map(|_| ()).map_err(|source| Error::CheckOut { dir: repository.to_owned(), source })

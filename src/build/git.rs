@@ -22,7 +22,7 @@ pub struct GitState {
 
 /// Asks `git` about the repository around `dir`. Changes nothing in the repository, not even the index.
 pub fn git_state(dir: &Path) -> GitState {
-    state_from(&Command::new("git").dir(dir).without(&GIT_REPOSITORY_VARIABLES))
+    state_from(&Command::new("git").dir(dir).without_variables(&GIT_REPOSITORY_VARIABLES))
 }
 
 /// Variables that make git work in a repository other than the repository around its directory (`git rev-parse

@@ -49,9 +49,10 @@ pub fn run(plan: &BuildPlan, into: &Path, go: &GoTool, progress: &dyn BuildProgr
 fn explain_failure(plan: &BuildPlan, go: &GoTool) -> Vec<String> {
     let tags = plan.argv.iter().filter(|arg| arg.starts_with("-tags="));
     // Without a C compiler, Go leaves out files with C code, unless `CGO_ENABLED` is set.
-    let list = Command::new("go").found_at(&go.path).args(["list", "-e", "-deps", "-f", LIST_TEMPLATE]).args(tags);
+    let list =
+        Command::new("go").with_program_file(&go.path).args(["list", "-e", "-deps", "-f", LIST_TEMPLATE]).args(tags);
     let list = list.args([&plan.package]).envs(plan.env.clone()).env("CGO_ENABLED", "1").env("GOPROXY", "off");
-    let answer = match list.dir(&plan.dir).private_temporary(TEMPORARY_DIR_VARIABLES).capture() {
+    let answer = match list.dir(&plan.dir).with_private_temporary_dirs(TEMPORARY_DIR_VARIABLES).capture() {
         Ok(answer) => answer.text(),
         Err(error) => advice::stderr_message(&error),
     };
@@ -117,7 +118,7 @@ fn run_with_progress(
         go_command(plan, go).args(["list", "-deps", "-f", LIST_FORMAT]).args(plan.flags()).args([&plan.package])
     });
     let mut packages = PackageCounter::new(list.as_ref(), progress);
-    let ended = go_command(plan, go).args(argv).pass_to(|bytes| packages.receive(bytes));
+    let ended = go_command(plan, go).args(argv).pass_output_to(|bytes| packages.receive(bytes));
     packages.finish();
     ended
 }
@@ -126,11 +127,11 @@ fn run_with_progress(
 fn go_command(plan: &BuildPlan, go: &GoTool) -> Command {
     Command::new(&plan.program)
         // Go asks git for the commit (`-buildvcs`).
-        .without(&GIT_REPOSITORY_VARIABLES)
-        .found_at(&go.path)
+        .without_variables(&GIT_REPOSITORY_VARIABLES)
+        .with_program_file(&go.path)
         .envs(plan.env.clone())
         .dir(&plan.dir)
-        .private_temporary(TEMPORARY_DIR_VARIABLES)
+        .with_private_temporary_dirs(TEMPORARY_DIR_VARIABLES)
 }
 
 /// Runs `plan` in containers of the engine and writes the program to `into`.

@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use crate::process::{acting_for, find_program, quote, quote_command};
+use crate::process::{acting_account, find_program, quote, quote_command};
 
 /// A directory with a `go` command, and how to run goflame with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ impl GoOffPath {
     /// Finds the `go` command in the directories of Go's own archive and of package managers. Under sudo, searches the home
     /// directory of the user who called sudo.
     pub fn find() -> Option<Self> {
-        let caller = acting_for();
+        let caller = acting_account();
         let home =
             caller.map(|account| account.home.clone()).or_else(|| env::home_dir().filter(|home| home.is_absolute()));
         let in_home = home.iter().flat_map(|home| ["go/bin", ".local/go/bin", ".local/bin"].map(|dir| home.join(dir)));

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::progress::{BuildProgress, CompiledPackages};
-use crate::process::{Capturing, Command};
+use crate::process::{Command, RunningCapture};
 
 /// Builds that take less time get no progress line and no `go list`.
 const SHORT_BUILD_TIME: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub(super) struct PackageCounter<'a> {
 
 enum ListState<'a> {
     NotAsked,
-    Running(Box<Capturing<'a>>),
+    Running(Box<RunningCapture<'a>>),
     Known(Imports),
     Failed,
 }

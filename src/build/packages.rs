@@ -83,12 +83,12 @@ pub fn list_packages(
 ) -> Result<Vec<FoundPackage>, Error> {
     let fields = "-json=Name,Dir,TestGoFiles,XTestGoFiles,Error";
     let captured = Command::new("go")
-        .found_at(&go.path)
+        .with_program_file(&go.path)
         .args(["list", "-e", fields, "--"])
         .args(patterns)
         .envs(env.clone())
         .dir(dir)
-        .private_temporary(TEMPORARY_DIR_VARIABLES)
+        .with_private_temporary_dirs(TEMPORARY_DIR_VARIABLES)
         .capture()
         .map_err(|source| Error::List { dir: dir.to_owned(), source })?;
     let mut found = Vec::new();

@@ -19,14 +19,17 @@ pub fn source_dirs(plan: &BuildPlan, go: &GoTool) -> BTreeMap<String, PathBuf> {
     let mut dirs = BTreeMap::from([(String::new(), go.goroot.join("src"))]);
     let tags = plan.argv.iter().filter(|arg| arg.starts_with("-tags="));
     let test = (plan.kind == crate::config::Kind::Bench).then_some("-test");
-    let list =
-        Command::new("go").found_at(&go.path).args(["list", "-e", "-deps", "-f", LIST_TEMPLATE]).args(tags).args(test);
+    let list = Command::new("go")
+        .with_program_file(&go.path)
+        .args(["list", "-e", "-deps", "-f", LIST_TEMPLATE])
+        .args(tags)
+        .args(test);
     let list = list
         .args([&plan.package])
         .envs(plan.env.clone())
         .env("GOPROXY", "off")
         .dir(&plan.dir)
-        .private_temporary(TEMPORARY_DIR_VARIABLES);
+        .with_private_temporary_dirs(TEMPORARY_DIR_VARIABLES);
     let Ok(answer) = list.capture() else { return dirs };
     dirs.extend(answer.text().lines().filter_map(module_dir));
     dirs

@@ -99,12 +99,12 @@ impl GoTool {
             .args(["env", "-json"])
             .args(GO_ENV_VARIABLES)
             .dir(dir)
-            .private_temporary(TEMPORARY_DIR_VARIABLES);
+            .with_private_temporary_dirs(TEMPORARY_DIR_VARIABLES);
         if let Some(pin) = &pin {
             ask = ask.env("GOTOOLCHAIN", pin);
         }
         let path = ask.program_file().map_err(go_not_found)?;
-        let ask = ask.found_at(&path);
+        let ask = ask.with_program_file(&path);
         let proxy = env.get("GOPROXY").cloned().or_else(|| std::env::var("GOPROXY").ok());
         let answer = ask.clone().env("GOPROXY", "off").capture().or_else(|error| {
             if let Some(version) = version_to_download(&error).filter(|_| proxy.as_deref() != Some("off")) {
@@ -116,7 +116,7 @@ impl GoTool {
             (Ok(answer), _) => answer,
             (Err(source), Some(pin)) => {
                 // Runs outside the project, because a go.mod may require yet another version.
-                let local = go.args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local").dir("/").found_at(&path);
+                let local = go.args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local").dir("/").with_program_file(&path);
                 let found = local.capture().map_err(Error::GoEnv)?.text().trim().to_owned();
                 if bare_version(&found) == pin {
                     return Err(Error::GoEnv(source));
@@ -146,7 +146,7 @@ impl GoTool {
         let pin = own_pin.clone().or_else(|| set("GOTOOLCHAIN").filter(|value| release(value).is_some()).cloned());
         let go = Command::new("go").dir(dir);
         let path = go.program_file().map_err(go_not_found)?;
-        let go = go.found_at(&path);
+        let go = go.with_program_file(&path);
         let ask = |toolchain: Option<&str>| {
             let ask = go.clone().args(["env", "-json"]).args(GO_ENV_VARIABLES).env("GOPROXY", "off");
             match toolchain {

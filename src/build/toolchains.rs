@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::config::Toolchain;
 use crate::fsio;
-use crate::process::{Command, acting_for};
+use crate::process::{Command, acting_account};
 
 use super::toolchain::release;
 use super::{Error, GoTool};
@@ -58,7 +58,7 @@ impl SearchPaths {
     /// Returns the paths of this process. The module cache is the one of the Go on PATH, if there is one.
     pub fn from_environment() -> Self {
         let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let home = acting_for().map(|account| account.home.clone()).or_else(|| var("HOME"));
+        let home = acting_account().map(|account| account.home.clone()).or_else(|| var("HOME"));
         let go = GoTool::find_offline(Path::new("/"), &Toolchain::default(), &BTreeMap::new()).ok();
         Self {
             path: std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),

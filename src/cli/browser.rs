@@ -16,7 +16,7 @@ const ERROR_TIMEOUT: Duration = Duration::from_secs(2);
 /// it. `what` names the file in the warning.
 pub(super) fn open_in_browser(file: &Path, what: &str, terminal: &Terminal) {
     let command = browser_command(env::var("BROWSER").ok().as_deref(), file);
-    let problem = match command.launch(ERROR_TIMEOUT) {
+    let problem = match command.launch_unguarded(ERROR_TIMEOUT) {
         Ok(None | Some(ExitStatus::Code(0))) => return,
         Ok(Some(status)) => format!("`{}` ended with {status}", command.quoted()),
         Err(error) => error.to_string(),

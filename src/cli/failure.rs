@@ -13,7 +13,7 @@ use crate::doctor::{RepairError, UnknownCheck};
 use crate::endpoint::EndpointError;
 use crate::fsio::FileError;
 use crate::pipeline::Error;
-use crate::process::acting_for;
+use crate::process::acting_account;
 
 /// Error of a command.
 #[derive(Debug, thiserror::Error)]
@@ -214,7 +214,7 @@ impl Failure {
 /// Returns advice for an error of the operating system, wherever it comes from.
 fn os_error_hint(error: &io::Error) -> Option<String> {
     match error.kind() {
-        ErrorKind::PermissionDenied => acting_for().map(|account| {
+        ErrorKind::PermissionDenied => acting_account().map(|account| {
             format!(
                 "under sudo, goflame accesses files with the rights of {}, the calling user; `sudo env -u SUDO_UID goflame` uses the rights of root",
                 account.name

@@ -30,8 +30,8 @@ use crate::config::nearest;
 use crate::fsio;
 use crate::pipeline;
 use crate::process::{
-    GUARD, KEEP, guard_commands, leave_signals_to_others, report_file_size_limit, run_guard, run_keeper,
-    runs_as_another,
+    GUARD, KEEP, guard_commands, is_setuid_or_setgid, leave_signals_to_others, report_file_size_limit, run_guard,
+    run_keeper,
 };
 use crate::workload::{EXEC_GATE, SUPERVISE, run_exec_gate, run_supervisor};
 use args::{Cli, CliCommand, Global};
@@ -44,7 +44,7 @@ const STACK_BYTES: usize = 8 << 20;
 /// Runs the command line of this process and returns its exit status.
 pub fn main() -> ExitCode {
     // This check comes before the helpers, because they run any program that their arguments name.
-    if runs_as_another() {
+    if is_setuid_or_setgid() {
         return Failure::Setuid.report(&Terminal::new(&Global::default()));
     }
     let args: Vec<OsString> = std::env::args_os().collect();

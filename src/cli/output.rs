@@ -391,5 +391,5 @@ fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Names the command of a repair, and where to run it.
 fn describe_repair(fix: &Fix) -> String {
     let place = if fix.on_host { " on the host" } else { "" };
-    format!("run{place} `{}`", fix.now())
+    format!("run{place} `{}`", fix.command_now())
 }

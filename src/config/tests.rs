@@ -10,7 +10,7 @@ mod rendered;
 use std::path::{Path, PathBuf};
 
 use super::{Config, Error, Overrides, SourceFile};
-use crate::process::with_causes;
+use crate::process::describe_with_causes;
 
 /// A project directory that does not exist on disk.
 const ROOT: &str = "/nonexistent/goflame/hello";
@@ -26,7 +26,7 @@ fn accepted(text: &str) -> Config {
 
 /// Returns the drawn problems of a file, or the message, its causes and the hints.
 fn shown(error: &Error) -> String {
-    let lines = || [vec![with_causes(error)], error.hints()].concat().join("\n");
+    let lines = || [vec![describe_with_causes(error)], error.hints()].concat().join("\n");
     error.render(false).unwrap_or_else(lines)
 }
 

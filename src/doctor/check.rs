@@ -11,7 +11,7 @@ const SHORTCOMINGS: &str = include_str!("../../docs/checks.toml");
 /// A readiness check.
 #[derive(Debug)]
 pub struct Check {
-    /// Stable kebab-case id.
+    /// Id of the check, in kebab case. Ids do not change between versions of goflame.
     pub id: &'static str,
     /// Subject of the check.
     pub group: Group,
@@ -20,30 +20,31 @@ pub struct Check {
     /// The feature of goflame or of other tools that the check is about.
     pub feature: &'static str,
     /// Why the check matters.
-    pub why: &'static str,
-    /// Whether `goflame run` makes the check, because a profile can be incomplete or fail otherwise.
-    pub in_run: bool,
+    pub why_it_matters: &'static str,
+    /// Whether `goflame run` performs the check too. It performs the checks that find causes of a failed or incomplete
+    /// profile.
+    pub is_in_run: bool,
     pub(super) judge: Judge,
 }
 
-/// The function that judges the inputs.
+/// The function that performs the check.
 #[derive(Debug)]
 pub(super) enum Judge {
-    /// Judges the machine. There is always a finding.
+    /// Judges the machine, and always has a finding.
     Always(fn(&'static Check, &Inputs) -> Finding),
-    /// Judges an optional input. Without this input, there is no finding.
+    /// Judges an optional input, and has no finding if this input is missing.
     Optional(fn(&'static Check, &Inputs) -> Option<Finding>),
 }
 
 impl Check {
-    /// Makes the check. `None` without the check's input. A check that the user ignores has the status skipped, but
+    /// Performs the check. `None` without the check's input. A check that the user ignores has the status skipped, but
     /// still reports what it found.
     pub(super) fn judge(&'static self, inputs: &Inputs) -> Option<Finding> {
         let mut finding = match self.judge {
             Judge::Always(judge) => judge(self, inputs),
             Judge::Optional(judge) => judge(self, inputs)?,
         };
-        if inputs.ignore.iter().any(|id| id == self.id) {
+        if inputs.ignored_ids.iter().any(|id| id == self.id) {
             finding.status = Status::Skipped;
             finding.found.push_str(" (ignored on request)");
             finding.fix = None;
@@ -53,11 +54,11 @@ impl Check {
 
     /// Whether the check belongs to the command and to the checks that the user selected.
     pub(super) fn is_requested(&self, inputs: &Inputs) -> bool {
-        (inputs.purpose == Purpose::Doctor || self.in_run)
-            && (inputs.only.is_empty() || inputs.only.iter().any(|id| id == self.id))
+        (inputs.purpose == Purpose::Doctor || self.is_in_run)
+            && (inputs.selected_ids.is_empty() || inputs.selected_ids.iter().any(|id| id == self.id))
     }
 
-    /// A finding of this check, with the check's general reason why it matters.
+    /// Makes a finding of this check. The finding says why it matters with the check's general reason.
     pub(super) fn finding(&self, status: Status, found: impl Into<String>, needed: impl Into<String>) -> Finding {
         Finding {
             id: self.id,
@@ -67,7 +68,7 @@ impl Check {
             found: found.into(),
             needed: needed.into(),
             feature: self.feature,
-            why: self.why.to_owned(),
+            why: self.why_it_matters.to_owned(),
             fix: None,
             link: format!("goflame doctor --explain {}", self.id),
         }

@@ -12,69 +12,69 @@ pub(super) static CHECKS: [Check; 5] = [
         group: Group::Docker,
         title: "Docker daemon",
         feature: "building in a container",
-        why: "The build runs in a container that the Docker daemon starts.",
-        in_run: true,
-        judge: Judge::Optional(reachable),
+        why_it_matters: "The build runs in a container that the Docker daemon starts.",
+        is_in_run: true,
+        judge: Judge::Optional(judge_daemon_answer),
     },
     Check {
         id: "docker-api",
         group: Group::Docker,
         title: "Docker API version",
         feature: "building in a container",
-        why: "goflame speaks the daemon's API; an older daemon may refuse what it asks for.",
-        in_run: true,
-        judge: Judge::Optional(api),
+        why_it_matters: "goflame speaks the daemon's API; an older daemon may refuse what it asks for.",
+        is_in_run: true,
+        judge: Judge::Optional(judge_api_version),
     },
     Check {
         id: "docker-image",
         group: Group::Docker,
         title: "the toolchain's image",
         feature: "building in a container",
-        why: "A missing image is pulled before the first build, which needs the network.",
-        in_run: false,
-        judge: Judge::Optional(image),
+        why_it_matters: "A missing image is pulled before the first build, which needs the network.",
+        is_in_run: false,
+        judge: Judge::Optional(judge_image),
     },
     Check {
         id: "docker-digest",
         group: Group::Docker,
         title: "digest of the image",
         feature: "comparable runs",
-        why: "A tag can change to another image; goflame.lock holds the digest of the image that earlier runs were built with.",
-        in_run: true,
-        judge: Judge::Optional(digest),
+        why_it_matters: "A tag can change to another image; goflame.lock holds the digest of the image that earlier runs were built with.",
+        is_in_run: true,
+        judge: Judge::Optional(judge_image_digest),
     },
     Check {
         id: "docker-rootless",
         group: Group::Docker,
         title: "rootless or not",
         feature: "files of the build",
-        why: "A rootless daemon maps user ids, so the files of a build have different owners inside and outside.",
-        in_run: false,
-        judge: Judge::Optional(rootless),
+        why_it_matters: "A rootless daemon maps user ids, so the files of a build have different owners inside and outside.",
+        is_in_run: false,
+        judge: Judge::Optional(judge_rootless_mode),
     },
 ];
 
-fn reachable(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+fn judge_daemon_answer(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let docker = inputs.docker?;
     let needed = "a daemon that answers";
     Some(match &docker.engine {
         Ok(daemon) => check.finding(Status::Ok, format!("{} at {}", daemon.version, docker.endpoint), needed),
         Err(why) => check
             .finding(Status::Failure, format!("{}: {why}", docker.endpoint), needed)
-            .repaired_by(Fix::as_root(inputs.facts, "systemctl start docker")),
+            .with_fix(Fix::root_command(inputs.facts, "systemctl start docker")),
     })
 }
 
 /// Facts about the daemon, or the skipped finding if the daemon does not answer.
-fn daemon<'a>(inputs: &Inputs<'a>, check: &Check) -> Option<Result<&'a EngineFacts, Finding>> {
+fn daemon_facts<'a>(inputs: &Inputs<'a>, check: &Check) -> Option<Result<&'a EngineFacts, Finding>> {
     let skipped = || check.finding(Status::Skipped, "the daemon does not answer", "a daemon that answers");
     Some(inputs.docker?.engine.as_ref().map_err(|_| skipped()))
 }
 
-fn api(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+fn judge_api_version(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let (major, minor) = OLDEST_API;
     let needed = format!("{major}.{minor} or newer");
-    Some(match daemon(inputs, check)? {
+    Some(match daemon_facts(inputs, check)? {
         Err(skipped) => skipped,
         Ok(daemon) => {
             let status = match parse_version(&daemon.api) {
@@ -93,18 +93,18 @@ fn parse_version(text: &str) -> Option<(usize, usize)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-fn image(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+fn judge_image(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let docker = inputs.docker?;
     if docker.image.is_empty() {
         return None;
     }
     let needed = format!("{} on this machine, or a registry that has it", docker.image);
-    Some(match (daemon(inputs, check)?, &docker.digest) {
+    Some(match (daemon_facts(inputs, check)?, &docker.digest) {
         (Err(skipped), _) => skipped,
         (Ok(_), Some(digest)) => check.finding(Status::Ok, format!("{} ({digest})", docker.image), needed),
         (Ok(_), None) => check
             .finding(Status::Warning, format!("{} is not on this machine", docker.image), needed)
-            .repaired_by(is_shell_safe(&docker.image).then(|| Fix::command(format!("docker pull {}", docker.image)))),
+            .with_fix(is_shell_safe(&docker.image).then(|| Fix::user_command(format!("docker pull {}", docker.image)))),
     })
 }
 
@@ -114,36 +114,38 @@ fn is_shell_safe(image: &str) -> bool {
     !image.starts_with('-') && image.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/:@".contains(&byte))
 }
 
-fn digest(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+fn judge_image_digest(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let docker = inputs.docker?;
     let Some(locked) = &docker.locked else {
         let needed = "goflame.lock with a digest";
         return Some(check.finding(Status::Info, "no digest yet: the next build writes it", needed));
     };
     let needed = format!("{locked}, as in goflame.lock");
-    Some(match (daemon(inputs, check)?, &docker.digest) {
+    Some(match (daemon_facts(inputs, check)?, &docker.digest) {
         (Err(skipped), _) => skipped,
         (Ok(_), Some(local)) if local == locked => check.finding(Status::Ok, local, needed),
         (Ok(_), Some(local)) if docker.locked_present => {
             let found = format!("{} is now {local}; builds still use the locked image", docker.image);
-            check.finding(Status::Warning, found, needed).repaired_by(Some(Fix::command("goflame build --update-lock")))
+            check
+                .finding(Status::Warning, found, needed)
+                .with_fix(Some(Fix::user_command("goflame build --update-lock")))
         }
         (Ok(_), None) if docker.locked_present => {
             check.finding(Status::Ok, "the locked image is on this machine, without its name", needed)
         }
-        // A registry stores images by digest (`name@sha256:...`). An image id is valid in one engine only.
+        // An image with a digest (`name@sha256:...`) is in a registry. An image id is valid in one engine only.
         (Ok(_), _) if locked.contains('@') => {
             check.finding(Status::Info, "the locked image is not on this machine: the next build pulls it", needed)
         }
         (Ok(_), _) => check
             .finding(Status::Failure, "the locked image is not on this machine, and in no registry", needed)
-            .repaired_by(Some(Fix::command("goflame build --update-lock"))),
+            .with_fix(Some(Fix::user_command("goflame build --update-lock"))),
     })
 }
 
-fn rootless(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+fn judge_rootless_mode(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let needed = "either; goflame gives the files to the user";
-    Some(match daemon(inputs, check)? {
+    Some(match daemon_facts(inputs, check)? {
         Err(skipped) => skipped,
         Ok(EngineFacts { rootless: true, .. }) => check.finding(Status::Info, "rootless", needed),
         Ok(_) => check.finding(Status::Ok, "the daemon runs as root", needed),

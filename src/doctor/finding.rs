@@ -59,13 +59,13 @@ pub enum Status {
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Stable kebab-case id.
+    /// Id of the check, in kebab case. Ids do not change between versions of goflame.
     pub id: &'static str,
     /// Subject of the check.
     pub group: Group,
     /// A title of a few words.
     pub title: &'static str,
-    /// The outcome.
+    /// Whether there is a problem, and how serious it is.
     pub status: Status,
     /// The state that was found.
     pub found: String,
@@ -83,13 +83,13 @@ pub struct Finding {
 
 impl Finding {
     /// Replaces the check's general reason with a specific reason.
-    pub(super) fn because(mut self, why: impl Into<String>) -> Self {
+    pub(super) fn with_reason(mut self, why: impl Into<String>) -> Self {
         self.why = why.into();
         self
     }
 
     /// Adds a repair, if there is something to repair.
-    pub(super) fn repaired_by(mut self, fix: impl Into<Option<Fix>>) -> Self {
+    pub(super) fn with_fix(mut self, fix: impl Into<Option<Fix>>) -> Self {
         if self.is_bad() {
             self.fix = fix.into();
         }
@@ -106,18 +106,18 @@ impl Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Strictness {
     /// Whether warnings of all groups except steadiness count as failures.
-    pub strict: bool,
+    pub fails_on_warnings: bool,
     /// Whether warnings of steadiness count as failures. They concern only comparisons between runs.
-    pub steady: bool,
+    pub fails_on_unsteadiness: bool,
 }
 
 impl Strictness {
     /// Whether the finding prevents a run.
-    pub fn fails(self, finding: &Finding) -> bool {
+    pub fn counts_as_failure(self, finding: &Finding) -> bool {
         match (finding.status, finding.group) {
             (Status::Failure, _) => true,
-            (Status::Warning, Group::Steadiness) => self.steady,
-            (Status::Warning, _) => self.strict,
+            (Status::Warning, Group::Steadiness) => self.fails_on_unsteadiness,
+            (Status::Warning, _) => self.fails_on_warnings,
             (Status::Ok | Status::Info | Status::Skipped, _) => false,
         }
     }
@@ -125,7 +125,7 @@ impl Strictness {
 
 /// Whether a profile can be recorded.
 pub fn is_ready(findings: &[Finding], strictness: Strictness) -> bool {
-    !findings.iter().any(|finding| strictness.fails(finding))
+    !findings.iter().any(|finding| strictness.counts_as_failure(finding))
 }
 
 /// Number of findings with a status.
@@ -135,16 +135,17 @@ pub fn count(findings: &[Finding], status: Status) -> usize {
 
 /// A summary such as `24 readiness checks: 22 ok, 2 warnings`.
 pub fn summary_line(findings: &[Finding]) -> String {
-    format!("{}: {}", plural(findings.len(), "readiness check"), count_statuses(findings))
+    format!("{}: {}", format_count(findings.len(), "readiness check"), status_summary(findings))
 }
 
-/// A text such as `22 ok, 2 warnings`. Statuses other than `ok` that do not occur are left out.
-pub fn count_statuses(findings: &[Finding]) -> String {
+/// Counts the findings by status, in a text such as `22 ok, 2 warnings`. Statuses other than `ok` that do not occur are
+/// left out.
+pub fn status_summary(findings: &[Finding]) -> String {
     let mut parts = vec![format!("{} ok", count(findings, Status::Ok))];
     for (status, noun) in [(Status::Info, "note"), (Status::Warning, "warning"), (Status::Failure, "failure")] {
         match count(findings, status) {
             0 => {}
-            number => parts.push(plural(number, noun)),
+            number => parts.push(format_count(number, noun)),
         }
     }
     match count(findings, Status::Skipped) {
@@ -154,6 +155,6 @@ pub fn count_statuses(findings: &[Finding]) -> String {
     parts.join(", ")
 }
 
-fn plural(number: usize, noun: &str) -> String {
+fn format_count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -18,12 +18,12 @@ pub enum Bound {
 /// A kernel setting and its needed value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Setting {
-    /// The setting.
+    /// Which kernel setting it is.
     #[serde(rename = "name")]
     pub sysctl: Sysctl,
     /// The value to write.
     pub value: i64,
-    /// Other acceptable values.
+    /// Which other values are acceptable.
     pub bound: Bound,
 }
 
@@ -45,7 +45,7 @@ impl Setting {
     }
 
     /// The line for a file in `/etc/sysctl.d`.
-    pub fn line(&self) -> String {
+    pub fn sysctl_line(&self) -> String {
         format!("{} = {}", self.sysctl.name(), self.value)
     }
 }
@@ -62,34 +62,34 @@ pub enum Action {
 /// The repair of a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fix {
-    /// The action.
+    /// The change of settings, or the command.
     pub action: Action,
     /// Whether the action needs root, and this process is not root.
-    pub sudo: bool,
+    pub needs_sudo: bool,
     /// Whether the action must be done on the host of this container.
     pub on_host: bool,
 }
 
 impl Fix {
     /// Changes kernel settings. In a container that cannot write them, the host must change them.
-    pub(super) fn sysctl(facts: &HostFacts, settings: Vec<Setting>) -> Self {
+    pub(super) fn sysctl_change(facts: &HostFacts, settings: Vec<Setting>) -> Self {
         let on_host = facts.isolation.container.is_some() && facts.isolation.read_only_sysctls != Reading::Value(false);
-        Self { action: Action::Sysctl(settings), sudo: on_host || !is_root(facts), on_host }
+        Self { action: Action::Sysctl(settings), needs_sudo: on_host || !is_root(facts), on_host }
     }
 
     /// Runs a command as root.
-    pub(super) fn as_root(facts: &HostFacts, command: impl Into<String>) -> Self {
-        Self { action: Action::Command(command.into()), sudo: !is_root(facts), on_host: false }
+    pub(super) fn root_command(facts: &HostFacts, command: impl Into<String>) -> Self {
+        Self { action: Action::Command(command.into()), needs_sudo: !is_root(facts), on_host: false }
     }
 
     /// Runs a command that needs no privileges.
-    pub(super) fn command(command: impl Into<String>) -> Self {
-        Self { action: Action::Command(command.into()), sudo: false, on_host: false }
+    pub(super) fn user_command(command: impl Into<String>) -> Self {
+        Self { action: Action::Command(command.into()), needs_sudo: false, on_host: false }
     }
 
     /// Runs a command on the host of this container.
-    pub(super) fn on_host(command: impl Into<String>) -> Self {
-        Self { action: Action::Command(command.into()), sudo: false, on_host: true }
+    pub(super) fn host_command(command: impl Into<String>) -> Self {
+        Self { action: Action::Command(command.into()), needs_sudo: false, on_host: true }
     }
 
     /// The kernel settings to change. Empty for a command.
@@ -100,8 +100,8 @@ impl Fix {
         }
     }
 
-    /// The command that makes the repair now, ready to paste.
-    pub fn now(&self) -> String {
+    /// The command that repairs the problem now, ready to paste into a shell.
+    pub fn command_now(&self) -> String {
         let command = match &self.action {
             Action::Sysctl(settings) => {
                 let words: Vec<_> =
@@ -110,12 +110,12 @@ impl Fix {
             }
             Action::Command(command) => command.clone(),
         };
-        if self.sudo { format!("sudo {command}") } else { command }
+        if self.needs_sudo { format!("sudo {command}") } else { command }
     }
 
     /// Lines for a file in `/etc/sysctl.d/` that repeat the repair at each boot. `None` for a command.
-    pub fn persist(&self) -> Option<String> {
-        let lines: Vec<_> = self.settings().iter().map(Setting::line).collect();
+    pub fn persistent_lines(&self) -> Option<String> {
+        let lines: Vec<_> = self.settings().iter().map(Setting::sysctl_line).collect();
         (!lines.is_empty()).then(|| lines.join("\n"))
     }
 }
@@ -124,8 +124,8 @@ impl Serialize for Fix {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Fix", 5)?;
         fields.serialize_field("kind", if self.settings().is_empty() { "command" } else { "sysctl" })?;
-        fields.serialize_field("now", &self.now())?;
-        fields.serialize_field("persist", &self.persist())?;
+        fields.serialize_field("now", &self.command_now())?;
+        fields.serialize_field("persist", &self.persistent_lines())?;
         fields.serialize_field("on_host", &self.on_host)?;
         fields.serialize_field("settings", self.settings())?;
         fields.end()

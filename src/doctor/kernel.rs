@@ -4,7 +4,7 @@ use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::{Fix, Setting};
 use super::inputs::Inputs;
-use super::permission::{Permission, is_restricted_kernel, needed_level, permission};
+use super::permission::{Permission, is_restricted_kernel, needed_level, sampling_permission};
 use crate::config::{EventChoice, Kernel};
 use crate::host::{Capability, Limit, Reading, Sysctl};
 
@@ -14,66 +14,66 @@ pub(super) static CHECKS: [Check; 7] = [
         group: Group::Kernel,
         title: "who may sample what",
         feature: "user and kernel stacks",
-        why: "kernel.perf_event_paranoid decides what a process without privileges may sample.",
-        in_run: true,
-        judge: Judge::Always(paranoid),
+        why_it_matters: "kernel.perf_event_paranoid decides what a process without privileges may sample.",
+        is_in_run: true,
+        judge: Judge::Always(judge_paranoid_level),
     },
     Check {
         id: "perf-mlock-budget",
         group: Group::Kernel,
         title: "memory for ring buffers",
         feature: "sampling without losses",
-        why: "The kernel counts ring buffers against kernel.perf_event_mlock_kb per CPU and then against \
+        why_it_matters: "The kernel counts ring buffers against kernel.perf_event_mlock_kb per CPU and then against \
               RLIMIT_MEMLOCK; beyond both, mapping one fails with EPERM, whatever perf_event_paranoid says.",
-        in_run: true,
-        judge: Judge::Always(mlock_budget),
+        is_in_run: true,
+        judge: Judge::Always(judge_mlock_budget),
     },
     Check {
         id: "sample-rate",
         group: Group::Kernel,
         title: "sampling frequency",
         feature: "sampling",
-        why: "A frequency above kernel.perf_event_max_sample_rate is refused with EINVAL, for root too; the kernel \
+        why_it_matters: "A frequency above kernel.perf_event_max_sample_rate is refused with EINVAL, for root too; the kernel \
               lowers the limit by itself when sampling interrupts take long.",
-        in_run: true,
-        judge: Judge::Always(sample_rate),
+        is_in_run: true,
+        judge: Judge::Always(judge_sample_rate),
     },
     Check {
         id: "perf-cpu-time",
         group: Group::Kernel,
         title: "CPU time that sampling may take",
         feature: "sampling without gaps",
-        why: "When sampling takes more than kernel.perf_cpu_time_max_percent of the CPU, the kernel lowers its limit \
+        why_it_matters: "When sampling takes more than kernel.perf_cpu_time_max_percent of the CPU, the kernel lowers its limit \
               of the frequency.",
-        in_run: false,
-        judge: Judge::Always(cpu_time),
+        is_in_run: false,
+        judge: Judge::Always(judge_cpu_time_limit),
     },
     Check {
         id: "perf-max-stack",
         group: Group::Kernel,
         title: "depth of callchains",
         feature: "complete stacks",
-        why: "The kernel truncates callchains at kernel.perf_event_max_stack frames; a truncated callchain has no root.",
-        in_run: true,
-        judge: Judge::Always(max_stack),
+        why_it_matters: "The kernel truncates callchains at kernel.perf_event_max_stack frames; a truncated callchain has no root.",
+        is_in_run: true,
+        judge: Judge::Always(judge_max_stack_frames),
     },
     Check {
         id: "nmi-watchdog",
         group: Group::Kernel,
         title: "watchdog on a hardware counter",
         feature: "the cycles event",
-        why: "The watchdog occupies one hardware counter, so many simultaneous events must share the others.",
-        in_run: false,
-        judge: Judge::Always(nmi_watchdog),
+        why_it_matters: "The watchdog occupies one hardware counter, so many simultaneous events must share the others.",
+        is_in_run: false,
+        judge: Judge::Always(judge_nmi_watchdog),
     },
     Check {
         id: "open-files",
         group: Group::Kernel,
         title: "open files",
         feature: "an event on every CPU",
-        why: "Each CPU needs a file descriptor for its event; above RLIMIT_NOFILE, opening one fails with EMFILE.",
-        in_run: true,
-        judge: Judge::Always(open_files),
+        why_it_matters: "Each CPU needs a file descriptor for its event; above RLIMIT_NOFILE, opening one fails with EMFILE.",
+        is_in_run: true,
+        judge: Judge::Always(judge_open_files),
     },
 ];
 
@@ -84,25 +84,25 @@ const DEFAULT_MAX_STACK_FRAMES: u32 = 127;
 const DEFAULT_CPU_TIME_PERCENT: i64 = 25;
 /// File descriptors that a run needs in addition to those of events: streams, logs, sockets, directories of the
 /// archive. Measured: with 26, a log is incomplete.
-const OTHER_FILES: u64 = 27;
+const OTHER_OPEN_FILES: u64 = 27;
 
-/// `perf-event-paranoid`: the level and its effect on this profile.
-fn paranoid(check: &'static Check, inputs: &Inputs) -> Finding {
+/// `perf-event-paranoid`: judges the effect of the level on this profile.
+fn judge_paranoid_level(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let wanted = inputs.record.kernel;
     let needed = match wanted {
         Kernel::No => "2 or lower, or CAP_PERFMON (user stacks)",
         Kernel::Auto | Kernel::Yes => "1 or lower, or CAP_PERFMON (user and kernel stacks)",
     };
-    let fix = Fix::sysctl(facts, vec![needed_level(wanted)]);
+    let fix = Fix::sysctl_change(facts, vec![needed_level(wanted)]);
     let Reading::Value(level) = facts.perf_event_paranoid else {
-        return unknown_level(check, inputs, needed);
+        return unknown_level_finding(check, inputs, needed);
     };
     let mut found = format!("{level} ({})", level_meaning(level, inputs));
-    if level > 1 && permission(inputs) == Permission::UserAndKernel {
+    if level > 1 && sampling_permission(inputs) == Permission::UserAndKernel {
         found.push_str(", which this process's capabilities override");
     }
-    let (status, why) = match (permission(inputs), wanted) {
+    let (status, why) = match (sampling_permission(inputs), wanted) {
         (Permission::Nothing, _) => (
             Status::Failure,
             format!(
@@ -119,9 +119,9 @@ fn paranoid(check: &'static Check, inputs: &Inputs) -> Finding {
             format!("At level {level} the kernel refuses kernel samples, which `kernel = \"yes\"` demands."),
         ),
         (Permission::User, Kernel::No) => (Status::Ok, "Only user stacks are sampled.".to_owned()),
-        (Permission::UserAndKernel | Permission::Unknown, _) => (Status::Ok, check.why.to_owned()),
+        (Permission::UserAndKernel | Permission::Unknown, _) => (Status::Ok, check.why_it_matters.to_owned()),
     };
-    check.finding(status, found, needed).because(why).repaired_by(fix)
+    check.finding(status, found, needed).with_reason(why).with_fix(fix)
 }
 
 /// Explains what a process without privileges can sample at a level (Documentation/admin-guide/sysctl/kernel.rst).
@@ -132,15 +132,16 @@ fn level_meaning(level: i32, inputs: &Inputs) -> &'static str {
         0 => "own processes, the kernel and whole CPUs",
         1 => "own processes and the kernel",
         2 => "own processes, user space only",
-        _ if permission(inputs) == Permission::Nothing || is_restricted_kernel(inputs.facts) => "nothing",
+        _ if sampling_permission(inputs) == Permission::Nothing || is_restricted_kernel(inputs.facts) => "nothing",
         _ => "the same as 2 in this kernel",
     }
 }
 
-/// The finding for an unknown level. The probe decides. Without a probe, only a missing file is a failure.
-fn unknown_level(check: &'static Check, inputs: &Inputs, needed: &str) -> Finding {
+/// The finding for an unknown level. If the probe opened an event, it is only a note. Otherwise, only a missing file is
+/// a failure.
+fn unknown_level_finding(check: &'static Check, inputs: &Inputs, needed: &str) -> Finding {
     let reading = &inputs.facts.perf_event_paranoid;
-    let opened = inputs.probe.as_ref().is_some_and(|probe| probe.opened.is_some());
+    let opened = inputs.probe.as_ref().is_some_and(|probe| probe.opened_event.is_some());
     let (status, why) = match reading {
         _ if opened => (Status::Info, "The setting could not be read, but the event opens."),
         Reading::Absent => (
@@ -149,20 +150,20 @@ fn unknown_level(check: &'static Check, inputs: &Inputs, needed: &str) -> Findin
         ),
         _ => (Status::Warning, "The setting could not be read, so it is unknown what may be sampled."),
     };
-    check.finding(status, reading.to_string(), needed).because(why)
+    check.finding(status, reading.to_string(), needed).with_reason(why)
 }
 
 /// `perf-mlock-budget`: compares the size of all buffers with `perf_event_mlock_kb` of every CPU plus `RLIMIT_MEMLOCK`
 /// (`perf_mmap()`, kernel/events/core.c). There is no limit with `CAP_IPC_LOCK` or at paranoid level -1.
-fn mlock_budget(check: &'static Check, inputs: &Inputs) -> Finding {
+fn judge_mlock_budget(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
-    let ring = inputs.ring;
+    let ring = inputs.ring_size;
     let Some(cpus) = facts.cpu_count() else {
-        let found = format!("the number of CPUs is unknown ({})", describe_reading(&facts.online_cpus));
+        let found = format!("the number of CPUs is unknown ({})", describe_missing_fact(&facts.online_cpus));
         return check.finding(Status::Warning, found, "the number of CPUs");
     };
-    let total = ring.wanted.saturating_mul(cpus);
-    let needed = format!("{} for {cpus} buffers of {}", format_size(total), format_size(ring.wanted));
+    let total = ring.preferred_bytes.saturating_mul(cpus);
+    let needed = format!("{} for {cpus} buffers of {}", format_size(total), format_size(ring.preferred_bytes));
     let exempt = if facts.has_capability(Capability::IpcLock) {
         Some("no limit for this process (CAP_IPC_LOCK)")
     } else if facts.memlock == Reading::Value(Limit::Unlimited) {
@@ -181,7 +182,7 @@ fn mlock_budget(check: &'static Check, inputs: &Inputs) -> Finding {
         let found = format!(
             "perf_event_mlock_kb {}, RLIMIT_MEMLOCK {}",
             facts.perf_event_mlock_kb,
-            describe_reading(&facts.memlock)
+            describe_missing_fact(&facts.memlock)
         );
         return check.finding(Status::Warning, found, needed);
     };
@@ -193,17 +194,17 @@ fn mlock_budget(check: &'static Check, inputs: &Inputs) -> Finding {
         format_size(*memlock)
     );
     // The sampler halves its buffers until they fit. So a smaller buffer has at most half the requested size.
-    let probe = inputs.probe.as_ref().filter(|probe| probe.opened.is_some());
-    let is_full_size = probe.map(|probe| probe.ring_bytes.saturating_mul(2) > ring.wanted);
+    let probe = inputs.probe.as_ref().filter(|probe| probe.opened_event.is_some());
+    let is_full_size = probe.map(|probe| probe.ring_bytes.saturating_mul(2) > ring.preferred_bytes);
     let (status, why) = match is_full_size {
-        Some(true) => (Status::Ok, check.why),
+        Some(true) => (Status::Ok, check.why_it_matters),
         Some(false) if budget >= total => (
             Status::Warning,
             "The settings allow it, but the kernel grants less: another sampler of this user holds a part of the \
              budget. The buffers will be smaller, so bursts of samples are lost sooner.",
         ),
-        None if budget >= total => (Status::Ok, check.why),
-        None if budget < ring.min.saturating_mul(cpus) => (
+        None if budget >= total => (Status::Ok, check.why_it_matters),
+        None if budget < ring.min_bytes.saturating_mul(cpus) => (
             Status::Failure,
             "Not even the smallest buffers fit: mapping them fails with EPERM, whatever perf_event_paranoid says.",
         ),
@@ -211,13 +212,13 @@ fn mlock_budget(check: &'static Check, inputs: &Inputs) -> Finding {
             (Status::Warning, "The buffers will be made smaller to fit, so bursts of samples are lost sooner.")
         }
     };
-    let needed_kb = i64::try_from(ring.wanted.div_ceil(1024)).unwrap_or(i64::MAX);
-    let fix = Fix::sysctl(facts, vec![Setting::at_least(Sysctl::PerfEventMlockKb, needed_kb)]);
-    check.finding(status, found, needed).because(why).repaired_by(fix)
+    let needed_kb = i64::try_from(ring.preferred_bytes.div_ceil(1024)).unwrap_or(i64::MAX);
+    let fix = Fix::sysctl_change(facts, vec![Setting::at_least(Sysctl::PerfEventMlockKb, needed_kb)]);
+    check.finding(status, found, needed).with_reason(why).with_fix(fix)
 }
 
 /// `sample-rate`: compares the configured frequency with the kernel's limit.
-fn sample_rate(check: &'static Check, inputs: &Inputs) -> Finding {
+fn judge_sample_rate(check: &'static Check, inputs: &Inputs) -> Finding {
     let frequency = inputs.record.frequency;
     let needed = format!("at least {frequency} Hz, the configured frequency");
     let Reading::Value(limit) = inputs.facts.perf_event_max_sample_rate else {
@@ -225,25 +226,28 @@ fn sample_rate(check: &'static Check, inputs: &Inputs) -> Finding {
         return check.finding(Status::Warning, found, needed);
     };
     let status = if limit >= frequency { Status::Ok } else { Status::Failure };
-    let fix = Fix::sysctl(inputs.facts, vec![Setting::at_least(Sysctl::PerfEventMaxSampleRate, frequency.into())]);
-    check.finding(status, format!("{limit} Hz"), needed).repaired_by(fix)
+    let fix =
+        Fix::sysctl_change(inputs.facts, vec![Setting::at_least(Sysctl::PerfEventMaxSampleRate, frequency.into())]);
+    check.finding(status, format!("{limit} Hz"), needed).with_fix(fix)
 }
 
-/// `perf-max-stack`: the depth at which the kernel truncates callchains.
-fn max_stack(check: &'static Check, inputs: &Inputs) -> Finding {
+/// `perf-max-stack`: judges the depth at which the kernel truncates callchains.
+fn judge_max_stack_frames(check: &'static Check, inputs: &Inputs) -> Finding {
     let needed = format!("{DEFAULT_MAX_STACK_FRAMES} frames or more");
     let Reading::Value(depth) = inputs.facts.perf_event_max_stack else {
         let found = inputs.facts.perf_event_max_stack.to_string();
         return check.finding(Status::Warning, found, needed);
     };
     let status = if depth >= DEFAULT_MAX_STACK_FRAMES { Status::Ok } else { Status::Warning };
-    let fix =
-        Fix::sysctl(inputs.facts, vec![Setting::at_least(Sysctl::PerfEventMaxStack, DEFAULT_MAX_STACK_FRAMES.into())]);
-    check.finding(status, format!("{depth} frames"), needed).repaired_by(fix)
+    let fix = Fix::sysctl_change(
+        inputs.facts,
+        vec![Setting::at_least(Sysctl::PerfEventMaxStack, DEFAULT_MAX_STACK_FRAMES.into())],
+    );
+    check.finding(status, format!("{depth} frames"), needed).with_fix(fix)
 }
 
-/// `perf-cpu-time`: the share of CPU time above which the kernel slows down sampling.
-fn cpu_time(check: &'static Check, inputs: &Inputs) -> Finding {
+/// `perf-cpu-time`: judges the share of CPU time above which the kernel slows down sampling.
+fn judge_cpu_time_limit(check: &'static Check, inputs: &Inputs) -> Finding {
     let needed = format!("{DEFAULT_CPU_TIME_PERCENT} % or more, or no limit");
     let reading = &inputs.facts.perf_cpu_time_max_percent;
     let Reading::Value(percent) = *reading else {
@@ -255,13 +259,15 @@ fn cpu_time(check: &'static Check, inputs: &Inputs) -> Finding {
         percent if i64::from(percent) < DEFAULT_CPU_TIME_PERCENT => (Status::Warning, format!("{percent} %")),
         percent => (Status::Ok, format!("{percent} %")),
     };
-    let fix =
-        Fix::sysctl(inputs.facts, vec![Setting::at_least(Sysctl::PerfCpuTimeMaxPercent, DEFAULT_CPU_TIME_PERCENT)]);
-    check.finding(status, found, needed).repaired_by(fix)
+    let fix = Fix::sysctl_change(
+        inputs.facts,
+        vec![Setting::at_least(Sysctl::PerfCpuTimeMaxPercent, DEFAULT_CPU_TIME_PERCENT)],
+    );
+    check.finding(status, found, needed).with_fix(fix)
 }
 
 /// `nmi-watchdog`: matters only if the recording uses a hardware counter.
-fn nmi_watchdog(check: &'static Check, inputs: &Inputs) -> Finding {
+fn judge_nmi_watchdog(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let has_pmu = facts.pmus.value().is_some_and(|pmus| !pmus.is_empty());
     let uses_counter = has_pmu && inputs.record.event != EventChoice::CpuClock;
@@ -276,23 +282,23 @@ fn nmi_watchdog(check: &'static Check, inputs: &Inputs) -> Finding {
     check.finding(status, found, needed)
 }
 
-/// `open-files`: compares the limit with one descriptor per CPU plus [`OTHER_FILES`].
-fn open_files(check: &'static Check, inputs: &Inputs) -> Finding {
+/// `open-files`: compares the limit with one descriptor per CPU plus [`OTHER_OPEN_FILES`].
+fn judge_open_files(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
-    let min = facts.cpu_count().unwrap_or(1).saturating_add(OTHER_FILES);
+    let min = facts.cpu_count().unwrap_or(1).saturating_add(OTHER_OPEN_FILES);
     let needed = format!("{min} or more");
     match &facts.open_files {
         Reading::Value(Limit::Unlimited) => check.finding(Status::Ok, "no limit", needed),
         Reading::Value(Limit::AtMost(limit)) if *limit >= min => check.finding(Status::Ok, limit.to_string(), needed),
         Reading::Value(Limit::AtMost(limit)) => check
             .finding(Status::Failure, limit.to_string(), needed)
-            .repaired_by(Fix::command("ulimit -n \"$(ulimit -Hn)\"")),
-        missing => check.finding(Status::Info, describe_reading(missing), needed),
+            .with_fix(Fix::user_command("ulimit -n \"$(ulimit -Hn)\"")),
+        missing => check.finding(Status::Info, describe_missing_fact(missing), needed),
     }
 }
 
 /// Describes why a fact is missing.
-pub(super) fn describe_reading<T>(reading: &Reading<T>) -> String {
+pub(super) fn describe_missing_fact<T>(reading: &Reading<T>) -> String {
     match reading {
         Reading::Value(_) => "known".to_owned(),
         Reading::Absent => "absent".to_owned(),

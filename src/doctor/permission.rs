@@ -19,7 +19,7 @@ pub(super) enum Permission {
 }
 
 /// Whether capabilities permit all sampling, as in `perfmon_capable()` of include/linux/capability.h.
-pub(super) fn perfmon_capable(facts: &HostFacts) -> bool {
+pub(super) fn is_perfmon_capable(facts: &HostFacts) -> bool {
     facts.has_capability(Capability::Perfmon) || facts.has_capability(Capability::SysAdmin)
 }
 
@@ -27,28 +27,28 @@ pub(super) fn perfmon_capable(facts: &HostFacts) -> bool {
 /// (Documentation/admin-guide/sysctl/kernel.rst) and treats higher values as 2. The kernels of Debian and Ubuntu permit
 /// nothing at higher levels without `CAP_SYS_ADMIN`, not even with `CAP_PERFMON`. The level does not show which kernel
 /// is running. So the result of the probe decides, if there is one.
-pub(super) fn permission(inputs: &Inputs) -> Permission {
+pub(super) fn sampling_permission(inputs: &Inputs) -> Permission {
     let facts = inputs.facts;
     let Reading::Value(level) = facts.perf_event_paranoid else { return Permission::Unknown };
     if level > 2 && !facts.has_capability(Capability::SysAdmin) {
         let refused = match &inputs.probe {
-            Some(probe) => probe.opened.is_none(),
+            Some(probe) => probe.opened_event.is_none(),
             None => is_restricted_kernel(facts),
         };
         if refused {
             return Permission::Nothing;
         }
     }
-    if level >= 2 && !perfmon_capable(facts) { Permission::User } else { Permission::UserAndKernel }
+    if level >= 2 && !is_perfmon_capable(facts) { Permission::User } else { Permission::UserAndKernel }
 }
 
 /// Whether the profile is expected to contain kernel samples.
-pub(super) fn samples_kernel(inputs: &Inputs) -> bool {
+pub(super) fn expects_kernel_samples(inputs: &Inputs) -> bool {
     match (inputs.record.kernel, &inputs.probe) {
         (Kernel::No, _) => false,
-        (_, Some(probe)) if probe.opened.is_some() => probe.kernel,
+        (_, Some(probe)) if probe.opened_event.is_some() => probe.has_kernel_samples,
         // If no event could be opened, the probe does not show whether kernel samples are permitted.
-        _ => matches!(permission(inputs), Permission::UserAndKernel | Permission::Unknown),
+        _ => matches!(sampling_permission(inputs), Permission::UserAndKernel | Permission::Unknown),
     }
 }
 

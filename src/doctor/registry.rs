@@ -9,20 +9,20 @@ use super::{binary, docker, kernel, rights, sampling, steadiness, symbols, toolc
 use crate::config::nearest;
 
 /// The check of goflame's settings. It is in this file because it needs the ids of all checks.
-static SETTINGS: [Check; 1] = [Check {
+static SETTINGS_CHECKS: [Check; 1] = [Check {
     id: "ignore-list",
     group: Group::Settings,
     title: "ids of ignored checks",
     feature: "readiness",
-    why: "An unknown id ignores nothing, so the check that was meant is still made.",
-    in_run: true,
-    judge: Judge::Always(ignore_list),
+    why_it_matters: "An unknown id ignores nothing, so the check that was meant is still made.",
+    is_in_run: true,
+    judge: Judge::Always(judge_ignore_list),
 }];
 
 /// All checks, in the order of the report.
 pub fn catalogue() -> impl Iterator<Item = &'static Check> {
     let tables: [&[Check]; 9] = [
-        &SETTINGS,
+        &SETTINGS_CHECKS,
         &kernel::CHECKS,
         &symbols::CHECKS,
         &rights::CHECKS,
@@ -35,25 +35,25 @@ pub fn catalogue() -> impl Iterator<Item = &'static Check> {
     tables.into_iter().flatten()
 }
 
-/// Makes the checks, in the order of [`catalogue()`]. Each id occurs at most once.
+/// Performs the checks, in the order of [`catalogue()`]. Each id occurs at most once.
 pub fn check(inputs: &Inputs) -> Vec<Finding> {
     let asked = catalogue().filter(|check| check.is_requested(inputs));
     let judged = asked.filter_map(|check| {
         // A check that the user selected by id always has a finding, even without its input.
         let nothing = || check.finding(Status::Skipped, "nothing to check", "something to check");
-        check.judge(inputs).or_else(|| (!inputs.only.is_empty()).then(nothing))
+        check.judge(inputs).or_else(|| (!inputs.selected_ids.is_empty()).then(nothing))
     });
     judged.collect()
 }
 
-/// An id that no check has.
+/// An unknown id of a check.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no check `{id}`{}", nearest.map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?")))]
+#[error("there is no check `{id}`{}", nearest_id.map_or_else(String::new, |nearest_id| format!("; did you mean `{nearest_id}`?")))]
 pub struct UnknownCheck {
-    /// The id.
+    /// The unknown id.
     pub id: String,
     /// The most similar id of an existing check.
-    pub nearest: Option<&'static str>,
+    pub nearest_id: Option<&'static str>,
 }
 
 /// Replaces the names of groups by the ids of their checks.
@@ -72,16 +72,16 @@ pub fn expand_groups(names: &[String]) -> Vec<String> {
 pub fn unknown_checks(ids: &[String]) -> Vec<UnknownCheck> {
     ids.iter()
         .filter(|id| !catalogue().any(|check| check.id == id.as_str()))
-        .map(|id| UnknownCheck { id: id.clone(), nearest: nearest(id, catalogue().map(|check| check.id)) })
+        .map(|id| UnknownCheck { id: id.clone(), nearest_id: nearest(id, catalogue().map(|check| check.id)) })
         .collect()
 }
 
-fn ignore_list(check: &'static Check, inputs: &Inputs) -> Finding {
-    let unknown: Vec<String> = unknown_checks(inputs.ignore).iter().map(ToString::to_string).collect();
-    let (status, found) = match (unknown.is_empty(), inputs.ignore.len()) {
+fn judge_ignore_list(check: &'static Check, inputs: &Inputs) -> Finding {
+    let unknown: Vec<String> = unknown_checks(inputs.ignored_ids).iter().map(ToString::to_string).collect();
+    let (status, found) = match (unknown.is_empty(), inputs.ignored_ids.len()) {
         (false, _) => (Status::Warning, unknown.join(", ")),
         (true, 0) => (Status::Ok, "no check is ignored".to_owned()),
-        (true, _) => (Status::Ok, format!("ignored: {}", inputs.ignore.join(", "))),
+        (true, _) => (Status::Ok, format!("ignored: {}", inputs.ignored_ids.join(", "))),
     };
     check.finding(status, found, "ids of existing checks")
 }

@@ -3,8 +3,8 @@
 use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::inputs::Inputs;
-use super::kernel::describe_reading;
-use super::permission::perfmon_capable;
+use super::kernel::describe_missing_fact;
+use super::permission::is_perfmon_capable;
 use crate::host::{Capability, Reading};
 
 pub(super) static CHECKS: [Check; 6] = [
@@ -13,59 +13,59 @@ pub(super) static CHECKS: [Check; 6] = [
         group: Group::Kernel,
         title: "capabilities of this process",
         feature: "sampling beyond perf_event_paranoid",
-        why: "CAP_PERFMON samples the kernel and others' processes, CAP_SYSLOG sees kernel addresses, CAP_IPC_LOCK maps \
+        why_it_matters: "CAP_PERFMON samples the kernel and others' processes, CAP_SYSLOG sees kernel addresses, CAP_IPC_LOCK maps \
               buffers of any size, CAP_SYS_PTRACE reads other processes' memory; CAP_SYS_ADMIN includes CAP_PERFMON.",
-        in_run: false,
-        judge: Judge::Always(capabilities),
+        is_in_run: false,
+        judge: Judge::Always(judge_capabilities),
     },
     Check {
         id: "seccomp",
         group: Group::Kernel,
         title: "filter of system calls",
         feature: "perf_event_open",
-        why: "A seccomp filter may refuse perf_event_open whatever the kernel settings say; the usual filter of a \
+        why_it_matters: "A seccomp filter may refuse perf_event_open whatever the kernel settings say; the usual filter of a \
               container does so without CAP_PERFMON.",
-        in_run: false,
-        judge: Judge::Always(seccomp),
+        is_in_run: false,
+        judge: Judge::Always(judge_seccomp),
     },
     Check {
         id: "lockdown",
         group: Group::Kernel,
         title: "kernel lockdown",
         feature: "nothing in goflame",
-        why: "In confidentiality mode the kernel hides its registers and tracepoints; goflame samples user registers, \
+        why_it_matters: "In confidentiality mode the kernel hides its registers and tracepoints; goflame samples user registers, \
               which are still permitted.",
-        in_run: false,
-        judge: Judge::Always(lockdown),
+        is_in_run: false,
+        judge: Judge::Always(judge_lockdown),
     },
     Check {
         id: "ptrace-scope",
         group: Group::Kernel,
         title: "reading memory of running processes",
         feature: "attaching Delve",
-        why: "Yama decides who may read the memory of a running process. Sampling does not depend on it, and a program \
+        why_it_matters: "Yama decides who may read the memory of a running process. Sampling does not depend on it, and a program \
               that goflame starts is its own child.",
-        in_run: false,
-        judge: Judge::Always(ptrace_scope),
+        is_in_run: false,
+        judge: Judge::Always(judge_ptrace_scope),
     },
     Check {
         id: "user-namespaces",
         group: Group::Kernel,
         title: "user namespaces",
         feature: "rootless containers",
-        why: "Rootless Docker and Podman need user namespaces. Inside of one, not even root's capabilities count for perf \
+        why_it_matters: "Rootless Docker and Podman need user namespaces. Inside of one, not even root's capabilities count for perf \
               events.",
-        in_run: false,
-        judge: Judge::Always(user_namespaces),
+        is_in_run: false,
+        judge: Judge::Always(judge_user_namespaces),
     },
     Check {
         id: "container",
         group: Group::Kernel,
         title: "container",
         feature: "changing kernel settings",
-        why: "A container shares the host's kernel settings and usually cannot write them; change them on the host.",
-        in_run: false,
-        judge: Judge::Always(container),
+        why_it_matters: "A container shares the host's kernel settings and usually cannot write them; change them on the host.",
+        is_in_run: false,
+        judge: Judge::Always(judge_container_type),
     },
 ];
 
@@ -78,11 +78,11 @@ const CAPABILITIES: [(Capability, &str); 5] = [
     (Capability::IpcLock, "CAP_IPC_LOCK"),
 ];
 
-fn capabilities(check: &'static Check, inputs: &Inputs) -> Finding {
+fn judge_capabilities(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let needed = "none at perf_event_paranoid 1 and lower, else CAP_PERFMON and CAP_SYSLOG";
     let Reading::Value(bits) = facts.capabilities else {
-        return check.finding(Status::Warning, describe_reading(&facts.capabilities), needed);
+        return check.finding(Status::Warning, describe_missing_fact(&facts.capabilities), needed);
     };
     let held: Vec<_> =
         CAPABILITIES.iter().filter(|(one, _)| (bits >> (*one as u32)) & 1 == 1).map(|(_, name)| *name).collect();
@@ -91,15 +91,15 @@ fn capabilities(check: &'static Check, inputs: &Inputs) -> Finding {
         held if facts.isolation.initial_user_namespace == Reading::Value(false) => {
             (Status::Info, format!("{}, which do not count in a user namespace", held.join(", ")))
         }
-        held if perfmon_capable(facts) => (Status::Ok, held.join(", ")),
+        held if is_perfmon_capable(facts) => (Status::Ok, held.join(", ")),
         held => (Status::Info, held.join(", ")),
     };
     check.finding(status, found, needed)
 }
 
-fn seccomp(check: &'static Check, inputs: &Inputs) -> Finding {
+fn judge_seccomp(check: &'static Check, inputs: &Inputs) -> Finding {
     let needed = "no filter, or one that allows perf_event_open";
-    let opened = inputs.probe.as_ref().is_some_and(|probe| probe.opened.is_some());
+    let opened = inputs.probe.as_ref().is_some_and(|probe| probe.opened_event.is_some());
     let (status, found) = match &inputs.facts.isolation.seccomp {
         Reading::Value(0) => (Status::Ok, "no filter".to_owned()),
         Reading::Value(2) if opened => (Status::Ok, "a filter that allows perf_event_open".to_owned()),
@@ -111,7 +111,7 @@ fn seccomp(check: &'static Check, inputs: &Inputs) -> Finding {
     check.finding(status, found, needed)
 }
 
-fn lockdown(check: &'static Check, inputs: &Inputs) -> Finding {
+fn judge_lockdown(check: &'static Check, inputs: &Inputs) -> Finding {
     let needed = "any level; confidentiality hides tracepoints";
     let (status, found) = match &inputs.facts.isolation.lockdown {
         Reading::Value(level) if level == "confidentiality" => (Status::Info, level.clone()),
@@ -123,7 +123,7 @@ fn lockdown(check: &'static Check, inputs: &Inputs) -> Finding {
 }
 
 /// `ptrace-scope`: the levels are described in Documentation/admin-guide/LSM/Yama.rst.
-fn ptrace_scope(check: &'static Check, inputs: &Inputs) -> Finding {
+fn judge_ptrace_scope(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let needed = "0, or CAP_SYS_PTRACE, to attach a debugger to a running process";
     let (status, found) = match &facts.isolation.ptrace_scope {
@@ -141,7 +141,7 @@ fn ptrace_scope(check: &'static Check, inputs: &Inputs) -> Finding {
     check.finding(status, found, needed)
 }
 
-fn user_namespaces(check: &'static Check, inputs: &Inputs) -> Finding {
+fn judge_user_namespaces(check: &'static Check, inputs: &Inputs) -> Finding {
     let isolation = &inputs.facts.isolation;
     let needed = "nothing; available user namespaces for rootless containers";
     let (status, found) = match (&isolation.initial_user_namespace, &isolation.max_user_namespaces) {
@@ -157,7 +157,7 @@ fn user_namespaces(check: &'static Check, inputs: &Inputs) -> Finding {
     check.finding(status, found, needed)
 }
 
-fn container(check: &'static Check, inputs: &Inputs) -> Finding {
+fn judge_container_type(check: &'static Check, inputs: &Inputs) -> Finding {
     let isolation = &inputs.facts.isolation;
     let needed = "nothing; access to the host if a kernel setting must change";
     let (status, found) = match (&isolation.container, &isolation.read_only_sysctls) {

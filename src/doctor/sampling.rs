@@ -6,7 +6,7 @@ use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::Fix;
 use super::inputs::{Inputs, ProbeResult};
-use super::permission::{Permission, permission};
+use super::permission::{Permission, sampling_permission};
 use crate::config::{EventChoice, Kernel, StackSize};
 use crate::host::Reading;
 use crate::perfevent::TrialCounts;
@@ -17,36 +17,36 @@ pub(super) static CHECKS: [Check; 9] = [
         group: Group::Sampling,
         title: "virtual or real",
         feature: "hardware counters, steady clocks",
-        why: "A virtual machine has hardware counters only if its host provides them, and shares its CPUs with others.",
-        in_run: false,
-        judge: Judge::Always(virtual_machine),
+        why_it_matters: "A virtual machine has hardware counters only if its host provides them, and shares its CPUs with others.",
+        is_in_run: false,
+        judge: Judge::Always(judge_virtual_machine),
     },
     Check {
         id: "pmu",
         group: Group::Sampling,
         title: "hardware counters",
         feature: "the cycles event",
-        why: "Without a PMU, as in most virtual machines, there is no cycles event; cpu-clock samples by timer instead.",
-        in_run: true,
-        judge: Judge::Always(pmu),
+        why_it_matters: "Without a PMU, as in most virtual machines, there is no cycles event; cpu-clock samples by timer instead.",
+        is_in_run: true,
+        judge: Judge::Always(judge_pmu),
     },
     Check {
         id: "live-probe",
         group: Group::Sampling,
         title: "the event, opened and mapped",
         feature: "sampling",
-        why: "Only opening an event shows if it works, because security modules, containers and kernels of distributions \
+        why_it_matters: "Only opening an event shows if it works, because security modules, containers and kernels of distributions \
               may refuse what the settings permit.",
-        in_run: true,
-        judge: Judge::Optional(live_probe),
+        is_in_run: true,
+        judge: Judge::Optional(judge_live_probe),
     },
     Check {
         id: "user-stacks",
         group: Group::Sampling,
         title: "callchains of user space",
         feature: "every profile",
-        why: "A flame graph is made of callchains.",
-        in_run: false,
+        why_it_matters: "A flame graph is made of callchains.",
+        is_in_run: false,
         judge: Judge::Optional(|check, inputs| judge_sample_part(check, inputs, true, |counts| counts.user_stacks)),
     },
     Check {
@@ -54,17 +54,17 @@ pub(super) static CHECKS: [Check; 9] = [
         group: Group::Sampling,
         title: "callchains of the kernel",
         feature: "time spent in system calls",
-        why: "Without them, time in the kernel is missing from the profile.",
-        in_run: false,
-        judge: Judge::Optional(kernel_stacks),
+        why_it_matters: "Without them, time in the kernel is missing from the profile.",
+        is_in_run: false,
+        judge: Judge::Optional(judge_kernel_stacks),
     },
     Check {
         id: "user-registers",
         group: Group::Sampling,
         title: "registers of user space",
         feature: "leaf repair, goroutines",
-        why: "Go's frame pointers lose the caller of a small leaf function; the registers and a part of the stack find it.",
-        in_run: false,
+        why_it_matters: "Go's frame pointers lose the caller of a small leaf function; the registers and a part of the stack find it.",
+        is_in_run: false,
         judge: Judge::Optional(|check, inputs| judge_sample_part(check, inputs, true, |counts| counts.registers)),
     },
     Check {
@@ -72,8 +72,8 @@ pub(super) static CHECKS: [Check; 9] = [
         group: Group::Sampling,
         title: "copies of the user stack",
         feature: "leaf repair",
-        why: "Go's frame pointers lose the caller of a small leaf function; the registers and a part of the stack find it.",
-        in_run: false,
+        why_it_matters: "Go's frame pointers lose the caller of a small leaf function; the registers and a part of the stack find it.",
+        is_in_run: false,
         judge: Judge::Optional(|check, inputs| {
             judge_sample_part(check, inputs, inputs.record.stack != StackSize::Bytes(0), |counts| counts.stack_copies)
         }),
@@ -83,23 +83,23 @@ pub(super) static CHECKS: [Check; 9] = [
         group: Group::Sampling,
         title: "records of context switches",
         feature: "waiting time (not used yet)",
-        why: "They show when a thread leaves its CPU, which is needed to compute waiting time.",
-        in_run: false,
-        judge: Judge::Optional(context_switches),
+        why_it_matters: "They show when a thread leaves its CPU, which is needed to compute waiting time.",
+        is_in_run: false,
+        judge: Judge::Optional(judge_context_switches),
     },
     Check {
         id: "short-lives",
         group: Group::Sampling,
         title: "one event per CPU",
         feature: "threads and processes that end before a sample is due",
-        why: "Without one event per CPU, each thread has a separate event: a thread is not seen if it uses less CPU time \
+        why_it_matters: "Without one event per CPU, each thread has a separate event: a thread is not seen if it uses less CPU time \
               than the time between two samples.",
-        in_run: false,
-        judge: Judge::Optional(short_lives),
+        is_in_run: false,
+        judge: Judge::Optional(judge_short_lived_processes),
     },
 ];
 
-fn virtual_machine(check: &'static Check, inputs: &Inputs) -> Finding {
+fn judge_virtual_machine(check: &'static Check, inputs: &Inputs) -> Finding {
     let needed = "nothing; a real machine for hardware counters";
     match &inputs.facts.virtualisation {
         Some(hint) => check.finding(Status::Info, format!("virtual: {hint}"), needed),
@@ -108,7 +108,7 @@ fn virtual_machine(check: &'static Check, inputs: &Inputs) -> Finding {
 }
 
 /// `pmu`: whether the `cycles` event can exist.
-fn pmu(check: &'static Check, inputs: &Inputs) -> Finding {
+fn judge_pmu(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let found = match &facts.pmus {
         Reading::Value(names) if !names.is_empty() => names.join(", "),
@@ -121,8 +121,8 @@ fn pmu(check: &'static Check, inputs: &Inputs) -> Finding {
     };
     let present = facts.pmus.value().is_some_and(|names| !names.is_empty());
     let (status, needed, why) = match (inputs.record.event, present) {
-        (EventChoice::CpuClock, _) => (Status::Ok, "nothing: cpu-clock needs no PMU", check.why),
-        (_, true) => (Status::Ok, "a PMU for the cycles event", check.why),
+        (EventChoice::CpuClock, _) => (Status::Ok, "nothing: cpu-clock needs no PMU", check.why_it_matters),
+        (_, true) => (Status::Ok, "a PMU for the cycles event", check.why_it_matters),
         (EventChoice::Auto, false) => (
             Status::Info,
             "a PMU for the cycles event, else cpu-clock is used",
@@ -135,11 +135,11 @@ fn pmu(check: &'static Check, inputs: &Inputs) -> Finding {
             "`event = \"cycles\"` demands hardware counters that this machine lacks; \"auto\" would use cpu-clock.",
         ),
     };
-    check.finding(status, found, needed).because(why)
+    check.finding(status, found, needed).with_reason(why)
 }
 
 /// `live-probe`: compares the event that opened with the settings.
-fn live_probe(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+fn judge_live_probe(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let probe = inputs.probe.as_ref()?;
     let record = inputs.record;
     let event = match record.event {
@@ -153,17 +153,17 @@ fn live_probe(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
         Kernel::Yes => "in user space and in the kernel",
     };
     let needed = format!("{event} {space}");
-    let Some(opened) = &probe.opened else { return Some(refused(check, inputs, probe, needed)) };
-    let scope = if probe.kernel { "user space and kernel" } else { "user space only" };
+    let Some(opened) = &probe.opened_event else { return Some(refused_event_finding(check, inputs, probe, needed)) };
+    let scope = if probe.has_kernel_samples { "user space and kernel" } else { "user space only" };
     let mut found = format!("{opened} opens, {scope}");
     if probe.ring_bytes > 0 {
         found = format!("{found}, ring buffers of {}", super::kernel::format_size(probe.ring_bytes));
     }
     if record.event != EventChoice::Auto && opened != event {
         let why = format!("`event = \"{event}\"` is configured, but the event did not open.");
-        return Some(check.finding(Status::Failure, found, needed).because(why));
+        return Some(check.finding(Status::Failure, found, needed).with_reason(why));
     }
-    let (status, why) = match (record.kernel, probe.kernel, permission(inputs)) {
+    let (status, why) = match (record.kernel, probe.has_kernel_samples, sampling_permission(inputs)) {
         (Kernel::Yes, false, _) => {
             (Status::Failure, "`kernel = \"yes\"` demands kernel samples, but the kernel refused them.")
         }
@@ -172,14 +172,14 @@ fn live_probe(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
             "The settings permit kernel samples, but the kernel refused them (because of a security module or a \
              container): time in the kernel will be missing.",
         ),
-        _ => (Status::Ok, check.why),
+        _ => (Status::Ok, check.why_it_matters),
     };
-    Some(check.finding(status, found, needed).because(why))
+    Some(check.finding(status, found, needed).with_reason(why))
 }
 
 /// The finding for an event that could not be opened, or whose buffer could not be mapped. The cause for each error
 /// number comes from measurements and from `perf_event_open(2)`.
-fn refused(check: &'static Check, inputs: &Inputs, probe: &ProbeResult, needed: String) -> Finding {
+fn refused_event_finding(check: &'static Check, inputs: &Inputs, probe: &ProbeResult, needed: String) -> Finding {
     const EPERM: i32 = Errno::PERM.raw_os_error();
     const ENOENT: i32 = Errno::NOENT.raw_os_error();
     const EACCES: i32 = Errno::ACCESS.raw_os_error();
@@ -188,18 +188,18 @@ fn refused(check: &'static Check, inputs: &Inputs, probe: &ProbeResult, needed: 
     const ENOSYS: i32 = Errno::NOSYS.raw_os_error();
     let isolation = &inputs.facts.isolation;
     let filtered = isolation.seccomp == Reading::Value(2);
-    let permitted = matches!(permission(inputs), Permission::User | Permission::UserAndKernel);
+    let permitted = matches!(sampling_permission(inputs), Permission::User | Permission::UserAndKernel);
     if let Some(id) = cause_found_by(inputs, probe) {
         return check.finding(Status::Info, format!("no event opens: see {id}"), needed);
     }
     let mut fix = None;
     let why = match probe.errno {
-        _ if probe.ring_refused => {
+        _ if probe.is_ring_refused => {
             "The event opens, but its ring buffer cannot be mapped: the cause is the budget of locked memory, not a \
              missing privilege. See perf-mlock-budget; another sampler of this user may hold the budget."
         }
         Some(EPERM | ENOSYS) if filtered => {
-            fix = isolation.container.as_deref().and_then(container_fix);
+            fix = isolation.container.as_deref().and_then(container_start_fix);
             "A seccomp filter is active, as in a container: the usual profile refuses perf_event_open without \
              CAP_PERFMON, whatever the kernel settings say. Give the container that capability (Docker before 23.0 \
              has SYS_ADMIN only), or sample from the host."
@@ -213,21 +213,21 @@ fn refused(check: &'static Check, inputs: &Inputs, probe: &ProbeResult, needed: 
         Some(ENOENT) => "The kernel does not have the event; see pmu.",
         Some(EINVAL) => "The kernel found the request invalid: usually a frequency above its limit (see sample-rate).",
         Some(EMFILE) => {
-            fix = Some(Fix::command("ulimit -n \"$(ulimit -Hn)\""));
+            fix = Some(Fix::user_command("ulimit -n \"$(ulimit -Hn)\""));
             "Each CPU needs a file descriptor, and the limit of open files is reached."
         }
         Some(ENOSYS) => "This kernel was built without perf events.",
         _ => "Nothing can be sampled.",
     };
     let message = if probe.message.is_empty() { "no reason given" } else { &probe.message };
-    let what = if probe.ring_refused { "no ring buffer can be mapped" } else { "no event opens" };
-    check.finding(Status::Failure, format!("{what}: {message}"), needed).because(why).repaired_by(fix)
+    let what = if probe.is_ring_refused { "no ring buffer can be mapped" } else { "no event opens" };
+    check.finding(Status::Failure, format!("{what}: {message}"), needed).with_reason(why).with_fix(fix)
 }
 
-/// The check that already reports the cause of this refusal, so that each cause is reported once.
+/// Finds the check that already reports the cause of a refused event, so that each cause is reported once.
 fn cause_found_by(inputs: &Inputs, probe: &ProbeResult) -> Option<&'static str> {
     let id = match Errno::from_raw_os_error(probe.errno?) {
-        _ if probe.ring_refused => "perf-mlock-budget",
+        _ if probe.is_ring_refused => "perf-mlock-budget",
         Errno::ACCESS => "perf-event-paranoid",
         Errno::INVAL => "sample-rate",
         Errno::MFILE => "open-files",
@@ -239,9 +239,9 @@ fn cause_found_by(inputs: &Inputs, probe: &ProbeResult) -> Option<&'static str> 
     found.then_some(id)
 }
 
-/// The command that starts such a container with the needed capabilities.
-fn container_fix(kind: &str) -> Option<Fix> {
-    Some(Fix::on_host(match kind {
+/// The command that starts a container of this kind with the needed capabilities.
+fn container_start_fix(kind: &str) -> Option<Fix> {
+    Some(Fix::host_command(match kind {
         "docker" => "docker run --cap-add PERFMON --cap-add SYSLOG ...",
         "podman" => "podman run --cap-add PERFMON --cap-add SYSLOG ...",
         _ => return None,
@@ -267,17 +267,17 @@ fn judge_sample_part(
     })
 }
 
-fn kernel_stacks(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+fn judge_kernel_stacks(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let Ok(counts) = inputs.trial.as_ref()? else {
         return judge_sample_part(check, inputs, true, |counts| counts.kernel_stacks);
     };
     let found = in_samples_text(counts.kernel_stacks, counts.samples);
     let needed = "some while goflame calls the kernel";
-    let opened = inputs.probe.as_ref().is_some_and(|probe| probe.kernel);
+    let opened = inputs.probe.as_ref().is_some_and(|probe| probe.has_kernel_samples);
     Some(match (inputs.record.kernel, opened, counts.kernel_stacks) {
         (_, _, 1..) => check.finding(Status::Ok, found, needed),
         (Kernel::No, ..) => check.finding(Status::Skipped, "turned off (`kernel = \"no\"`)", needed),
-        (_, true, 0) => check.finding(Status::Warning, found, needed).because(
+        (_, true, 0) => check.finding(Status::Warning, found, needed).with_reason(
             "The kernel opened the event with kernel samples but delivers none: settings and kernel disagree, and time \
              in the kernel will be missing.",
         ),
@@ -287,7 +287,7 @@ fn kernel_stacks(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     })
 }
 
-fn context_switches(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+fn judge_context_switches(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let Ok(counts) = inputs.trial.as_ref()? else {
         return judge_sample_part(check, inputs, true, |counts| counts.samples);
     };
@@ -299,7 +299,7 @@ fn context_switches(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     })
 }
 
-fn short_lives(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+fn judge_short_lived_processes(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let (status, found) = match inputs.confined.as_ref()? {
         Ok(()) => (Status::Ok, "confined to a control group"),
         Err(why) => (Status::Info, why.as_str()),

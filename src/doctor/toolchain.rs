@@ -14,99 +14,99 @@ pub(super) static CHECKS: [Check; 11] = [
         group: Group::Toolchain,
         title: "Go toolchain",
         feature: "building",
-        why: "goflame builds the profiled program with the go command.",
-        in_run: true,
-        judge: Judge::Optional(go_found),
+        why_it_matters: "goflame builds the profiled program with the go command.",
+        is_in_run: true,
+        judge: Judge::Optional(judge_go_command),
     },
     Check {
         id: "go-pin",
         group: Group::Toolchain,
         title: "pinned Go version",
         feature: "comparable runs",
-        why: "Two Go versions compile the same source differently, so runs are comparable only if all use the pinned one.",
-        in_run: true,
-        judge: Judge::Optional(go_pin),
+        why_it_matters: "Two Go versions compile the same source differently, so runs are comparable only if all use the pinned one.",
+        is_in_run: true,
+        judge: Judge::Optional(judge_pinned_go),
     },
     Check {
         id: "go-mod",
         group: Group::Toolchain,
         title: "Go version that go.mod asks for",
         feature: "building",
-        why: "A Go that is older than go.mod's go line refuses to build the module, or downloads a newer Go first.",
-        in_run: true,
-        judge: Judge::Optional(go_mod),
+        why_it_matters: "A Go that is older than go.mod's go line refuses to build the module, or downloads a newer Go first.",
+        is_in_run: true,
+        judge: Judge::Optional(judge_go_mod_version),
     },
     Check {
         id: "gotoolchain",
         group: Group::Toolchain,
         title: "GOTOOLCHAIN",
         feature: "comparable runs",
-        why: "It selects the Go version, and whether one may be downloaded during a build.",
-        in_run: false,
-        judge: Judge::Optional(gotoolchain),
+        why_it_matters: "It selects the Go version, and whether one may be downloaded during a build.",
+        is_in_run: false,
+        judge: Judge::Optional(judge_gotoolchain),
     },
     Check {
         id: "goflags",
         group: Group::Toolchain,
         title: "GOFLAGS",
         feature: "names and debug information",
-        why: "GOFLAGS silently changes every build: -ldflags=-s or -w strips the binary, -race slows it down.",
-        in_run: true,
-        judge: Judge::Optional(goflags),
+        why_it_matters: "GOFLAGS silently changes every build: -ldflags=-s or -w strips the binary, -race slows it down.",
+        is_in_run: true,
+        judge: Judge::Optional(judge_goflags),
     },
     Check {
         id: "go-target",
         group: Group::Toolchain,
         title: "machine that the program is built for",
         feature: "starting the program",
-        why: "goflame runs the program that it builds. This machine cannot run a program for another one.",
-        in_run: true,
-        judge: Judge::Optional(go_target),
+        why_it_matters: "goflame runs the program that it builds. This machine cannot run a program for another one.",
+        is_in_run: true,
+        judge: Judge::Optional(judge_go_target),
     },
     Check {
         id: "c-compiler",
         group: Group::Toolchain,
         title: "C compiler",
         feature: "programs with cgo",
-        why: "Packages with C code need one. Without it Go turns cgo off, and net and os/user are built from other code.",
-        in_run: false,
-        judge: Judge::Optional(c_compiler),
+        why_it_matters: "Packages with C code need one. Without it Go turns cgo off, and net and os/user are built from other code.",
+        is_in_run: false,
+        judge: Judge::Optional(judge_c_compiler),
     },
     Check {
         id: "module-cache",
         group: Group::Toolchain,
         title: "module cache",
         feature: "building with dependencies",
-        why: "Go unpacks dependencies into GOMODCACHE; if it cannot write there, it cannot add a missing module.",
-        in_run: false,
-        judge: Judge::Optional(module_cache),
+        why_it_matters: "Go unpacks dependencies into GOMODCACHE; if it cannot write there, it cannot add a missing module.",
+        is_in_run: false,
+        judge: Judge::Optional(judge_module_cache),
     },
     Check {
         id: "delve",
         group: Group::Toolchain,
         title: "Delve",
         feature: "debugging an archived binary",
-        why: "goflame does not need it; `dlv exec` opens the binary that a run archives.",
-        in_run: false,
-        judge: Judge::Optional(delve),
+        why_it_matters: "goflame does not need it; `dlv exec` opens the binary that a run archives.",
+        is_in_run: false,
+        judge: Judge::Optional(judge_delve),
     },
     Check {
         id: "perf-tool",
         group: Group::Toolchain,
         title: "perf",
         feature: "engine = \"perf\"",
-        why: "With this engine `perf record` takes the samples; goflame's own sampler does not need perf.",
-        in_run: true,
-        judge: Judge::Optional(perf_tool),
+        why_it_matters: "With this engine `perf record` takes the samples; goflame's own sampler does not need perf.",
+        is_in_run: true,
+        judge: Judge::Optional(judge_perf_tool),
     },
     Check {
         id: "build-directory",
         group: Group::Toolchain,
         title: "directory of builds",
         feature: "starting the program",
-        why: "No program can be started from a file system that is mounted noexec, not even by root.",
-        in_run: true,
-        judge: Judge::Optional(build_directory),
+        why_it_matters: "No program can be started from a file system that is mounted noexec, not even by root.",
+        is_in_run: true,
+        judge: Judge::Optional(judge_build_directory),
     },
 ];
 
@@ -114,39 +114,39 @@ pub(super) static CHECKS: [Check; 11] = [
 const OLDEST_GO: [u32; 3] = [1, 16, 0];
 
 /// `go-found`: a failure only in a project or a Go module. Elsewhere, an existing binary can still be profiled.
-fn go_found(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+fn judge_go_command(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let tools = inputs.tools?;
     let needed = "a go command on PATH that answers, Go 1.16 or newer";
     Some(match &tools.go {
-        Ok(go) => match &go.missing {
+        Ok(go) => match &go.missing_version {
             None if version_numbers(&go.version).is_some_and(|version| version < OLDEST_GO) => {
                 let found = format!("{}, older than any Go that goflame builds with", go.version);
-                check.finding(Status::Warning, found, needed).repaired_by(install_go(inputs.facts))
+                check.finding(Status::Warning, found, needed).with_fix(go_fix(inputs.facts))
             }
             None if go.variant_sets_path => {
                 let found = format!("{}; builds of this variant use another PATH", go.version);
                 check.finding(Status::Info, found, needed)
             }
             None => check.finding(Status::Ok, &go.version, needed),
-            Some(missing) => missing_release(check, go, missing),
+            Some(missing) => missing_go_finding(check, go, missing),
         },
         Err(why) => {
             let status = if tools.in_module { Status::Failure } else { Status::Warning };
             match &tools.go_elsewhere {
                 Some(GoOffPath { dir, command }) => check
                     .finding(status, format!("{why}, but it is in {}", dir.display()), needed)
-                    .repaired_by(Fix::command(command)),
+                    .with_fix(Fix::user_command(command)),
                 None if tools.go_lacks_cache => {
-                    check.finding(status, why, needed).repaired_by(Fix::command(SET_GOCACHE))
+                    check.finding(status, why, needed).with_fix(Fix::user_command(SET_GOCACHE))
                 }
-                None => check.finding(status, why, needed).repaired_by(install_go(inputs.facts)),
+                None => check.finding(status, why, needed).with_fix(go_fix(inputs.facts)),
             }
         }
     })
 }
 
 /// The finding for a version that is not on this machine. A failure only if the build is not allowed to download it.
-fn missing_release(check: &'static Check, go: &GoFacts, missing: &MissingGo) -> Finding {
+fn missing_go_finding(check: &'static Check, go: &GoFacts, missing: &MissingGo) -> Finding {
     let asked = missing.version.as_deref().unwrap_or("the version that go.mod or go.work asks for");
     let (status, then) = if missing.fetchable {
         (Status::Warning, "the next build downloads it")
@@ -156,34 +156,36 @@ fn missing_release(check: &'static Check, go: &GoFacts, missing: &MissingGo) -> 
     let fix = missing
         .version
         .as_deref()
-        .map(|version| Fix::command(format!("goflame toolchain install {}", release(version))));
-    check.finding(status, format!("{}, but not {asked}: {then}", go.version), asked).repaired_by(fix)
+        .map(|version| Fix::user_command(format!("goflame toolchain install {}", release_number(version))));
+    check.finding(status, format!("{}, but not {asked}: {then}", go.version), asked).with_fix(fix)
 }
 
-/// The tools and the go command, if it answers.
-fn go<'a>(inputs: &Inputs<'a>) -> Option<(&'a Tools, &'a GoFacts)> {
+/// The programs of this machine, and the facts about the go command. `None` if it does not answer.
+fn go_facts<'a>(inputs: &Inputs<'a>) -> Option<(&'a Tools, &'a GoFacts)> {
     let tools = inputs.tools?;
     Some((tools, tools.go.as_ref().ok()?))
 }
 
-fn go_pin(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+fn judge_pinned_go(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let tools = inputs.tools?;
-    let pin = release(&tools.pin);
+    let pin = release_number(&tools.pinned_version);
     let needed = format!("go{pin} exactly");
     Some(match &tools.go {
         Err(_) => check.finding(Status::Skipped, "no Go toolchain to compare", "a go command that answers"),
         Ok(_) if pin.is_empty() => check.finding(Status::Ok, "no pinned version", "a pinned version to compare runs"),
-        Ok(go) if go.missing.is_some() => check.finding(Status::Skipped, "not on this machine: see go-found", needed),
-        Ok(go) if release(&go.version) == pin => check.finding(Status::Ok, &go.version, needed),
+        Ok(go) if go.missing_version.is_some() => {
+            check.finding(Status::Skipped, "not on this machine: see go-found", needed)
+        }
+        Ok(go) if release_number(&go.version) == pin => check.finding(Status::Ok, &go.version, needed),
         Ok(go) => {
-            let fix = Fix::command(format!("GOTOOLCHAIN=go{pin} go version"));
-            check.finding(Status::Failure, &go.version, needed).repaired_by(fix)
+            let fix = Fix::user_command(format!("GOTOOLCHAIN=go{pin} go version"));
+            check.finding(Status::Failure, &go.version, needed).with_fix(fix)
         }
     })
 }
 
 /// The release in a version text: `1.27.3` for `go1.27.3 X:nodwarf5`, `go1.27.3` and `1.27.3`.
-fn release(version: &str) -> &str {
+fn release_number(version: &str) -> &str {
     let first = version.split_whitespace().next().unwrap_or_default();
     first.strip_prefix("go").unwrap_or(first)
 }
@@ -192,7 +194,7 @@ fn release(version: &str) -> &str {
 /// `devel`.
 pub(super) fn version_numbers(version: &str) -> Option<[u32; 3]> {
     let mut numbers = [0; 3];
-    let mut parts = release(version).split('.');
+    let mut parts = release_number(version).split('.');
     for (index, number) in numbers.iter_mut().enumerate() {
         let Some(part) = parts.next() else { break };
         let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
@@ -205,13 +207,13 @@ pub(super) fn version_numbers(version: &str) -> Option<[u32; 3]> {
     Some(numbers)
 }
 
-fn go_mod(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    let (_, go) = go(inputs)?;
+fn judge_go_mod_version(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+    let (_, go) = go_facts(inputs)?;
     let asked = go.go_mod.as_ref()?;
     if asked.go.is_empty() {
         let needed = "a go line in go.mod";
         let why = "Without a go line, Go assumes Go 1.16 for the module.";
-        return Some(check.finding(Status::Info, "go.mod names no version", needed).because(why));
+        return Some(check.finding(Status::Info, "go.mod names no version", needed).with_reason(why));
     }
     let found = match asked.toolchain.as_str() {
         "" | "default" => format!("go.mod asks for {}, the go command is {}", asked.go, go.version),
@@ -219,25 +221,27 @@ fn go_mod(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     };
     let needed = format!("go{} or newer", asked.go);
     Some(match (version_numbers(&asked.go), version_numbers(&go.version)) {
-        // The check `go-found` already reports this.
-        (Some(asked), Some(have)) if have < asked && go.missing.is_some() => check.finding(Status::Info, found, needed),
+        // The check `go-found` already reports the missing version.
+        (Some(asked), Some(have)) if have < asked && go.missing_version.is_some() => {
+            check.finding(Status::Info, found, needed)
+        }
         (Some(wanted), Some(have)) if have < wanted => {
             let release = first_release(&asked.go);
             let command = format!("goflame toolchain install {release} && goflame toolchain use {release}");
-            check.finding(Status::Failure, found, needed).repaired_by(Fix::command(command))
+            check.finding(Status::Failure, found, needed).with_fix(Fix::user_command(command))
         }
         (Some(_), Some(_)) => check.finding(Status::Ok, found, needed),
         _ => check.finding(Status::Info, found, needed),
     })
 }
 
-fn gotoolchain(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    let (tools, go) = go(inputs)?;
+fn judge_gotoolchain(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+    let (tools, go) = go_facts(inputs)?;
     let needed = "local or a named version, or a version pinned in goflame.toml";
     let value = go.gotoolchain.as_str();
     let (status, found) = match value {
         "" => (Status::Ok, "not supported by this Go (before 1.21)".to_owned()),
-        _ if !tools.pin.is_empty() => (Status::Ok, format!("{value}, but the pinned version is used")),
+        _ if !tools.pinned_version.is_empty() => (Status::Ok, format!("{value}, but the pinned version is used")),
         _ if value == "auto" || value.ends_with("+auto") => {
             (Status::Info, format!("{value}: a newer Go may be downloaded if go.mod asks for it"))
         }
@@ -248,14 +252,14 @@ fn gotoolchain(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
 
 /// `goflags`: in a project, judges the flags of the build plan, because flags of goflame.toml override GOFLAGS. Outside of a
 /// project, judges the value of GOFLAGS.
-fn goflags(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    let (tools, go) = go(inputs)?;
+fn judge_goflags(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+    let (tools, go) = go_facts(inputs)?;
     let needed = "no flag that strips the binary or slows it down";
     let value = if go.goflags.is_empty() { "empty" } else { go.goflags.as_str() };
-    let fix = Fix::command("go env -u GOFLAGS; unset GOFLAGS");
-    if let Some(why) = &go.flags_refused {
+    let fix = Fix::user_command("go env -u GOFLAGS; unset GOFLAGS");
+    if let Some(why) = &go.flags_refusal {
         let fix = (!go.goflags.is_empty()).then_some(fix);
-        return Some(check.finding(Status::Failure, format!("{value}: {why}"), needed).repaired_by(fix));
+        return Some(check.finding(Status::Failure, format!("{value}: {why}"), needed).with_fix(fix));
     }
     let mut problems = go.flag_warnings.clone();
     if !tools.in_project {
@@ -264,7 +268,7 @@ fn goflags(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     if problems.is_empty() {
         return Some(check.finding(Status::Ok, value, needed));
     }
-    Some(check.finding(Status::Warning, format!("{value}: {}", problems.join("; ")), needed).repaired_by(fix))
+    Some(check.finding(Status::Warning, format!("{value}: {}", problems.join("; ")), needed).with_fix(fix))
 }
 
 /// Finds the flag in GOFLAGS that strips binaries.
@@ -275,10 +279,10 @@ fn stripping_flag(goflags: &str) -> Option<StripFlag> {
     Some(stripping_words(value).ok()?.first()?.flag)
 }
 
-fn go_target(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+fn judge_go_target(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let Target { goos, goarch, goamd64 } = inputs.target?;
     let own: &[&str] = match inputs.facts.arch.as_str() {
-        // The kernel also runs programs for 386.
+        // An x86-64 kernel also runs programs for 386.
         "x86_64" => &["amd64", "386"],
         "aarch64" => &["arm64"],
         "powerpc64" => &["ppc64", "ppc64le"],
@@ -303,8 +307,8 @@ fn go_target(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     Some(check.finding(Status::Ok, if found.trim().is_empty() { "this machine" } else { found.trim() }, needed))
 }
 
-fn c_compiler(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    let (tools, go) = go(inputs)?;
+fn judge_c_compiler(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+    let (tools, go) = go_facts(inputs)?;
     let needed = "nothing for pure Go; a C compiler for cgo";
     Some(match (&tools.c_compiler, go.cgo_enabled) {
         (Some(compiler), true) => check.finding(Status::Ok, format!("{}, cgo is on", compiler.display()), needed),
@@ -312,18 +316,18 @@ fn c_compiler(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
         (None, false) => check.finding(Status::Info, "none, cgo is off", needed),
         (None, true) => check
             .finding(Status::Warning, format!("no `{}`, and cgo is on", go.cc), "a C compiler, or CGO_ENABLED=0")
-            .repaired_by(install_c_compiler(inputs.facts)),
+            .with_fix(c_compiler_fix(inputs.facts)),
     })
 }
 
-fn module_cache(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    let (_, go) = go(inputs)?;
+fn judge_module_cache(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+    let (_, go) = go_facts(inputs)?;
     let (dir, writable) = &go.module_cache;
     let (status, state) = if *writable { (Status::Ok, "writable") } else { (Status::Warning, "not writable") };
     Some(check.finding(status, format!("{} is {state}", dir.display()), "a directory that this user may write to"))
 }
 
-fn delve(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+fn judge_delve(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let needed = "nothing; dlv on PATH for debugging";
     Some(match &inputs.tools?.delve {
         Some(dlv) => check.finding(Status::Ok, dlv.display().to_string(), needed),
@@ -331,19 +335,19 @@ fn delve(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     })
 }
 
-fn perf_tool(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+fn judge_perf_tool(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let needed = "perf on PATH";
     Some(match inputs.tools?.perf.as_ref()? {
         Ok(version) => check.finding(Status::Ok, version, needed),
-        Err(why) => check.finding(Status::Failure, why, needed).repaired_by(install_perf(inputs.facts)),
+        Err(why) => check.finding(Status::Failure, why, needed).with_fix(perf_fix(inputs.facts)),
     })
 }
 
-fn build_directory(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+fn judge_build_directory(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let directory = inputs.build_directory?;
     let path = directory.path.display();
     let needed = "[archive] dir on a file system from which programs can be started";
-    Some(if directory.noexec {
+    Some(if directory.is_noexec {
         check.finding(Status::Failure, format!("{path} is on a file system that is mounted noexec"), needed)
     } else {
         check.finding(Status::Ok, path.to_string(), needed)
@@ -351,7 +355,7 @@ fn build_directory(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
 }
 
 /// Installs a package of the distribution. `packages` are the names in Debian, Ubuntu, Fedora, Arch, Alpine and SUSE.
-fn install_package(facts: &HostFacts, packages: [&str; 6]) -> Option<Fix> {
+fn package_fix(facts: &HostFacts, packages: [&str; 6]) -> Option<Fix> {
     let [debian, ubuntu, fedora, arch, alpine, suse] = packages;
     let command = match facts.distribution.value()?.as_str() {
         "debian" => format!("apt-get install -y {debian}"),
@@ -362,17 +366,17 @@ fn install_package(facts: &HostFacts, packages: [&str; 6]) -> Option<Fix> {
         "opensuse-leap" | "opensuse-tumbleweed" => format!("zypper install -y {suse}"),
         _ => return None,
     };
-    Some(Fix::as_root(facts, command))
+    Some(Fix::root_command(facts, command))
 }
 
-fn install_go(facts: &HostFacts) -> Option<Fix> {
-    install_package(facts, ["golang-go", "golang-go", "golang", "go", "go", "go"])
+fn go_fix(facts: &HostFacts) -> Option<Fix> {
+    package_fix(facts, ["golang-go", "golang-go", "golang", "go", "go", "go"])
 }
 
-fn install_c_compiler(facts: &HostFacts) -> Option<Fix> {
-    install_package(facts, ["gcc libc6-dev", "gcc libc6-dev", "gcc", "gcc", "gcc musl-dev", "gcc"])
+fn c_compiler_fix(facts: &HostFacts) -> Option<Fix> {
+    package_fix(facts, ["gcc libc6-dev", "gcc libc6-dev", "gcc", "gcc", "gcc musl-dev", "gcc"])
 }
 
-fn install_perf(facts: &HostFacts) -> Option<Fix> {
-    install_package(facts, ["linux-perf", "linux-tools-generic", "perf", "perf", "perf", "perf"])
+fn perf_fix(facts: &HostFacts) -> Option<Fix> {
+    package_fix(facts, ["linux-perf", "linux-tools-generic", "perf", "perf", "perf", "perf"])
 }

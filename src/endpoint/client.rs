@@ -34,7 +34,7 @@ const MAX_BODY_BYTES: usize = 256 << 20;
 /// Maximum bytes of the answer of a program that refuses a request.
 const MAX_REFUSAL_BYTES: usize = 16 << 10;
 
-/// Maximum characters that are shown of such an answer.
+/// Maximum characters that are shown of the answer to a refused request.
 const MAX_SHOWN_CHARACTERS: usize = 200;
 
 /// Maximum number of redirects that a request follows.
@@ -73,13 +73,13 @@ impl Client {
         for (at, line) in lines.unwrap_or_default().lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let header = line.split_once(':').and_then(|(name, value)| {
                 let name = HeaderName::from_bytes(name.trim().as_bytes()).ok()?;
-                Some((name, secret_value(value)?))
+                Some((name, secret_header_value(value)?))
             });
             let (name, value) = header.ok_or(HeaderError { variable: HEADERS_VARIABLE, line: at + 1 })?;
             headers.append(name, value);
         }
         if let Some(value) = authorization.filter(|value| !value.trim().is_empty()) {
-            let value = secret_value(value).ok_or(HeaderError { variable: AUTHORIZATION_VARIABLE, line: 1 })?;
+            let value = secret_header_value(value).ok_or(HeaderError { variable: AUTHORIZATION_VARIABLE, line: 1 })?;
             headers.insert(AUTHORIZATION, value);
         }
         Ok(Self { headers })
@@ -88,7 +88,7 @@ impl Client {
     /// Fetches a profile. `margin` is the maximum time in addition to the time that the profile covers. Follows
     /// redirects to the same host only.
     pub fn fetch(&self, endpoint: &Endpoint, margin: Duration, early_end: &EarlyEnd) -> Result<Vec<u8>, FetchError> {
-        let limit = endpoint.duration() + margin;
+        let limit = endpoint.profile_duration() + margin;
         let answer = block_on(async {
             let exchange = self.fetch_following_redirects(endpoint, early_end);
             tokio::time::timeout(limit, exchange).await.unwrap_or(Err(FetchProblem::TimedOut(limit)))
@@ -105,7 +105,7 @@ impl Client {
         for _ in 0..=MAX_REDIRECTS {
             let Answer { status, location, body } = self.exchange(&endpoint, early_end).await?;
             if let Some(location) = location.filter(|_| status.is_redirection()) {
-                endpoint = endpoint.redirected(&location).map_err(FetchProblem::OtherHost)?;
+                endpoint = endpoint.resolve_redirect(&location).map_err(FetchProblem::OtherHost)?;
                 continue;
             }
             if status.is_success() {
@@ -113,7 +113,7 @@ impl Client {
             }
             let text = String::from_utf8_lossy(&body);
             let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
-            // An HTML error page says no more than the status.
+            // The text of an HTML error page is not shown, because it says no more than the status.
             let shown = if line.starts_with('<') { "" } else { line };
             return Err(FetchProblem::Refused { status, text: shown.chars().take(MAX_SHOWN_CHARACTERS).collect() });
         }
@@ -136,7 +136,7 @@ impl Client {
             Ok(Answer { status, location, body })
         };
         let mut answer = pin!(answer);
-        // The request is sent before the first tick.
+        // `select` polls the answer first, so the request is sent before the first tick.
         loop {
             match select(answer.as_mut(), pin!(tokio::time::sleep(TICK))).await {
                 Either::Left((answer, _)) => return answer,
@@ -170,21 +170,21 @@ impl Client {
                 headers.append(name, value.clone());
             }
         }
-        if let Some(value) = endpoint.authorization().and_then(secret_value) {
+        if let Some(value) = endpoint.authorization().and_then(secret_header_value) {
             headers.insert(AUTHORIZATION, value);
         }
         sender.send_request(request).await.map_err(broken_answer)
     }
 }
 
-fn secret_value(value: &str) -> Option<HeaderValue> {
+fn secret_header_value(value: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(value.trim()).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
 
 fn broken_answer(error: impl std::error::Error) -> FetchProblem {
-    FetchProblem::Broken(crate::process::with_causes(&error))
+    FetchProblem::Broken(crate::process::describe_with_causes(&error))
 }
 
 /// Runs a task to its end on this thread.
@@ -231,7 +231,7 @@ async fn receive(response: Response<Incoming>, largest: usize) -> Result<Vec<u8>
 #[derive(Debug, Clone, Default)]
 pub struct EarlyEnd(Arc<AtomicU8>);
 
-/// Values of [`EarlyEnd`], which starts at 0.
+/// Values of [`EarlyEnd`]. Its first value is 0.
 const ENDED: u8 = 1;
 const ABANDONED: u8 = 2;
 

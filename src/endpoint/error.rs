@@ -11,7 +11,7 @@ use super::location::Endpoint;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of the variable {variable} is not a header")]
 pub struct HeaderError {
-    /// The variable.
+    /// Name of the variable.
     pub(super) variable: &'static str,
     /// Number of the line, counted from 1.
     pub(super) line: usize,
@@ -49,10 +49,10 @@ pub enum FetchProblem {
     /// The connection ended, or the answer is not HTTP.
     #[error("no complete answer: {0}")]
     Broken(String),
-    /// The request took too long.
+    /// The request took longer than this time.
     #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
-    /// The answer came too late for the run.
+    /// The run did not wait for the answer any longer.
     #[error("no answer in time")]
     Abandoned,
     /// The program refused the request.
@@ -63,20 +63,20 @@ pub enum FetchProblem {
         /// First line of the answer.
         text: String,
     },
-    /// The program redirects to another host.
+    /// The program redirects to this URL on another host.
     #[error("the program redirects to another host, which goflame does not follow: {0}")]
     OtherHost(String),
     /// The program redirects too many times.
     #[error("the program redirects from URL to URL without an end")]
     EndlessRedirects,
-    /// The answer is too long.
+    /// The answer has more than this number of bytes.
     #[error("the answer is larger than {} MiB", .0 >> 20)]
     TooLarge(usize),
 }
 
 impl FetchError {
     pub(super) fn new(endpoint: &Endpoint, problem: FetchProblem) -> Self {
-        Self { url: endpoint.to_string(), profile: endpoint.last_part().to_owned(), problem }
+        Self { url: endpoint.to_string(), profile: endpoint.last_path_part().to_owned(), problem }
     }
 
     /// The reason.
@@ -113,7 +113,7 @@ impl FetchError {
     }
 
     /// Whether nothing listens at the address.
-    pub fn is_no_connection(&self) -> bool {
+    pub fn is_unreachable(&self) -> bool {
         matches!(self.problem, FetchProblem::Connect(_))
     }
 }

@@ -12,12 +12,12 @@ use super::profile_kind::ProfileKind;
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Maximum time for a profile after the end of the window.
-const MARGIN: Duration = Duration::from_secs(10);
+const MAX_WAIT_PER_PROFILE: Duration = Duration::from_secs(10);
 
 /// Maximum time for all profiles after the end of the window.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
-/// Requested seconds if the length of the window is unknown. The end of the window ends the request.
+/// Requested seconds if the length of the window is unknown. The request then ends with the window.
 const UNKNOWN_WINDOW_SECONDS: u64 = 86_400;
 
 /// Which profiles to fetch, and from where.
@@ -25,18 +25,18 @@ const UNKNOWN_WINDOW_SECONDS: u64 = 86_400;
 pub struct FetcherPlan {
     /// URL of the directory of the program's profiles.
     pub endpoint: Endpoint,
-    /// The profiles.
+    /// The profiles to fetch.
     pub profiles: Vec<ProfileKind>,
-    /// The client.
+    /// The client that sends the requests.
     pub client: Client,
 }
 
 /// A fetched profile, or the reason why it could not be fetched.
 #[derive(Debug)]
-pub struct Fetched {
-    /// The profile.
+pub struct FetchedProfile {
+    /// Which profile it is: CPU, heap, and so on.
     pub kind: ProfileKind,
-    /// Bytes of the profile.
+    /// Bytes of the profile, or why it could not be fetched.
     pub bytes: Result<Vec<u8>, FetchError>,
 }
 
@@ -48,27 +48,28 @@ pub struct Fetcher {
     plan: FetcherPlan,
     /// Ends the requests that last as long as the window.
     window_end: Vec<EarlyEnd>,
-    threads: Vec<JoinHandle<Vec<Fetched>>>,
+    threads: Vec<JoinHandle<Vec<FetchedProfile>>>,
     /// When the window ended.
     ended: Option<Instant>,
 }
 
 impl Fetcher {
-    /// Starts fetching the profiles that cover a time. `window` is the maximum length of the window, if known.
+    /// Starts fetching the profiles that cover a period. `window` is the maximum length of the window, if known.
     pub fn start(plan: FetcherPlan, window: Option<Duration>) -> Self {
         let seconds = window.map_or(UNKNOWN_WINDOW_SECONDS, |window| window.as_secs().saturating_add(1));
         let seconds = seconds.min(UNKNOWN_WINDOW_SECONDS);
         let mut fetcher = Self { plan, window_end: Vec::new(), threads: Vec::new(), ended: None };
-        for kind in fetcher.plan.profiles.clone().into_iter().filter(|kind| kind.covers_a_time()) {
-            let (client, url) = (fetcher.plan.client.clone(), fetcher.plan.endpoint.profile(kind, Some(seconds)));
+        for kind in fetcher.plan.profiles.clone().into_iter().filter(|kind| kind.covers_a_period()) {
+            let (client, url) =
+                (fetcher.plan.client.clone(), fetcher.plan.endpoint.profile_endpoint(kind, Some(seconds)));
             let end = EarlyEnd::default();
             fetcher.window_end.push(end.clone());
-            fetcher.spawn(move || vec![Fetched { kind, bytes: fetch_window(&client, &url, &end) }]);
+            fetcher.spawn(move || vec![FetchedProfile { kind, bytes: fetch_window(&client, &url, &end) }]);
         }
         fetcher
     }
 
-    /// Ends the window: ends the profiles that cover a time, and starts fetching the others. Returns at once.
+    /// Ends the window: ends the profiles that cover a period, and starts fetching the others. Returns at once.
     pub fn end_window(&mut self) {
         if self.ended.is_some() {
             return;
@@ -81,14 +82,17 @@ impl Fetcher {
         let abandon = EarlyEnd::default();
         self.window_end.push(abandon.clone());
         self.spawn(move || {
-            let kinds = profiles.into_iter().filter(|kind| !kind.covers_a_time());
-            let fetch = |kind| Fetched { kind, bytes: client.fetch(&endpoint.profile(kind, None), MARGIN, &abandon) };
+            let kinds = profiles.into_iter().filter(|kind| !kind.covers_a_period());
+            let fetch = |kind| FetchedProfile {
+                kind,
+                bytes: client.fetch(&endpoint.profile_endpoint(kind, None), MAX_WAIT_PER_PROFILE, &abandon),
+            };
             kinds.take_while(|_| !abandon.has_ended()).map(fetch).collect()
         });
     }
 
     /// Runs `fetch` in a thread. If the thread cannot start, its profiles count as abandoned.
-    fn spawn(&mut self, fetch: impl FnOnce() -> Vec<Fetched> + Send + 'static) {
+    fn spawn(&mut self, fetch: impl FnOnce() -> Vec<FetchedProfile> + Send + 'static) {
         self.threads.extend(thread::Builder::new().spawn(fetch));
     }
 
@@ -97,9 +101,9 @@ impl Fetcher {
         self.ended.is_some_and(|ended| ended.elapsed() > MAX_WAIT || self.threads.iter().all(JoinHandle::is_finished))
     }
 
-    /// Ends the window, waits for all profiles, and returns them in the order of the plan. Stops waiting once
-    /// `is_interrupted`.
-    pub fn finish(mut self, mut is_interrupted: impl FnMut() -> bool) -> Vec<Fetched> {
+    /// Ends the window, waits for all profiles, and returns them in the order of the plan. Stops waiting when
+    /// `is_interrupted` returns true.
+    pub fn finish(mut self, mut is_interrupted: impl FnMut() -> bool) -> Vec<FetchedProfile> {
         self.end_window();
         while !self.is_done() && !is_interrupted() {
             thread::sleep(Duration::from_millis(5));
@@ -112,8 +116,8 @@ impl Fetcher {
         let FetcherPlan { profiles, endpoint, .. } = &self.plan;
         for kind in profiles {
             if fetched.iter().all(|one| one.kind != *kind) {
-                let error = FetchError::new(&endpoint.profile(*kind, None), FetchProblem::Abandoned);
-                fetched.push(Fetched { kind: *kind, bytes: Err(error) });
+                let error = FetchError::new(&endpoint.profile_endpoint(*kind, None), FetchProblem::Abandoned);
+                fetched.push(FetchedProfile { kind: *kind, bytes: Err(error) });
             }
         }
         fetched.sort_by_key(|one| profiles.iter().position(|kind| *kind == one.kind));
@@ -124,8 +128,8 @@ impl Fetcher {
 /// Fetches a profile that covers the window. Waits for a program that does not listen yet.
 fn fetch_window(client: &Client, url: &Endpoint, end: &EarlyEnd) -> Result<Vec<u8>, FetchError> {
     loop {
-        match client.fetch(url, MARGIN, end) {
-            Err(error) if error.is_no_connection() => {
+        match client.fetch(url, MAX_WAIT_PER_PROFILE, end) {
+            Err(error) if error.is_unreachable() => {
                 thread::sleep(RETRY_INTERVAL);
                 if end.has_ended() {
                     return Err(error);

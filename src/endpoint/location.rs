@@ -13,10 +13,10 @@ use crate::redact::Secrets;
 /// The path at which `net/http/pprof` registers its profiles.
 const DEFAULT_PATH: &str = "/debug/pprof";
 
-/// Seconds of a CPU profile and of a trace if the URL does not say them (`net/http/pprof`).
+/// Seconds of a CPU profile and of a trace if the URL contains no seconds (`net/http/pprof`).
 const DEFAULT_SECONDS: [(&str, f64); 2] = [("profile", 30.0), ("trace", 1.0)];
 
-/// Maximum seconds that count in a URL.
+/// Maximum seconds of a profile. A URL with more seconds counts as this maximum.
 const MAX_SECONDS: f64 = 86_400.0;
 
 /// URL of a profile, or of the directory of all profiles of a program.
@@ -86,13 +86,13 @@ impl Endpoint {
 
     /// Returns the URL of a profile of this program. `seconds` is the time that the profile covers.
     #[must_use]
-    pub fn profile(&self, kind: ProfileKind, seconds: Option<u64>) -> Self {
+    pub fn profile_endpoint(&self, kind: ProfileKind, seconds: Option<u64>) -> Self {
         let mut url = self.url.clone();
         let dir = match self.url.path().trim_end_matches('/') {
             "" => DEFAULT_PATH,
             dir => dir,
         };
-        url.set_path(&format!("{dir}/{}", kind.path()));
+        url.set_path(&format!("{dir}/{}", kind.url_path()));
         if let Some(seconds) = seconds {
             url.query_pairs_mut().append_pair("seconds", &seconds.to_string());
         }
@@ -101,38 +101,39 @@ impl Endpoint {
 
     /// Returns the URL of a profile. For the URL of a directory or a host, the profile is `kind`, by default the CPU
     /// profile as with `go tool pprof`. `None` if a `kind` is given but the URL already names a profile.
-    pub fn for_report(&self, kind: Option<ProfileKind>) -> Option<Self> {
+    pub fn report_endpoint(&self, kind: Option<ProfileKind>) -> Option<Self> {
         let path = self.url.path().trim_end_matches('/');
         if path.is_empty() || path.ends_with(DEFAULT_PATH) {
-            return Some(self.profile(kind.unwrap_or(ProfileKind::Cpu), None));
+            return Some(self.profile_endpoint(kind.unwrap_or(ProfileKind::Cpu), None));
         }
         kind.is_none().then(|| self.clone())
     }
 
     /// Returns the time that the profile covers. The program answers after this time.
-    pub fn duration(&self) -> Duration {
+    pub fn profile_duration(&self) -> Duration {
         let asked = self.url.query_pairs().find(|(key, _)| key == "seconds").and_then(|(_, value)| value.parse().ok());
         let seconds = match asked {
             Some(asked) if asked > 0.0 => asked,
-            _ => {
-                DEFAULT_SECONDS.iter().find(|(name, _)| *name == self.last_part()).map_or(0.0, |(_, seconds)| *seconds)
-            }
+            _ => DEFAULT_SECONDS
+                .iter()
+                .find(|(name, _)| *name == self.last_path_part())
+                .map_or(0.0, |(_, seconds)| *seconds),
         };
         Duration::from_secs_f64(seconds.clamp(0.0, MAX_SECONDS))
     }
 
     /// Whether the URL names an execution trace.
     pub fn is_trace(&self) -> bool {
-        self.last_part() == ProfileKind::Trace.path()
+        self.last_path_part() == ProfileKind::Trace.url_path()
     }
 
     /// Returns the last part of the path.
-    pub(super) fn last_part(&self) -> &str {
+    pub(super) fn last_path_part(&self) -> &str {
         self.url.path().rsplit('/').next().unwrap_or_default()
     }
 
     /// Resolves a redirect. `Err` contains the URL if it is on another host.
-    pub(super) fn redirected(&self, location: &str) -> Result<Self, String> {
+    pub(super) fn resolve_redirect(&self, location: &str) -> Result<Self, String> {
         let url = self.url.join(location).map_err(|_| location.to_owned())?;
         if url.origin() != self.url.origin() || !url.origin().is_tuple() {
             return Err(Secrets::default().mask_text(url.as_str()));

@@ -14,6 +14,6 @@ mod tests;
 
 pub use client::{AUTHORIZATION_VARIABLE, Client, EarlyEnd, HEADERS_VARIABLE, connect};
 pub use error::{FetchError, FetchProblem, HeaderError};
-pub use fetcher::{Fetched, Fetcher, FetcherPlan};
+pub use fetcher::{FetchedProfile, Fetcher, FetcherPlan};
 pub use location::{Endpoint, EndpointError};
 pub use profile_kind::ProfileKind;

@@ -32,17 +32,17 @@ impl ProfileKind {
     }
 
     /// Returns the last part of the path of the profile's URL.
-    pub(super) fn path(self) -> String {
+    pub(super) fn url_path(self) -> String {
         if self == Self::Cpu { "profile".to_owned() } else { self.name() }
     }
 
-    /// Whether the profile covers the time of its request. Other profiles show the state at the time of the request.
-    pub fn covers_a_time(self) -> bool {
+    /// Whether the profile covers a period that begins with the request. Other profiles show the state at one moment.
+    pub fn covers_a_period(self) -> bool {
         matches!(self, Self::Cpu | Self::Trace)
     }
 
     /// Returns the name of the profile's file in a run.
-    pub fn file(self) -> String {
+    pub fn file_name(self) -> String {
         match self {
             Self::Trace => "pprof/trace.out".to_owned(),
             kind => format!("pprof/{}.pb.gz", kind.name()),
@@ -50,7 +50,7 @@ impl ProfileKind {
     }
 
     /// Returns the function that a program must call, or else the profile is empty.
-    pub fn needed_call(self) -> Option<&'static str> {
+    pub fn needed_function(self) -> Option<&'static str> {
         match self {
             Self::Mutex => Some("runtime.SetMutexProfileFraction(100)"),
             Self::Block => Some("runtime.SetBlockProfileRate(10000)"),

@@ -19,11 +19,11 @@ fn a_url_of_a_directory_or_a_host_means_the_cpu_profile() {
         ("HTTP://app/admin/debug/pprof", "http://app/admin/debug/pprof/profile"),
         ("http://app/debug/pprof/heap?gc=1#top", "http://app/debug/pprof/heap?gc=1"),
     ] {
-        assert_eq!(endpoint(text).for_report(None).unwrap().to_string(), expected);
+        assert_eq!(endpoint(text).report_endpoint(None).unwrap().to_string(), expected);
     }
-    let leaks = endpoint("http://app").for_report(Some(ProfileKind::Goroutineleak)).unwrap();
+    let leaks = endpoint("http://app").report_endpoint(Some(ProfileKind::Goroutineleak)).unwrap();
     assert_eq!(leaks.to_string(), "http://app/debug/pprof/goroutineleak");
-    assert_eq!(endpoint("http://app/debug/pprof/heap").for_report(Some(ProfileKind::Cpu)), None);
+    assert_eq!(endpoint("http://app/debug/pprof/heap").report_endpoint(Some(ProfileKind::Cpu)), None);
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn the_duration_of_a_profile_comes_from_its_url() {
         ("http://a/debug/pprof/profile?seconds=nan", 30.0),
         ("http://a/debug/pprof/profile?seconds=1e300", 86_400.0),
     ] {
-        assert_eq!(endpoint(text).duration(), Duration::from_secs_f64(seconds), "{text}");
+        assert_eq!(endpoint(text).profile_duration(), Duration::from_secs_f64(seconds), "{text}");
     }
 }
 
@@ -92,7 +92,7 @@ fn serve(answers: Vec<Vec<u8>>) -> (u16, thread::JoinHandle<Vec<String>>) {
 
 fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, String> {
     let fetched = client.fetch(&endpoint(url), Duration::from_secs(60), &EarlyEnd::default());
-    fetched.map_err(|error| crate::process::with_causes(&error))
+    fetched.map_err(|error| crate::process::describe_with_causes(&error))
 }
 
 #[test]

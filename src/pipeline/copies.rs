@@ -45,7 +45,7 @@ impl StackCopies {
         // The kernel chooses the addresses of a position-independent program.
         let frame_pointer_code = match assembly {
             Some(Assembly { go_text, functions, .. }) if !facts.is_pie => {
-                FramePointerCode { text: go_text, except: functions }
+                FramePointerCode { text: go_text, excluded_functions: functions }
             }
             _ => all_alike,
         };

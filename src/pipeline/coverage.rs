@@ -31,7 +31,7 @@ pub(super) fn unseen_cpu_cause(
     if quality.size_bound.is_some() || sampled >= expected * MIN_COVERED_SHARE {
         return None;
     }
-    Some(match &recording.inherited {
+    Some(match &recording.per_thread_reason {
         Some(inherited) => format!(
             "a thread or process that uses less than {:.0} ms of CPU time has no sample, because each has an event of its \
              own ({}); one event per CPU sees all of them: {}; a higher frequency (--freq) sees more of them",

@@ -4,7 +4,7 @@ use crate::build::docker;
 use crate::doctor::Finding;
 use crate::endpoint::{FetchError, HeaderError};
 use crate::fsio::FileError;
-pub use crate::process::with_causes;
+pub use crate::process::describe_with_causes;
 use crate::redact::MASK;
 use crate::sources::InputError;
 use crate::{analyse, archive, build, config, perfdata, pprof, process, record, stacktext, workload};

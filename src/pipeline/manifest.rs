@@ -211,7 +211,7 @@ impl LoadRecord {
         Self {
             argv: secrets.mask_args(argv),
             status: outcome.status.to_string(),
-            stopped: outcome.stopped,
+            stopped: outcome.was_stopped,
             wall_seconds: outcome.wall.as_secs_f64(),
             figures: parse_load_output(output),
         }
@@ -372,7 +372,7 @@ impl WorkloadResult {
             user_seconds: outcome.user_cpu.as_secs_f64(),
             system_seconds: outcome.system_cpu.as_secs_f64(),
             max_rss_kib: outcome.max_rss_kib,
-            outlived: outcome.outlived,
+            outlived: outcome.outliving_processes,
             user: plan.user.as_ref().map(|user| user.name.clone()),
             phases: outcome.phases.clone(),
             load: None,
@@ -403,7 +403,7 @@ impl WorkloadResult {
             system_seconds: system.as_secs_f64(),
             max_rss_kib: None,
             outlived: 0,
-            user: first.map(RunningProcess::user),
+            user: first.map(RunningProcess::user_name),
             phases: Vec::new(),
             load: None,
         }
@@ -421,7 +421,7 @@ impl SamplerRecord {
         recording: &Recording,
     ) -> Self {
         let used = outcome.window_cpu.as_secs_f64();
-        let (figures, inherited) = (recording.figures, recording.inherited.as_ref());
+        let (figures, inherited) = (recording.figures, recording.per_thread_reason.as_ref());
         let processes: BTreeSet<u32> = recording.goroutines.iter().map(|seen| seen.pid).collect();
         Self {
             engine: match settings.engine {

@@ -45,7 +45,7 @@ mod waits;
 
 pub use build::{Built, build, clean_cache, dockerfile, is_unoptimised};
 pub use diff::{Compared, DiffOptions, diff};
-pub use error::{Error, with_causes};
+pub use error::{Error, describe_with_causes};
 pub use export::{ExportOptions, Exported, export, import};
 pub use index::write_index;
 pub use init::{InitialSettings, initial_settings};

@@ -407,7 +407,7 @@ impl PreparedRun<'_> {
 
     /// Returns the size limit of the recording and when it was reached. `None` if it was not reached.
     fn size_bound(&self, recording: &Recording) -> Option<SizeBound> {
-        let seconds = recording.figures?.bound_reached?.as_secs_f64();
+        let seconds = recording.figures?.time_until_limit?.as_secs_f64();
         Some(SizeBound { bytes: self.config.archive.max_bytes?, seconds })
     }
 

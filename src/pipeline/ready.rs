@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::settle::{find_go_offline, load_lock};
 use super::tools::{build_directory, target, tools};
-use super::{Error, with_causes};
+use super::{Error, describe_with_causes};
 use crate::build::docker::{self, DockerFacts};
 use crate::build::{self, GoTool, Mismatch};
 use crate::config::{Config, StackSize};
 use crate::doctor::{
-    self, BuildDirectory, Examined, Finding, Inputs, ProbeResult, Purpose, RepairPlan, RingSize, Target, Tools,
+    self, BuildDirectory, ExaminedBinary, Finding, Inputs, ProbeResult, Purpose, RepairPlan, RingSize, Target, Tools,
 };
 use crate::fsio::{self, FileError, MappedFile};
 use crate::gobin;
@@ -81,12 +81,12 @@ pub fn checkup(config: &Config, options: &CheckupOptions) -> Result<Checkup, Err
     let ignore: Vec<String> = config.doctor.ignore.iter().chain(&options.skip).cloned().collect();
     let inputs = Inputs {
         binary: examined.as_ref().map(ExaminedFile::examined),
-        ignore: &ignore,
-        only: &options.only,
+        ignored_ids: &ignore,
+        selected_ids: &options.only,
         ..environment.inputs(config, Purpose::Doctor)
     };
     let findings = mask_findings(doctor::check(&inputs), &config.secrets());
-    let plan = doctor::repair(&inputs, &findings);
+    let plan = doctor::plan_repair(&inputs, &findings);
     Ok(Checkup { findings, plan })
 }
 
@@ -123,8 +123,8 @@ impl ExaminedFile {
         Ok(Self { path: fsio::relative_to_cwd(path).display().to_string(), facts, mismatches: None })
     }
 
-    fn examined(&self) -> Examined<'_> {
-        Examined {
+    fn examined(&self) -> ExaminedBinary<'_> {
+        ExaminedBinary {
             path: self.path.clone(),
             facts: self.facts.as_ref().map_err(Clone::clone),
             mismatches: self.mismatches.as_deref(),
@@ -187,7 +187,7 @@ impl Environment {
     fn try_sampling(&mut self) {
         let Ok(event) = &self.event else { return };
         let trial = sample_self(event, &self.facts.named_cpus);
-        self.trial = Some(trial.map_err(|error| with_causes(&error)));
+        self.trial = Some(trial.map_err(|error| describe_with_causes(&error)));
         let confined = try_to_confine(event, &self.facts.named_cpus);
         self.confined =
             Some(confined.map_err(|PerThreadReason { reason, remedy }| format!("{reason}; what helps: {remedy}")));
@@ -199,7 +199,10 @@ impl Environment {
             purpose,
             facts: &self.facts,
             record: &config.record,
-            ring: RingSize { wanted: with_control_page(RING_SIZES.1), min: with_control_page(RING_SIZES.0) },
+            ring_size: RingSize {
+                preferred_bytes: with_control_page(RING_SIZES.1),
+                min_bytes: with_control_page(RING_SIZES.0),
+            },
             probe: self.uses_trials.then(|| self.probe_result()),
             trial: self.trial.clone(),
             confined: self.confined.clone(),
@@ -208,15 +211,15 @@ impl Environment {
             docker: self.docker.as_ref(),
             binary: None,
             gomaxprocs: self.gomaxprocs.as_deref(),
-            ignore: &config.doctor.ignore,
+            ignored_ids: &config.doctor.ignore,
             build_directory: self.build_directory.as_ref(),
-            only: &[],
+            selected_ids: &[],
         }
     }
 
     /// Makes the checks before a run. `artifact` is the program; `None` before the build.
     pub(super) fn check_for_run(&self, config: &Config, artifact: Option<&build::Artifact>) -> Vec<Finding> {
-        let binary = artifact.map(|artifact| Examined {
+        let binary = artifact.map(|artifact| ExaminedBinary {
             path: fsio::relative_to_cwd(&artifact.path).display().to_string(),
             facts: Ok(&artifact.facts),
             mismatches: Some(&artifact.mismatches),
@@ -231,20 +234,20 @@ impl Environment {
     fn probe_result(&self) -> ProbeResult {
         match &self.event {
             Ok(event) => ProbeResult {
-                opened: Some(event.spec.source.name().to_owned()),
-                kernel: event.spec.kernel,
+                opened_event: Some(event.spec.source.name().to_owned()),
+                has_kernel_samples: event.spec.kernel,
                 ring_bytes: u64::try_from(event.ring_bytes).unwrap_or(u64::MAX),
                 errno: None,
-                ring_refused: false,
+                is_ring_refused: false,
                 message: String::new(),
             },
             Err(error) => ProbeResult {
-                opened: None,
-                kernel: false,
+                opened_event: None,
+                has_kernel_samples: false,
                 ring_bytes: 0,
                 errno: error.errno(),
-                ring_refused: error.is_ring_buffer_refusal(),
-                message: with_causes(error),
+                is_ring_refused: error.is_ring_buffer_refusal(),
+                message: describe_with_causes(error),
             },
         }
     }

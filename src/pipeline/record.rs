@@ -60,7 +60,10 @@ pub fn record(
     let config = &config;
     let environment = Environment::probe(config, false, None);
     let findings = environment.check_for_run(config, None);
-    if !doctor::is_ready(&findings, Strictness { strict: config.doctor.strict, steady: false }) {
+    if !doctor::is_ready(
+        &findings,
+        Strictness { fails_on_warnings: config.doctor.strict, fails_on_unsteadiness: false },
+    ) {
         return Err(Error::NotReady(findings));
     }
     let ready = environment.into_readiness(findings);

@@ -12,12 +12,12 @@ use super::runtime_record::{CpuWaitWatch, request_traces};
 use super::subject::Subject;
 use crate::archive::Draft;
 use crate::config::{self, Engine};
-use crate::endpoint::{Fetched, Fetcher, FetcherPlan};
+use crate::endpoint::{FetchedProfile, Fetcher, FetcherPlan};
 use crate::fsio;
 use crate::gotrace::RuntimeTrace;
 use crate::perfdata::{ClockData, Features};
 use crate::perfevent::monotonic_ns;
-use crate::process::{Command, acting_for};
+use crate::process::{Command, acting_account};
 use crate::record::{
     self, GoroutinePlan, Limitation, PerThreadReason, Recording, RunningTarget, SamplingPlan, Session,
 };
@@ -34,7 +34,7 @@ impl PreparedRun<'_> {
         let kernel = self.kernel_symbols();
         let (layouts, unread) = self.subject.goroutine_layouts();
         let reads_other_programs = self.subject.built().is_none();
-        let goroutines = GoroutinePlan { layouts, reads_other_programs, with_labels: self.config.record.labels };
+        let goroutines = GoroutinePlan { layouts, reads_other_programs, reads_labels: self.config.record.labels };
         let sampling = self.sampling_plan(draft, kernel.as_ref().ok(), goroutines)?;
         let mut notes: Vec<String> = self.event.limitations().iter().map(ToString::to_string).collect();
         if self.config.record.engine == Engine::Native {
@@ -65,7 +65,7 @@ impl PreparedRun<'_> {
         sampling: &SamplingPlan,
         fetching: Option<&FetcherPlan>,
         notes: &mut Vec<String>,
-    ) -> Result<(WorkloadResult, Outcome, Recording, Vec<Fetched>), Error> {
+    ) -> Result<(WorkloadResult, Outcome, Recording, Vec<FetchedProfile>), Error> {
         let launch = request_traces(self.config, self.launch_plan(draft, sampling), draft);
         let signals = workload::catch_signals()?;
         self.report_command(&launch);
@@ -112,7 +112,7 @@ impl PreparedRun<'_> {
             dir: workload.dir.clone(),
             stdin: workload.stdin.clone().map_or(Stdin::Inherit, Stdin::File),
             timeout: workload.timeout,
-            user: acting_for().cloned(),
+            user: acting_account().cloned(),
             launcher: sampling.launcher(),
             stdout_log: draft.path(STDOUT_LOG),
             stderr_log: draft.path("stderr.log"),
@@ -142,14 +142,14 @@ impl PreparedRun<'_> {
     pub(super) fn server_plan(&self, draft: &Draft) -> ServerPlan {
         let config::Server { ready, warmup, duration, load, stop } = &self.config.workload.server;
         if self.subject.built().is_none() {
-            return ServerPlan::whole_run(*stop);
+            return ServerPlan::without_phases(*stop);
         }
         let load = load.split_first().map(|(program, args)| LoadPlan {
             command: Command::new(program).args(args).dir(&self.config.workload.dir),
             log: draft.path(LOAD_LOG),
         });
         let ready = ready.sign.clone().map(|sign| (sign, ready.within));
-        ServerPlan { ready, warmup: *warmup, duration: *duration, load, stop: *stop }
+        ServerPlan { ready_sign: ready, warmup: *warmup, duration: *duration, load, stop: *stop }
     }
 
     /// Samples programs that run already.
@@ -161,7 +161,7 @@ impl PreparedRun<'_> {
         fetching: Option<&FetcherPlan>,
         unread: Option<&RunNote>,
         notes: &mut Vec<String>,
-    ) -> Result<(WorkloadResult, Outcome, Recording, Vec<Fetched>), Error> {
+    ) -> Result<(WorkloadResult, Outcome, Recording, Vec<FetchedProfile>), Error> {
         let name = self.subject.describe();
         self.observer.event(&PipelineEvent::Observing { target: &name, duration: self.duration });
         let watch = target.processes().first().map(|process| CpuWaitWatch::start(Some(process.pid)));
@@ -182,7 +182,7 @@ impl PreparedRun<'_> {
         self.report_recording(&outcome, &recording, None);
         let ended = (outcome.ending == Ending::ByItself).then_some(RunNote::TargetEnded(name));
         let is_container = matches!(target, RunningTarget::Processes { container: Some(_), .. });
-        let not_confined = recording.inherited.clone().filter(|_| is_container);
+        let not_confined = recording.per_thread_reason.clone().filter(|_| is_container);
         let not_confined =
             not_confined.map(|PerThreadReason { reason, remedy }| RunNote::ContainerNotConfined { reason, remedy });
         notes.extend(ended.iter().chain(&not_confined).map(ToString::to_string));
@@ -217,13 +217,13 @@ impl PreparedRun<'_> {
         if !is_as_planned && outcome.failure.is_none() {
             observer.warning(&Warning::EndedEarly { status: outcome.status, ending: outcome.ending });
         }
-        if let Some(address) = outcome.listened.filter(|_| self.subject.built().is_some()) {
+        if let Some(address) = outcome.listening_address.filter(|_| self.subject.built().is_some()) {
             observer.event(&PipelineEvent::ServesRequests(address));
         }
-        if outcome.unstoppable > 0 {
-            observer.warning(&Warning::Unstoppable(outcome.unstoppable));
+        if outcome.unstoppable_processes > 0 {
+            observer.warning(&Warning::Unstoppable(outcome.unstoppable_processes));
         }
-        let stopped = outcome.outlived.saturating_sub(outcome.unstoppable);
+        let stopped = outcome.outliving_processes.saturating_sub(outcome.unstoppable_processes);
         if stopped > 0 {
             observer.warning(&Warning::Outlived(stopped));
         }
@@ -271,7 +271,7 @@ const LAST_LINES: usize = 8;
 
 /// Returns the last lines of the output that may explain a failure.
 fn last_lines_about(failure: &ServerFailure, launch: &LaunchPlan) -> Vec<String> {
-    let of_load = launch.server.load.as_ref().filter(|_| failure.is_in_load_output()).map(|load| &load.log);
+    let of_load = launch.server.load.as_ref().filter(|_| failure.is_shown_in_load_output()).map(|load| &load.log);
     let logs = of_load.map_or_else(|| vec![&launch.stderr_log, &launch.stdout_log], |log| vec![log]);
     let mut lines = logs.into_iter().filter_map(|log| fsio::last_lines(log, LAST_LINES).ok());
     lines.find(|lines| !lines.is_empty()).unwrap_or_default()

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::with_causes;
+use super::describe_with_causes;
 use crate::analyse::RepairedRecording;
 use crate::fsio::{FileError, replace_file};
 use crate::perfdata;
@@ -21,5 +21,5 @@ pub(super) fn replace_recording(
         });
         written.map_err(|error| FileError::new("write", perf_data, error))
     });
-    replaced.map_err(|error| with_causes(&error))
+    replaced.map_err(|error| describe_with_causes(&error))
 }

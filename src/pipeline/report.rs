@@ -143,8 +143,8 @@ fn report_endpoint(
 ) -> Result<Reported, Error> {
     let client = Client::from_env().map_err(Error::Headers)?;
     let url = match wanted.profile {
-        None => endpoint.for_report(None),
-        Some(RunProfile::Runtime(kind)) => endpoint.for_report(Some(kind)),
+        None => endpoint.report_endpoint(None),
+        Some(RunProfile::Runtime(kind)) => endpoint.report_endpoint(Some(kind)),
         Some(RunProfile::OffCpu) => None,
     };
     let url = url.ok_or_else(|| Error::NoRuntimeProfiles { name: endpoint.to_string() })?;
@@ -152,7 +152,7 @@ fn report_endpoint(
     if url.is_trace() {
         return Err(Error::TraceNotShown { trace: name });
     }
-    observer.event(&PipelineEvent::Fetching { url: &name, duration: url.duration() });
+    observer.event(&PipelineEvent::Fetching { url: &name, duration: url.profile_duration() });
     let bytes = client.fetch(&url, FETCH_MARGIN, &EarlyEnd::default()).map_err(Error::Fetch)?;
     let bytes = InputBytes::Read(bytes);
     match bytes.kind() {
@@ -169,8 +169,8 @@ fn report_runtime_profile(
     wanted: &ReportOptions<'_>,
     observer: &dyn Observer,
 ) -> Result<Reported, Error> {
-    let Ok(path) = run.file(&kind.file()) else {
-        let is_in_run = |kind: &&ProfileKind| run.files().contains_key(&kind.file());
+    let Ok(path) = run.file(&kind.file_name()) else {
+        let is_in_run = |kind: &&ProfileKind| run.files().contains_key(&kind.file_name());
         let known = ProfileKind::value_variants().iter().filter(is_in_run).map(|kind| kind.name()).collect();
         return Err(Error::NoRuntimeProfile { run: run.id().to_string(), profile: kind.name(), known });
     };

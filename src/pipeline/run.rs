@@ -17,7 +17,7 @@ use crate::doctor::{self, Finding, Strictness};
 pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Result<RunOutcome, Error> {
     let resolved = resolve_go(config, options.build, observer)?;
     let environment = Environment::probe(config, true, resolved.go.clone().map(Ok).as_ref());
-    let strictness = Strictness { strict: config.doctor.strict, steady: false };
+    let strictness = Strictness { fails_on_warnings: config.doctor.strict, fails_on_unsteadiness: false };
     let stops = |findings: &[Finding]| !doctor::is_ready(findings, strictness);
     // Checks come first: without readiness nothing is fetched, locked or built.
     let before = environment.check_for_run(config, None);

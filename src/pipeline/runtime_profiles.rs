@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::draft_file::write_file;
 use super::endpoint_record::{EndpointRecord, FetchedRecord};
-use super::error::{Error, with_causes};
+use super::error::{Error, describe_with_causes};
 use super::observer::{Observer, PipelineEvent, RunNote, Warning};
 use crate::archive::{Draft, Run};
 use crate::config::Config;
-use crate::endpoint::{Client, FetchError, Fetched, Fetcher, FetcherPlan, ProfileKind};
+use crate::endpoint::{Client, FetchError, FetchedProfile, Fetcher, FetcherPlan, ProfileKind};
 use crate::pprof;
 use crate::profile::Profile;
 use crate::record::{self, Recording, Session};
@@ -53,7 +53,7 @@ impl<'p> FetchingSession<'p> {
 
 impl Monitor for FetchingSession<'_> {
     type Error = record::Error;
-    type Output = (Recording, Vec<Fetched>);
+    type Output = (Recording, Vec<FetchedProfile>);
 
     fn wait(&mut self, others: &[BorrowedFd<'_>], timeout: Duration) -> Result<Vec<bool>, record::Error> {
         self.session.wait(others, timeout)
@@ -102,7 +102,7 @@ impl Monitor for FetchingSession<'_> {
 pub(super) fn keep_fetched(
     draft: &Draft,
     plan: &FetcherPlan,
-    fetched: Vec<Fetched>,
+    fetched: Vec<FetchedProfile>,
     ending: Ending,
     secrets: &Secrets,
     observer: &dyn Observer,
@@ -111,18 +111,18 @@ pub(super) fn keep_fetched(
     let url = secrets.mask_text(&plan.endpoint.to_string());
     let common_problem = common_problem_of(&url, &fetched, ending).map(|problem| secrets.mask_text(&problem));
     let (mut cpu, mut profiles) = (None, Vec::with_capacity(fetched.len()));
-    for Fetched { kind, bytes } in fetched {
+    for FetchedProfile { kind, bytes } in fetched {
         let mut record = FetchedRecord { profile: kind.name(), file: None, headline: None, problem: None };
-        let checked = bytes.map_err(|error| [vec![with_causes(&error)], error.hints()].concat().join("; "));
+        let checked = bytes.map_err(|error| [vec![describe_with_causes(&error)], error.hints()].concat().join("; "));
         let checked = checked.and_then(|bytes| match inspect(kind, &bytes) {
             Ok(fact) => Ok((bytes, fact)),
             Err(reason) => Err(format!("{url} did not serve one: {reason}")),
         });
         match checked {
             Ok((bytes, (headline, profile))) => {
-                write_file(draft, &kind.file(), &bytes)?;
-                record.file = Some(kind.file());
-                record.problem = kind.needed_call().filter(|_| headline.is_none()).map(|call| {
+                write_file(draft, &kind.file_name(), &bytes)?;
+                record.file = Some(kind.file_name());
+                record.problem = kind.needed_function().filter(|_| headline.is_none()).map(|call| {
                     let name = kind.name();
                     format!("the {name} profile is empty: nothing waited, or the program does not call {call}")
                 });
@@ -149,7 +149,7 @@ pub(super) fn keep_fetched(
 }
 
 /// Returns why no profile was fetched, if all have the same reason: no server listens, or the program ended.
-fn common_problem_of(url: &str, fetched: &[Fetched], ending: Ending) -> Option<String> {
+fn common_problem_of(url: &str, fetched: &[FetchedProfile], ending: Ending) -> Option<String> {
     let errors: Option<Vec<&FetchError>> = fetched.iter().map(|fetched| fetched.bytes.as_ref().err()).collect();
     // The last error is the clearest: earlier profiles lost their connection when the program ended.
     let (last, errors) = (errors.as_ref()?.last()?, errors.as_ref()?);
@@ -160,7 +160,7 @@ fn common_problem_of(url: &str, fetched: &[Fetched], ending: Ending) -> Option<S
         ));
     }
     let hints = last.hints().join("; ");
-    let all_unreachable = errors.iter().all(|error| error.is_no_connection());
+    let all_unreachable = errors.iter().all(|error| error.is_unreachable());
     all_unreachable.then(|| format!("no profile was fetched from {url}: {}; {hints}", last.problem()))
 }
 
@@ -171,7 +171,7 @@ fn inspect(kind: ProfileKind, bytes: &[u8]) -> Result<(Option<String>, Option<Pr
         let headline = is_trace.then(|| format!("{:.1} MB, for `go tool trace`", bytes.len() as f64 / 1e6));
         return headline.map(|headline| (Some(headline), None)).ok_or_else(|| "not an execution trace".to_owned());
     }
-    let profile = pprof::read(bytes, None).map_err(|error| with_causes(&error))?.profile;
+    let profile = pprof::read(bytes, None).map_err(|error| describe_with_causes(&error))?.profile;
     let view = View::new(profile, GroupBy::Process);
     Ok((headline(kind, &view), Some(view.into_profile())))
 }
@@ -191,11 +191,11 @@ pub(super) fn cross_check(sampled: &Profile, runtime: &Profile) -> Option<CrossC
 
 /// Whether an archived run holds a CPU profile of the runtime.
 pub(super) fn has_runtime_cpu(run: &Run) -> bool {
-    run.files().contains_key(&ProfileKind::Cpu.file())
+    run.files().contains_key(&ProfileKind::Cpu.file_name())
 }
 
 /// Compares the samples of an archived run with the runtime's CPU profile. `None` if the run has no such profile.
 pub(super) fn cross_check_of_run(run: &Run, sampled: &Profile) -> Option<CrossCheck> {
-    let bytes = std::fs::read(run.file(&ProfileKind::Cpu.file()).ok()?).ok()?;
+    let bytes = std::fs::read(run.file(&ProfileKind::Cpu.file_name()).ok()?).ok()?;
     cross_check(sampled, &pprof::read(&bytes, None).ok()?.profile)
 }

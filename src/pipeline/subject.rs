@@ -13,7 +13,7 @@ use super::error::Error;
 use super::observer::RunNote;
 use crate::archive::Program;
 use crate::config::Record;
-use crate::process::{self, with_own_rights};
+use crate::process::{self, run_with_own_rights};
 use crate::record::{FramePointerCode, GoroutineLayout, RunningProcess, RunningTarget, is_go_program};
 
 /// The program of a run.
@@ -162,7 +162,7 @@ impl Subject {
 /// Returns why the memory of a target process cannot be read. `None` if it can be read.
 fn why_memory_is_unreadable(target: &RunningTarget) -> Option<String> {
     target.processes().iter().find_map(|process| {
-        let error = with_own_rights(|| File::open(format!("/proc/{}/mem", process.pid))).err()?;
+        let error = run_with_own_rights(|| File::open(format!("/proc/{}/mem", process.pid))).err()?;
         let advice = match error.kind() {
             io::ErrorKind::PermissionDenied => " (needs CAP_SYS_PTRACE, or kernel.yama.ptrace_scope = 0)",
             _ => "",

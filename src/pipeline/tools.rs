@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statvfs};
 
-use super::with_causes;
+use super::describe_with_causes;
 use crate::build::{self, GoMod, GoOffPath, GoTool};
 use crate::config::{Config, Engine};
 use crate::doctor::{BuildDirectory, GoFacts, Target, Tools};
@@ -25,10 +25,10 @@ pub(super) fn tools(config: &Config, in_project: bool, go: &Result<GoTool, build
         go: go
             .as_ref()
             .map(|go| go_facts(config, in_project, go))
-            .map_err(|error| error.go_reason().unwrap_or_else(|| with_causes(error))),
+            .map_err(|error| error.go_reason().unwrap_or_else(|| describe_with_causes(error))),
         in_project,
         in_module: in_project || is_in_module(&config.root),
-        pin: config.toolchain.go.clone(),
+        pinned_version: config.toolchain.go.clone(),
     }
 }
 
@@ -56,8 +56,8 @@ fn go_facts(config: &Config, in_project: bool, go: &GoTool) -> GoFacts {
         cc: go.cc.clone(),
         module_cache: module_cache(&go.gomodcache),
         go_mod: go.gomod.as_deref().and_then(GoMod::read),
-        flags_refused: refused,
-        missing: go.missing.clone(),
+        flags_refusal: refused,
+        missing_version: go.missing.clone(),
         variant_sets_path: variant.is_some_and(|variant| variant.env.contains_key("PATH")),
         flag_warnings: warnings,
     }
@@ -82,7 +82,7 @@ pub(super) fn target(config: &Config, go: Option<&GoTool>) -> Target {
 pub(super) fn build_directory(config: &Config) -> BuildDirectory {
     let path = nearest_existing(&config.archive.dir).to_owned();
     let noexec = statvfs(&path).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::NOEXEC));
-    BuildDirectory { path, noexec }
+    BuildDirectory { path, is_noexec: noexec }
 }
 
 /// Returns the directory, or its nearest ancestor that exists.

@@ -7,7 +7,7 @@ use super::analysis::analyse_bytes;
 use super::kernel::KernelSource;
 use super::observer::RunNote;
 use super::off_cpu::{NANOSECONDS_PER_SECOND, OFF_CPU_FILE, leave_out_idle_threads};
-use super::{Error, with_causes};
+use super::{Error, describe_with_causes};
 use crate::analyse::{AnalyseOptions, Analysis, KernelSymbols};
 use crate::profile::{Event, OffCpuTime, Profile, SizeBound};
 use crate::record::OffCpuFigures;
@@ -34,7 +34,7 @@ impl Waits {
     ) -> Result<Self, RunNote> {
         let waits = recorded.and_then(|recorded| {
             Self::try_analyse(recording, &recorded, images, kernel, code_files, options)
-                .map_err(|error| with_causes(&error))
+                .map_err(|error| describe_with_causes(&error))
         });
         waits.map_err(|reason| {
             let _ = fs::remove_file(recording);

@@ -28,10 +28,10 @@ pub struct Account {
 
 /// Set once, before any thread that uses files starts. The kernel stores the ids per thread, and new threads inherit
 /// them.
-static ACTING_FOR: OnceLock<Account> = OnceLock::new();
+static ACTING_ACCOUNT: OnceLock<Account> = OnceLock::new();
 
 /// From now on, this thread and the threads that it starts use files with the rights of `account`, and every
-/// [`Command`](super::Command) runs as that user. Only root can call it, and it cannot be undone.
+/// [`Command`](super::Command) runs as that user. Only root can call this function. Its effect cannot be undone.
 pub fn drop_to_user(account: Account) -> io::Result<()> {
     let name = CString::new(account.name.as_str()).map_err(io::Error::other)?;
     let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
@@ -42,18 +42,18 @@ pub fn drop_to_user(account: Account) -> io::Result<()> {
     if setfsuid(Uid::from_raw(u32::MAX)) != uid || setfsgid(Gid::from_raw(u32::MAX)) != gid {
         return Err(io::Error::from(io::ErrorKind::PermissionDenied));
     }
-    ACTING_FOR.set(account).map_err(|_| io::Error::other("already acting for a user"))
+    ACTING_ACCOUNT.set(account).map_err(|_| io::Error::other("already acting for a user"))
 }
 
 /// Runs `work` with the file rights that [`drop_to_user`] gave up. Use it for files of the machine. For a path that a
 /// user chose, see [`open_with_own_rights`]. `work` must start no threads and must not be the first to use a thread
 /// pool: the threads would keep these rights.
-pub fn with_own_rights<T>(work: impl FnOnce() -> T) -> T {
+pub fn run_with_own_rights<T>(work: impl FnOnce() -> T) -> T {
     /// Gives up the rights again on drop, also when `work` panics.
     struct OwnRights;
     impl Drop for OwnRights {
         fn drop(&mut self) {
-            if let Some(account) = acting_for() {
+            if let Some(account) = acting_account() {
                 setfsgid(Gid::from_raw(account.gid));
                 setfsuid(Uid::from_raw(account.uid));
             }
@@ -68,9 +68,9 @@ pub fn with_own_rights<T>(work: impl FnOnce() -> T) -> T {
 /// Opens a regular file for reading with root's rights, for a recording that root made. `None` if goflame does not act
 /// for another account. Follows no symbolic link: the account could have created the link, to any file.
 pub fn open_with_own_rights(path: &Path) -> Option<File> {
-    acting_for()?;
-    with_own_rights(|| {
-        // Opening a device can have an effect.
+    acting_account()?;
+    run_with_own_rights(|| {
+        // Only regular files are opened, because opening a device can have an effect.
         path.symlink_metadata().ok().filter(Metadata::is_file)?;
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS).ok().map(File::from)
@@ -78,11 +78,11 @@ pub fn open_with_own_rights(path: &Path) -> Option<File> {
 }
 
 /// Whether goflame is installed setuid or setgid, so that it runs as another user or group.
-pub fn runs_as_another() -> bool {
+pub fn is_setuid_or_setgid() -> bool {
     getuid() != geteuid() || getgid() != getegid()
 }
 
 /// Returns the account that this process acts for.
-pub fn acting_for() -> Option<&'static Account> {
-    ACTING_FOR.get()
+pub fn acting_account() -> Option<&'static Account> {
+    ACTING_ACCOUNT.get()
 }

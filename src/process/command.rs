@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 use nix::libc::{SIGINT, SIGQUIT};
 use rustix::fs::MemfdFlags;
 
-use super::account::acting_for;
+use super::account::acting_account;
 use super::error::{Error, StderrTail};
 use super::guard::{self, GUARD, OWN_BINARY, commands_are_guarded};
 use super::output::read_output;
 use super::quote::{quote_command, quote_line};
-use super::signals::{Signals, Woken, terminal_signals_reach_program};
+use super::signals::{Signals, WakeReason, terminal_signals_reach_program};
 use super::status::ExitStatus;
 
 /// Finds `program` as the shell does: a name on `path` (the value of a PATH variable), a path relative to `dir`.
@@ -61,14 +61,14 @@ pub struct Command {
 
 /// The complete output of a captured program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Captured {
+pub struct CapturedOutput {
     /// Standard output.
     pub stdout: Vec<u8>,
     /// Standard error.
     pub stderr: Vec<u8>,
 }
 
-impl Captured {
+impl CapturedOutput {
     /// Returns standard output as text. Bytes that are not UTF-8 become U+FFFD.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
@@ -111,7 +111,7 @@ impl Command {
 
     /// Removes variables of goflame's environment from the program's environment.
     #[must_use]
-    pub fn without(mut self, names: &[&'static str]) -> Self {
+    pub fn without_variables(mut self, names: &[&'static str]) -> Self {
         self.unset.extend_from_slice(names);
         self
     }
@@ -126,16 +126,17 @@ impl Command {
 
     /// Starts this file under the command's name, without searching PATH.
     #[must_use]
-    pub fn found_at(mut self, file: impl Into<PathBuf>) -> Self {
+    pub fn with_program_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.file = Some(file.into());
         self
     }
 
-    /// Gives the program a private directory for temporary files, for each of these environment variables, inside the
-    /// directory that the variable names. The directory is removed after the program ends, because a killed program
-    /// leaves files in it. It is not removed if a background process of the program continues.
+    /// Gives the program private directories for temporary files, one for each of these environment variables. Each
+    /// directory is inside the directory that the variable names. The directories are removed after the program ends,
+    /// because a killed program leaves files in them. They are not removed while a background process of the program
+    /// continues.
     #[must_use]
-    pub fn private_temporary(mut self, variables: &'static [&'static str]) -> Self {
+    pub fn with_private_temporary_dirs(mut self, variables: &'static [&'static str]) -> Self {
         self.private_temporary = variables;
         self
     }
@@ -144,25 +145,26 @@ impl Command {
     ///
     /// Output goes to files in memory, not to pipes. Therefore the call waits only for the program itself, never for a
     /// background process that still has the output open.
-    pub fn capture(&self) -> Result<Captured, Error> {
+    pub fn capture(&self) -> Result<CapturedOutput, Error> {
         self.start_capture()?.finish()
     }
 
     /// Starts the command. Its output is captured as in [`Command::capture`].
-    pub fn start_capture(&self) -> Result<Capturing<'_>, Error> {
-        let stdout = self.memory_file("goflame-stdout")?;
-        let stderr = self.memory_file("goflame-stderr")?;
-        let duplicate = |file: &File| file.try_clone().map_err(|source| self.refused(source));
+    pub fn start_capture(&self) -> Result<RunningCapture<'_>, Error> {
+        let stdout = self.create_memory_file("goflame-stdout")?;
+        let stderr = self.create_memory_file("goflame-stderr")?;
+        let duplicate = |file: &File| file.try_clone().map_err(|source| self.start_error(source));
         let (stdout_end, stderr_end) = (duplicate(&stdout)?, duplicate(&stderr)?);
-        let prepared = self.prepare()?.with(|expression| expression.stdout_file(stdout_end).stderr_file(stderr_end));
-        let started = prepared.start().map_err(|source| self.refused(source))?;
-        Ok(Capturing { command: self, started, stdout, stderr })
+        let prepared =
+            self.prepare()?.map_expression(|expression| expression.stdout_file(stdout_end).stderr_file(stderr_end));
+        let started = prepared.start().map_err(|source| self.start_error(source))?;
+        Ok(RunningCapture { command: self, started, stdout, stderr })
     }
 
     /// Starts the command. Standard output and standard error go to `output`.
     pub fn start(&self, output: PipeWriter) -> Result<RunningCommand, Error> {
-        let prepared = self.prepare()?.with(|expression| expression.stderr_to_stdout().stdout_file(output));
-        Ok(RunningCommand { started: prepared.start().map_err(|source| self.refused(source))? })
+        let prepared = self.prepare()?.map_expression(|expression| expression.stderr_to_stdout().stdout_file(output));
+        Ok(RunningCommand { started: prepared.start().map_err(|source| self.start_error(source))? })
     }
 
     /// Runs the command and passes its whole output unchanged to goflame's standard error. Returns how it ended.
@@ -175,8 +177,8 @@ impl Command {
 
     /// Runs the command and passes its whole output to `receive`. Calls `receive` with no bytes while there is no
     /// output. Signals are handled as in [`Command::pass_through`].
-    pub fn pass_to(&self, mut receive: impl FnMut(&[u8]) + Send) -> Result<ExitStatus, Error> {
-        let (reader, writer) = io::pipe().map_err(|source| self.refused(source))?;
+    pub fn pass_output_to(&self, mut receive: impl FnMut(&[u8]) + Send) -> Result<ExitStatus, Error> {
+        let (reader, writer) = io::pipe().map_err(|source| self.start_error(source))?;
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -196,9 +198,9 @@ impl Command {
     }
 
     fn run_to_end(&self, redirect: impl FnOnce(&duct::Expression) -> duct::Expression) -> Result<ExitStatus, Error> {
-        let refused = |source| self.refused(source);
+        let refused = |source| self.start_error(source);
         let mut signals = Signals::catch().map_err(refused)?;
-        let started = self.prepare()?.with(|expression| redirect(&expression)).start().map_err(refused)?;
+        let started = self.prepare()?.map_expression(|expression| redirect(&expression)).start().map_err(refused)?;
         let signal = started.wait_unless_interrupted(&mut signals).map_err(refused)?;
         let status = started.wait().map_err(refused)?;
         match signal.or_else(|| signals.take()) {
@@ -209,7 +211,7 @@ impl Command {
 
     /// Starts the command without output and without a guard, so that it can outlive goflame. Waits at most `max_wait`
     /// for its end. `None` if the command still runs.
-    pub fn launch(&self, max_wait: Duration) -> Result<Option<ExitStatus>, Error> {
+    pub fn launch_unguarded(&self, max_wait: Duration) -> Result<Option<ExitStatus>, Error> {
         let command = duct::cmd(self.program_file()?, self.words.get(1..).unwrap_or_default());
         let expression = self.configure(&command.stdin_null().stdout_null().stderr_null())?;
         // In a new process group, the terminal's Ctrl-C does not reach the command.
@@ -218,9 +220,9 @@ impl Command {
             Ok(())
         });
         let started = Instant::now();
-        let handle = expression.start().map_err(|source| self.refused(source))?;
+        let handle = expression.start().map_err(|source| self.start_error(source))?;
         loop {
-            match handle.try_wait().map_err(|source| self.refused(source))? {
+            match handle.try_wait().map_err(|source| self.start_error(source))? {
                 Some(output) => return Ok(Some(output.status.into())),
                 None if started.elapsed() >= max_wait => return Ok(None),
                 None => thread::sleep(Duration::from_millis(20)),
@@ -240,30 +242,33 @@ impl Command {
         }
         let dir = match &self.dir {
             Some(dir) => dir.clone(),
-            None => env::current_dir().map_err(|source| self.refused(source))?,
+            None => env::current_dir().map_err(|source| self.start_error(source))?,
         };
         let set = self.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
         let program = self.words.first().map(OsString::as_os_str).unwrap_or_default();
         find_program(program, set.or_else(|| env::var_os("PATH")).as_deref(), &dir)
     }
 
-    fn prepare(&self) -> Result<Prepared, Error> {
+    fn prepare(&self) -> Result<PreparedCommand, Error> {
         let (program, args) = (self.program_file()?, self.words.get(1..).unwrap_or_default());
         if !commands_are_guarded() {
-            return Ok(Prepared { expression: self.configure(&duct::cmd(program, args).stdin_null())?, guard: None });
+            return Ok(PreparedCommand {
+                expression: self.configure(&duct::cmd(program, args).stdin_null())?,
+                guard: None,
+            });
         }
-        let (guard, guards) = UnixStream::pair().map_err(|source| self.refused(source))?;
+        let (guard, guards) = UnixStream::pair().map_err(|source| self.start_error(source))?;
         let mut words: Vec<OsString> = vec![GUARD.into(), self.private_temporary.join(",").into(), "--".into()];
         words.push(program.into());
         words.extend_from_slice(args);
         let expression = self.configure(&duct::cmd(OWN_BINARY, words).stdin_file(guards))?;
-        Ok(Prepared { expression, guard: Some(guard) })
+        Ok(PreparedCommand { expression, guard: Some(guard) })
     }
 
     /// Adds the account, the environment and the directory to an expression.
     fn configure(&self, expression: &duct::Expression) -> Result<duct::Expression, Error> {
         let mut expression = expression.unchecked();
-        if let Some(account) = acting_for() {
+        if let Some(account) = acting_account() {
             let (uid, gid) = (account.uid, account.gid);
             expression = expression.before_spawn(move |command| {
                 command.uid(uid).gid(gid);
@@ -299,19 +304,19 @@ impl Command {
         Ok(expression)
     }
 
-    fn memory_file(&self, name: &str) -> Result<File, Error> {
-        let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC).map_err(|errno| self.refused(errno.into()))?;
+    fn create_memory_file(&self, name: &str) -> Result<File, Error> {
+        let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC).map_err(|errno| self.start_error(errno.into()))?;
         Ok(File::from(fd))
     }
 
-    fn refused(&self, source: io::Error) -> Error {
+    fn start_error(&self, source: io::Error) -> Error {
         Error::Start { command: self.quoted(), dir: self.dir.clone(), source }
     }
 }
 
 /// A running program. Dropping it ends the program.
 pub struct RunningCommand {
-    started: Started,
+    started: StartedCommand,
 }
 
 impl RunningCommand {
@@ -335,58 +340,58 @@ impl RunningCommand {
 }
 
 /// A running program whose output is captured. Dropping it ends the program.
-pub struct Capturing<'c> {
+pub struct RunningCapture<'c> {
     command: &'c Command,
-    started: Started,
+    started: StartedCommand,
     stdout: File,
     stderr: File,
 }
 
-impl Capturing<'_> {
+impl RunningCapture<'_> {
     /// Whether the program has ended.
     pub fn has_ended(&self) -> bool {
         self.started.has_ended()
     }
 
     /// Waits for the end of the program. Any end other than exit status 0 is [`Error::Failed`].
-    pub fn finish(self) -> Result<Captured, Error> {
+    pub fn finish(self) -> Result<CapturedOutput, Error> {
         let Self { command, started, stdout, stderr } = self;
-        let refused = |source| command.refused(source);
+        let refused = |source| command.start_error(source);
         let status = started.wait().map_err(refused)?;
         let stderr = read_from_start(&stderr).map_err(refused)?;
         if !status.success() {
             let stderr_tail = StderrTail::from_output(&stderr);
             return Err(Error::Failed { command: command.quoted(), dir: command.dir.clone(), status, stderr_tail });
         }
-        Ok(Captured { stdout: read_from_start(&stdout).map_err(refused)?, stderr })
+        Ok(CapturedOutput { stdout: read_from_start(&stdout).map_err(refused)?, stderr })
     }
 }
 
 /// A command before its start, and goflame's end of its guard's socket.
-struct Prepared {
+struct PreparedCommand {
     expression: duct::Expression,
     guard: Option<UnixStream>,
 }
 
-impl Prepared {
-    fn with(self, change: impl FnOnce(duct::Expression) -> duct::Expression) -> Self {
+impl PreparedCommand {
+    fn map_expression(self, change: impl FnOnce(duct::Expression) -> duct::Expression) -> Self {
         Self { expression: change(self.expression), ..self }
     }
 
     /// Starts the program. Drops the expression, and with it goflame's copy of the guard's end of the socket.
-    fn start(self) -> io::Result<Started> {
-        Ok(Started { handle: self.expression.start()?, guard: self.guard })
+    fn start(self) -> io::Result<StartedCommand> {
+        Ok(StartedCommand { handle: self.expression.start()?, guard: self.guard })
     }
 }
 
 /// A running program, or its guard.
-struct Started {
+struct StartedCommand {
     handle: duct::Handle,
     guard: Option<UnixStream>,
 }
 
-impl Started {
-    /// Whether the program has ended. After an error, [`Started::wait`] reports it.
+impl StartedCommand {
+    /// Whether the program has ended. After an error, [`StartedCommand::wait`] reports it.
     fn has_ended(&self) -> bool {
         !matches!(self.handle.try_wait(), Ok(None))
     }
@@ -402,7 +407,7 @@ impl Started {
     fn wait_unless_interrupted(&self, signals: &mut Signals) -> io::Result<Option<i32>> {
         let Some(guard) = &self.guard else { return Ok(None) };
         let mut last = None;
-        while let Woken::Signal(signal) = signals.wait(guard.as_fd(), None)? {
+        while let WakeReason::Signal(signal) = signals.wait(guard.as_fd(), None)? {
             // The terminal's Ctrl-C has also reached the program.
             guard::order_end(guard, matches!(signal, SIGINT | SIGQUIT) && terminal_signals_reach_program());
             last = Some(signal);
@@ -417,7 +422,7 @@ impl fmt::Display for Command {
     }
 }
 
-/// Reads by offset. The file position is shared with every process that still has the file open, so it must not move.
+/// Reads by offset, because the file position must not move. Every process that still has the file open shares it.
 fn read_from_start(file: &File) -> io::Result<Vec<u8>> {
     let size = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
     let mut bytes = vec![0; size];

@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgrp, setpgid};
 use rustix::process::{WaitId, WaitIdOptions, WaitOptions, set_child_subreaper, wait, waitid};
 
-use super::process_stat::{ProcessStat, all_processes};
+use super::process_stat::{ProcessStat, all_process_ids};
 
 /// Time between SIGTERM and SIGKILL in [`stop_all`].
 const GRACE_PERIOD: Duration = Duration::from_secs(2);
@@ -102,7 +102,7 @@ pub fn descendants(bystanders: &[Pid]) -> Vec<Pid> {
 /// Returns all living descendants of these processes, except `bystanders` and their descendants. Excludes zombies.
 pub fn descendants_of(ancestors: &[i32], bystanders: &[Pid]) -> Vec<Pid> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-    for pid in all_processes() {
+    for pid in all_process_ids() {
         if let Some(stat) = ProcessStat::read(pid).filter(ProcessStat::is_alive) {
             children.entry(stat.parent).or_default().push(pid);
         }

@@ -27,11 +27,11 @@ pub enum Error {
     NoDirectory {
         /// The command line, quoted for a shell.
         command: String,
-        /// The directory.
+        /// Path of the directory.
         dir: PathBuf,
     },
     /// The system refused to start the program or to wait for it.
-    #[error("cannot run `{command}`{}", in_dir(dir.as_deref()))]
+    #[error("cannot run `{command}`{}", directory_suffix(dir.as_deref()))]
     Start {
         /// The command line, quoted for a shell.
         command: String,
@@ -41,7 +41,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The program ran and ended with something other than exit status 0.
-    #[error("`{command}`{} failed: {status}", in_dir(dir.as_deref()))]
+    #[error("`{command}`{} failed: {status}", directory_suffix(dir.as_deref()))]
     Failed {
         /// The command line, quoted for a shell.
         command: String,
@@ -58,7 +58,7 @@ pub enum Error {
     Interrupted {
         /// The command line, quoted for a shell.
         command: String,
-        /// The signal.
+        /// Number of the signal.
         signal: i32,
     },
 }
@@ -77,7 +77,7 @@ impl Error {
     }
 }
 
-fn in_dir(dir: Option<&Path>) -> String {
+fn directory_suffix(dir: Option<&Path>) -> String {
     dir.map(|dir| format!(" in {}", dir.display())).unwrap_or_default()
 }
 
@@ -109,7 +109,7 @@ impl StderrTail {
 }
 
 /// Formats an error and its causes in one line.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
+pub fn describe_with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -28,10 +28,10 @@ use tempfile::TempDir;
 use super::descendants::{become_reaper, kill_all, leave_group, reap_ended, signal_all, stop_all};
 use super::signals::{SIGNALS, stays_ignored};
 use super::status::ExitStatus;
-use super::temporary::{create_private, remove_with_retries, temporary_parent};
+use super::temporary::{create_private, remove_with_retries, temporary_directory};
 
 /// The hidden subcommand `goflame __guard TEMPORARY -- PROGRAM ARG…`. TEMPORARY is a comma-separated list of
-/// environment variables: see [`Command::private_temporary`](super::Command::private_temporary).
+/// environment variables: see [`Command::with_private_temporary_dirs`](super::Command::with_private_temporary_dirs).
 pub const GUARD: &str = "__guard";
 
 /// Path to goflame's own binary, for children of goflame. It works even if the file was replaced, or if the user who
@@ -53,8 +53,8 @@ pub(super) fn commands_are_guarded() -> bool {
     GUARDED.load(Ordering::SeqCst)
 }
 
-/// Asks the guard to end the program. `already_signalled` means that the terminal has sent its signal to the program.
-/// The second order kills it at once.
+/// Asks the guard to end the program. `already_signalled` means that the terminal has sent its signal to the program. A
+/// second order kills the program at once.
 pub(super) fn order_end(mut guard: &UnixStream, already_signalled: bool) {
     // A write error means that the program and the guard have ended.
     let _ = guard.write_all(if already_signalled { &[ORDER_WAIT] } else { &[ORDER_INTERRUPT] });
@@ -88,7 +88,7 @@ pub fn run_guard(args: &[OsString]) -> ExitCode {
     let [temporary, _dashes, program, program_args @ ..] = args else { return ExitCode::FAILURE };
     let Some(mut socket) = stdin_socket() else { return ExitCode::FAILURE };
     let mut dirs = Vec::new();
-    let (kind, number) = match guard(&socket, &temporary.to_string_lossy(), program, program_args, &mut dirs) {
+    let (kind, number) = match run_guarded(&socket, &temporary.to_string_lossy(), program, program_args, &mut dirs) {
         Ok(status) => (ANSWER_ENDED, status.into_raw()),
         Err(error) => (ANSWER_NOT_STARTED, error.raw_os_error().unwrap_or_default()),
     };
@@ -107,7 +107,7 @@ pub fn run_guard(args: &[OsString]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn guard(
+fn run_guarded(
     socket: &UnixStream,
     temporary: &str,
     program: &OsString,
@@ -124,7 +124,7 @@ fn guard(
     }
     for variable in temporary.split(',').filter(|name| !name.is_empty()) {
         // If no directory can be created, the program's own error message explains this best.
-        if let Some(Ok(dir)) = temporary_parent(variable).map(|parent| create_private(&parent, "goflame-")) {
+        if let Some(Ok(dir)) = temporary_directory(variable).map(|parent| create_private(&parent, "goflame-")) {
             command.env(variable, dir.path());
             dirs.push(dir);
         }

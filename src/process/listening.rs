@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::process_stat::all_processes;
+use super::process_stat::all_process_ids;
 
 /// The state `TCP_LISTEN` in hexadecimal (`include/net/tcp_states.h`).
-const LISTEN: &str = "0A";
+const LISTEN_STATE: &str = "0A";
 
 /// Returns the address on which a process of the list listens. The address with the lowest port if there are several.
 pub fn listening_address(processes: &[i32]) -> Option<SocketAddr> {
@@ -27,21 +27,21 @@ pub fn process_listening_on(port: u16) -> Option<i32> {
     if inodes.is_empty() {
         return None;
     }
-    all_processes().into_iter().find(|pid| !open_socket_inodes(*pid).is_disjoint(&inodes))
+    all_process_ids().into_iter().find(|pid| !open_socket_inodes(*pid).is_disjoint(&inodes))
 }
 
 /// Returns address and inode of all listening sockets in the network namespace of a process.
 fn listening_sockets(pid: i32) -> Vec<(SocketAddr, u64)> {
     let read = |file| fs::read_to_string(format!("/proc/{pid}/net/{file}")).unwrap_or_default();
     let text = read("tcp") + &read("tcp6");
-    text.lines().filter_map(parse_listening).collect()
+    text.lines().filter_map(parse_listening_socket).collect()
 }
 
 /// Parses a line. `None` for sockets in other states.
-fn parse_listening(line: &str) -> Option<(SocketAddr, u64)> {
+fn parse_listening_socket(line: &str) -> Option<(SocketAddr, u64)> {
     let mut fields = line.split_ascii_whitespace().skip(1);
     let (ip, port) = fields.next()?.split_once(':')?;
-    if fields.nth(1)? != LISTEN {
+    if fields.nth(1)? != LISTEN_STATE {
         return None;
     }
     // The kernel writes the address as 32-bit words in the byte order of the machine. The bytes in memory are in
@@ -77,7 +77,7 @@ mod tests {
     fn only_lines_of_listening_sockets_are_parsed() {
         let line =
             "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 12345 1 0 100";
-        let parsed = |line| parse_listening(line).map(|(address, inode)| (address.to_string(), inode));
+        let parsed = |line| parse_listening_socket(line).map(|(address, inode)| (address.to_string(), inode));
         if cfg!(target_endian = "little") {
             assert_eq!(parsed(line), Some(("127.0.0.1:8080".to_owned(), 12345)));
         }
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(parsed(&line6), Some(("[::]:8080".to_owned(), 12345)));
         assert_eq!(parsed(&line.replace(" 0A ", " 01 ")), None);
         for end in 0..line.len() {
-            parse_listening(&line[..end]);
+            parse_listening_socket(&line[..end]);
         }
     }
 

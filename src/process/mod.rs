@@ -17,20 +17,22 @@ mod signals;
 mod status;
 mod temporary;
 
-pub use account::{Account, acting_for, drop_to_user, open_with_own_rights, runs_as_another, with_own_rights};
-pub use command::{Captured, Capturing, Command, RunningCommand, find_program};
+pub use account::{
+    Account, acting_account, drop_to_user, is_setuid_or_setgid, open_with_own_rights, run_with_own_rights,
+};
+pub use command::{CapturedOutput, Command, RunningCapture, RunningCommand, find_program};
 pub use descendants::{
     become_reaper, descendants, descendants_of, has_children, kill_all, kill_and_reap_all, leave_group, stop_all,
 };
-pub use error::{Error, StderrTail, with_causes};
+pub use error::{Error, StderrTail, describe_with_causes};
 pub use guard::{GUARD, guard_commands, outlive_signals, run_guard};
 pub use listening::{listening_address, process_listening_on};
 pub use output::read_output;
 pub use private_dir::{KEEP, PrivateDir, run_keeper};
-pub use process_stat::{ProcessStat, all_processes, threads_of};
+pub use process_stat::{ProcessStat, all_process_ids, thread_ids};
 pub use quote::{quote, quote_command, quote_line};
 pub use signals::{
-    SIGNALS, Signals, Woken, ignore_interrupts, leave_signals_to_others, report_file_size_limit, stays_ignored,
+    SIGNALS, Signals, WakeReason, ignore_interrupts, leave_signals_to_others, report_file_size_limit, stays_ignored,
     terminal_signals_reach_program,
 };
 pub use status::ExitStatus;

@@ -16,10 +16,10 @@ use std::process::{Child, Command, ExitCode, Stdio};
 
 use tempfile::TempDir;
 
-use super::account::acting_for;
+use super::account::acting_account;
 use super::descendants::leave_group;
 use super::guard::{OWN_BINARY, commands_are_guarded, outlive_signals, stdin_socket};
-use super::temporary::{create_private, remove_with_retries, temporary_parent};
+use super::temporary::{create_private, remove_with_retries, temporary_directory};
 
 /// The hidden subcommand `goflame __keep PREFIX`.
 pub const KEEP: &str = "__keep";
@@ -28,12 +28,12 @@ pub const KEEP: &str = "__keep";
 #[derive(Debug)]
 pub struct PrivateDir {
     path: PathBuf,
-    holder: Holder,
+    holder: Remover,
 }
 
-/// The process that removes the directory.
+/// Which process removes the directory.
 #[derive(Debug)]
-enum Holder {
+enum Remover {
     /// This process. Used in tests of the library, where goflame's binary cannot be started.
     Itself {
         _dir: TempDir,
@@ -53,15 +53,15 @@ impl PrivateDir {
     }
 
     fn without_keeper(prefix: &str) -> io::Result<Self> {
-        let dir = create_private(&temporary_parent("TMPDIR").unwrap_or_default(), prefix)?;
-        Ok(Self { path: dir.path().to_owned(), holder: Holder::Itself { _dir: dir } })
+        let dir = create_private(&temporary_directory("TMPDIR").unwrap_or_default(), prefix)?;
+        Ok(Self { path: dir.path().to_owned(), holder: Remover::Itself { _dir: dir } })
     }
 
     fn with_keeper(prefix: &str) -> Option<Self> {
         let (mut socket, keepers) = UnixStream::pair().ok()?;
         let mut keeper = Command::new(OWN_BINARY);
         keeper.arg(KEEP).arg(prefix).stdin(OwnedFd::from(keepers)).stdout(Stdio::null()).stderr(Stdio::null());
-        if let Some(account) = acting_for() {
+        if let Some(account) = acting_account() {
             keeper.uid(account.uid).gid(account.gid);
         }
         let process = keeper.spawn().ok()?;
@@ -69,7 +69,7 @@ impl PrivateDir {
         drop(keeper);
         let mut path = Vec::new();
         let read = socket.read_to_end(&mut path);
-        let dir = Self { path: OsString::from_vec(path).into(), holder: Holder::Keeper { process, socket } };
+        let dir = Self { path: OsString::from_vec(path).into(), holder: Remover::Keeper { process, socket } };
         (read.is_ok() && dir.path.is_absolute()).then_some(dir)
     }
 
@@ -81,7 +81,7 @@ impl PrivateDir {
 
 impl Drop for PrivateDir {
     fn drop(&mut self) {
-        if let Holder::Keeper { process, socket } = &mut self.holder {
+        if let Remover::Keeper { process, socket } = &mut self.holder {
             let _ = socket.shutdown(Shutdown::Both);
             let _ = process.wait();
         }
@@ -91,17 +91,17 @@ impl Drop for PrivateDir {
 /// Creates a directory, and removes it when goflame no longer needs it or is gone.
 pub fn run_keeper(args: &[OsString]) -> ExitCode {
     let [prefix] = args else { return ExitCode::FAILURE };
-    let Some(dir) = keep(prefix) else { return ExitCode::FAILURE };
+    let Some(dir) = keep_directory(prefix) else { return ExitCode::FAILURE };
     remove_with_retries(dir);
     ExitCode::SUCCESS
 }
 
 /// Creates the directory, sends its path, and returns when goflame no longer needs it.
-fn keep(prefix: &OsStr) -> Option<TempDir> {
+fn keep_directory(prefix: &OsStr) -> Option<TempDir> {
     let mut socket = stdin_socket()?;
     outlive_signals().ok()?;
     leave_group();
-    let dir = create_private(&temporary_parent("TMPDIR")?, &prefix.to_string_lossy()).ok()?;
+    let dir = create_private(&temporary_directory("TMPDIR")?, &prefix.to_string_lossy()).ok()?;
     let told = socket.write_all(dir.path().as_os_str().as_bytes()).and_then(|()| socket.shutdown(Shutdown::Write));
     if told.is_ok() {
         // goflame never sends anything, so this returns when goflame closes its end.

@@ -7,12 +7,12 @@ use std::time::Duration;
 const KERNEL_THREAD_FLAG: u64 = 0x0020_0000;
 
 /// Returns the ids of all visible processes.
-pub fn all_processes() -> Vec<i32> {
+pub fn all_process_ids() -> Vec<i32> {
     numbered_entries("/proc")
 }
 
 /// Returns the ids of the threads of a process. Empty if the process has ended.
-pub fn threads_of(pid: i32) -> Vec<i32> {
+pub fn thread_ids(pid: i32) -> Vec<i32> {
     numbered_entries(&format!("/proc/{pid}/task"))
 }
 
@@ -28,7 +28,7 @@ pub struct ProcessStat {
     /// Id of the parent process.
     pub parent: i32,
     threads: i32,
-    /// Whether this is a thread of the kernel.
+    /// Whether the process is a thread of the kernel.
     pub is_kernel: bool,
     /// CPU time of all threads in user mode and in kernel mode, in steps of 10 ms.
     pub cpu: (Duration, Duration),
@@ -39,7 +39,7 @@ pub struct ProcessStat {
 }
 
 impl ProcessStat {
-    /// Reads the file. `None` if the process does not exist.
+    /// Reads `/proc/PID/stat`. `None` if the process does not exist.
     pub fn read(pid: i32) -> Option<Self> {
         Self::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
     }

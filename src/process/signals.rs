@@ -43,7 +43,7 @@ pub fn ignore_interrupts() -> io::Result<()> {
 
 /// Why [`Signals::wait`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Woken {
+pub enum WakeReason {
     /// This signal arrived.
     Signal(i32),
     /// The descriptor has bytes, or its other end is closed.
@@ -78,7 +78,7 @@ impl Signals {
             ];
             caught.push(Caught { signal, read, actions });
         }
-        // Only now, because a signal must have an action at every moment.
+        // The default action is switched off last, because a signal must have an action at every moment.
         default_action.store(false, Ordering::SeqCst);
         Ok(Self { caught, has_pending })
     }
@@ -88,7 +88,7 @@ impl Signals {
         self.caught.iter().map(|caught| caught.read.as_fd())
     }
 
-    /// Returns a signal that arrived since the last call.
+    /// Returns a signal that arrived since the last call. `None` if none arrived.
     pub fn take(&mut self) -> Option<i32> {
         let taken = self.caught.iter_mut().find_map(|caught| {
             let mut byte = [0];
@@ -101,8 +101,8 @@ impl Signals {
     }
 
     /// Waits until a signal arrives, `fd` has bytes or is closed, or the timeout `limit` is reached.
-    pub fn wait(&mut self, fd: BorrowedFd<'_>, limit: Option<Duration>) -> io::Result<Woken> {
-        // A limit that does not fit into a `Timespec` is as good as none.
+    pub fn wait(&mut self, fd: BorrowedFd<'_>, limit: Option<Duration>) -> io::Result<WakeReason> {
+        // A limit that is too long for a `Timespec` counts as no limit.
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
         loop {
             let mut fds = vec![PollFd::from_borrowed_fd(fd, PollFlags::IN)];
@@ -110,9 +110,9 @@ impl Signals {
             let ready = poll(&mut fds, limit.as_ref());
             drop(fds);
             match (self.take(), ready) {
-                (Some(signal), _) => return Ok(Woken::Signal(signal)),
-                (None, Ok(0)) => return Ok(Woken::TimedOut),
-                (None, Ok(_)) => return Ok(Woken::Readable),
+                (Some(signal), _) => return Ok(WakeReason::Signal(signal)),
+                (None, Ok(0)) => return Ok(WakeReason::TimedOut),
+                (None, Ok(_)) => return Ok(WakeReason::Readable),
                 (None, Err(Errno::INTR)) => {}
                 (None, Err(errno)) => return Err(errno.into()),
             }
@@ -138,13 +138,15 @@ pub fn leave_signals_to_others() {
 
 /// Installs a handler for SIGXFSZ that does nothing. From now on, a write beyond the file size limit (`ulimit -f`)
 /// fails with EFBIG and is reported like every write error. By default SIGXFSZ would end the process without a message.
-/// Programs that goflame runs get the default action back. An ignored signal would stay ignored in them.
+/// Programs that goflame runs get the default action back. If goflame ignored the signal instead, they would ignore it
+/// too.
 pub fn report_file_size_limit() {
     let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
 }
 
-/// Whether a signal stays ignored because this process was started so, as by `nohup`. SIGINT does not: a script that starts
-/// `goflame run &` ignores it in goflame, and ends the recording with `kill -INT`, as with `perf record`.
+/// Whether a signal stays ignored because it was ignored when this process started, as with `nohup`. SIGINT does not
+/// stay ignored. A shell script that starts `goflame run &` makes goflame ignore it, but can end the recording with
+/// `kill -INT`, as with `perf record`.
 pub fn stays_ignored(signal: i32) -> bool {
     signal != SIGINT && is_ignored(signal)
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Returns the directory for temporary files that an environment variable names. For TMPDIR the default is `/tmp`.
-pub(super) fn temporary_parent(variable: &str) -> Option<PathBuf> {
+pub(super) fn temporary_directory(variable: &str) -> Option<PathBuf> {
     let named = std::env::var_os(variable).filter(|value| !value.is_empty());
     named.map(PathBuf::from).or_else(|| (variable == "TMPDIR").then(|| "/tmp".into()))
 }

@@ -1,5 +1,5 @@
-//! Drops the records that the exec gate caused before it became the program. For an event of a control group, the
-//! kernel cannot do that.
+//! Drops the records that the exec gate caused before it became the program. The kernel cannot drop them for an event
+//! of a control group.
 
 use crate::perfdata::abi::{misc, record_type};
 use crate::perfdata::{Attr, decode_time};

@@ -18,10 +18,10 @@ const MAX_WANTED_FILES: usize = 1 << 14;
 /// Time between two searches for files that are not open yet, in nanoseconds.
 const SEARCH_INTERVAL_NS: u64 = 100_000_000;
 
-/// Looks for the files of the processes that make code.
+/// Searches for the perf maps and jitdumps of sampled processes, and opens them.
 #[derive(Debug)]
 pub(super) struct CodeFileWatch {
-    /// By process, kind and path in the process's root directory.
+    /// The files to search for. Key: process, kind, and path in the process's root directory.
     wanted: BTreeMap<(u32, CodeFileKind, String), Wanted>,
     /// The id of each process in its innermost PID namespace.
     namespace_pids: HashMap<u32, u32>,
@@ -84,7 +84,7 @@ impl CodeFileWatch {
             files.add(file);
         }
         for ((pid, kind, path), wanted) in self.wanted {
-            // The process can have replaced the file.
+            // The process can have replaced the file since it was opened.
             let newest = wanted.has_same_pid.then(|| open_code_file(Path::new("/"), &path, None)).flatten();
             if let Some(file) = newest.or(wanted.file) {
                 files.read(pid, kind, &path, &file, Some(self.since));

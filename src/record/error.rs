@@ -26,7 +26,7 @@ pub enum Error {
     /// Samples could not be written.
     #[error("the recording stopped, because {path} cannot be written", path = path.display())]
     Write {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The reason.
         #[source]
@@ -35,7 +35,7 @@ pub enum Error {
     /// A record does not fit into the file format.
     #[error("the recording stopped, because a record does not fit the format of {path}", path = path.display())]
     Format {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The reason.
         #[source]

@@ -14,14 +14,14 @@ pub const RING_SIZES: (usize, usize) = (MIN_RING_BYTES, REQUESTED_RING_BYTES);
 /// The event to sample, and the requested features that are unavailable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChosenEvent {
-    /// The event.
+    /// The event to sample.
     pub spec: Spec,
     /// Bytes of ring buffer per CPU.
     pub ring_bytes: usize,
     /// Whether the ring buffers are smaller than requested because of the limit of locked memory.
     pub ring_shrunk: bool,
     /// Whether `cycles` was requested but the machine does not have it.
-    pub no_pmu: bool,
+    pub lacks_cycles: bool,
     /// Whether kernel mode was requested but is forbidden.
     pub kernel_forbidden: bool,
 }
@@ -68,7 +68,7 @@ pub fn choose_event(
             match granted {
                 Ok(granted) => {
                     return Ok(ChosenEvent {
-                        no_pmu: event == EventChoice::Auto && source == Source::CpuClock,
+                        lacks_cycles: event == EventChoice::Auto && source == Source::CpuClock,
                         kernel_forbidden: kernel == Kernel::Auto && !kernel_mode,
                         ring_bytes: granted.ring_bytes,
                         ring_shrunk: granted.ring_bytes < REQUESTED_RING_BYTES,
@@ -92,7 +92,7 @@ pub enum Limitation {
          (kernel.perf_event_paranoid must be 1 or less, or CAP_PERFMON is needed)"
     )]
     UserSpaceOnly,
-    /// The ring buffers are smaller than requested: bytes per CPU.
+    /// The ring buffers are smaller than requested. Contains their bytes per CPU.
     #[error(
         "ring buffers shrunk to {} KiB per CPU to fit the budget of locked memory \
          (kernel.perf_event_mlock_kb and `ulimit -l`)",
@@ -109,7 +109,7 @@ impl ChosenEvent {
     pub fn limitations(&self) -> Vec<Limitation> {
         let user_space = self.kernel_forbidden.then_some(Limitation::UserSpaceOnly);
         let rings = self.ring_shrunk.then_some(Limitation::SmallRings(self.ring_bytes));
-        let clock = self.no_pmu.then_some(Limitation::NoCycleCounter(self.spec.source));
+        let clock = self.lacks_cycles.then_some(Limitation::NoCycleCounter(self.spec.source));
         [user_space, rings, clock].into_iter().flatten().collect()
     }
 
@@ -121,7 +121,7 @@ impl ChosenEvent {
 
 /// Describes the opened event for the header of the file.
 pub(super) fn file_event(spec: &Spec, target: Target<'_>, rings: &Rings) -> Event {
-    Event { name: event_name(spec), attr: attr(&spec.attr(target, rings.ring_bytes())), ids: rings.ids() }
+    Event { name: event_name(spec), attr: file_attr(&spec.attr(target, rings.ring_bytes())), ids: rings.ids() }
 }
 
 /// Returns the event name in perf's notation: with `:u` if only user mode is sampled.
@@ -131,7 +131,7 @@ pub(super) fn event_name(spec: &Spec) -> String {
 }
 
 /// Converts an attribute of the kernel to the form in the file.
-pub(super) fn attr(fields: &AttrFields) -> Attr {
+pub(super) fn file_attr(fields: &AttrFields) -> Attr {
     Attr {
         kind: fields.kind,
         config: fields.config,

@@ -10,7 +10,7 @@ use super::mapped_files::open_mapped;
 use crate::fsio::MappedFile;
 use crate::gobin::Binary;
 use crate::perfdata::{self, CpuMode, Inode, Mmap, SampleId, Writer};
-use crate::process::threads_of;
+use crate::process::thread_ids;
 use crate::sources::MappedId;
 
 /// Maximum bytes of a GNU build id in a mapping record.
@@ -24,7 +24,7 @@ pub(super) fn write_existing(
 ) -> Result<(), perfdata::Error> {
     let mut build_ids = HashMap::new();
     for &pid in processes {
-        for tid in threads_of(pid) {
+        for tid in thread_ids(pid) {
             let name = fs::read(format!("/proc/{pid}/task/{tid}/comm")).unwrap_or_default();
             let name = name.strip_suffix(b"\n").unwrap_or(&name);
             if !name.is_empty() {
@@ -35,7 +35,7 @@ pub(super) fn write_existing(
             CodeMapping::list(pid.cast_unsigned()).into_iter().filter_map(|mapping| mmap_record(pid, mapping))
         {
             let by_inode = Mmap { path: &path, ..mapping };
-            let build_id = build_ids.entry(by_inode.inode).or_insert_with(|| build_id(&by_inode));
+            let build_id = build_ids.entry(by_inode.inode).or_insert_with(|| read_build_id(&by_inode));
             let mapping = match build_id {
                 Some(id) => Mmap { build_id: Some(id), inode: None, ..by_inode },
                 None => by_inode,
@@ -73,7 +73,7 @@ fn unescape_line_ends(path: &[u8]) -> Vec<u8> {
 }
 
 /// The GNU build id of a mapped file. `None` if the file has none or cannot be read.
-fn build_id(mapping: &Mmap<'_>) -> Option<Vec<u8>> {
+fn read_build_id(mapping: &Mmap<'_>) -> Option<Vec<u8>> {
     let id = MappedId::new(mapping);
     let file = mapping.path.starts_with(b"/").then(|| open_mapped(mapping, &id)).flatten()?;
     let bytes = MappedFile::map(&file, Path::new(&id.path)).ok()?;

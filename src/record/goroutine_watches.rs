@@ -11,13 +11,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use super::goroutines::{GoroutineLayout, ProgramFile, Readings, Watch, has_go_section};
+use super::goroutines::{GoroutineLayout, GoroutineWatch, ProgramFile, Readings, has_go_section};
 use super::plan::GoroutinePlan;
 use super::priority::set_default_priority;
-use super::raw_sample::Sampled;
+use super::raw_sample::RawSample;
 use crate::perfdata::abi::{misc, record_type};
 use crate::perfevent::monotonic_ns;
-use crate::process::with_own_rights;
+use crate::process::run_with_own_rights;
 
 /// Maximum number of processes whose memory is read at the same time. Each needs an open file.
 const MAX_PROCESSES: usize = 256;
@@ -33,8 +33,8 @@ pub(super) struct GoroutineResults {
 /// The watches of all programs.
 #[derive(Debug)]
 pub(super) struct GoroutineWatches {
-    watches: Vec<Watch>,
-    with_labels: bool,
+    watches: Vec<GoroutineWatch>,
+    reads_labels: bool,
     programs: HashMap<ProgramFile, LayoutState>,
     /// For each process with samples, the index of its program's watch. `None` if the goroutines of the process are not
     /// read.
@@ -68,7 +68,7 @@ impl GoroutineWatches {
     pub(super) fn new(plan: &GoroutinePlan) -> Self {
         let mut watches = Self {
             watches: Vec::new(),
-            with_labels: plan.with_labels,
+            reads_labels: plan.reads_labels,
             programs: HashMap::new(),
             watch_of_process: HashMap::new(),
             open_processes: 0,
@@ -84,13 +84,13 @@ impl GoroutineWatches {
     }
 
     fn add(&mut self, layout: GoroutineLayout) {
-        let watch = Watch::new(layout, self.with_labels);
+        let watch = GoroutineWatch::new(layout, self.reads_labels);
         self.programs.insert(watch.program(), LayoutState::Watched(self.watches.len()));
         self.watches.push(watch);
     }
 
     /// Notes the goroutine of a sample.
-    pub(super) fn note_sample(&mut self, sampled: &Sampled<'_>) {
+    pub(super) fn note_sample(&mut self, sampled: &RawSample<'_>) {
         if let Some(watch) = self.watch_index(sampled.pid).and_then(|at| self.watches.get_mut(at)) {
             watch.note_sample(sampled);
         }
@@ -109,7 +109,7 @@ impl GoroutineWatches {
 
     /// Finds the watch of a process, and opens its memory.
     fn find_watch(&mut self, pid: u32) -> Result<Option<usize>, LayoutIsBeingRead> {
-        let file = match with_own_rights(|| ProgramFile::from_path(&exe_path(pid))) {
+        let file = match run_with_own_rights(|| ProgramFile::from_path(&exe_path(pid))) {
             Ok(file) => file,
             Err(error) => {
                 let is_wanted = self.finder.is_some() && error.kind() == io::ErrorKind::PermissionDenied;
@@ -138,7 +138,7 @@ impl GoroutineWatches {
     }
 
     /// Closes the memory of a process that ends or executes another program.
-    pub(super) fn close_ended(&mut self, kind: u32, misc: u16, body: &[u8]) {
+    pub(super) fn close_ended_process(&mut self, kind: u32, misc: u16, body: &[u8]) {
         let number = |at: usize| body.get(at..)?.first_chunk().map(|number| u32::from_le_bytes(*number));
         let pid = match kind {
             // `struct { u32 pid, tid; char comm[]; … }` (perf_event.h).
@@ -181,12 +181,12 @@ impl GoroutineWatches {
 
     /// Time until running goroutines are read again. `None` if no program is watched.
     pub(super) fn interval(&self) -> Option<Duration> {
-        self.watches.iter().map(Watch::interval).min()
+        self.watches.iter().map(GoroutineWatch::interval).min()
     }
 
     pub(super) fn finish(self) -> GoroutineResults {
         let mut read = GoroutineResults { unread_reasons: self.unknown_layouts, ..GoroutineResults::default() };
-        for program_readings in self.watches.into_iter().map(Watch::finish) {
+        for program_readings in self.watches.into_iter().map(GoroutineWatch::finish) {
             read.readings.append(program_readings);
         }
         if self.denied_processes > 0 {
@@ -232,7 +232,7 @@ impl LayoutFinder {
         let _ = thread::Builder::new().spawn(move || {
             set_default_priority();
             for (pid, file) in requested {
-                if answers.send((file, with_own_rights(|| find_layout(pid, file)))).is_err() {
+                if answers.send((file, run_with_own_rights(|| find_layout(pid, file)))).is_err() {
                     break;
                 }
             }

@@ -22,7 +22,7 @@ mod modules;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use super::raw_sample::Sampled;
+use super::raw_sample::RawSample;
 use crate::sources::{CodeFile, GoroutineReading, LabelReadings, LeftStackReadings};
 use labels::LabelWatch;
 pub use layout::{GoroutineLayout, is_go_program};
@@ -41,17 +41,17 @@ const MAX_STACK_BYTES: u64 = 1 << 31;
 /// Maximum number of readings that are stored. Users do not look at more goroutines one by one.
 const MAX_READINGS: usize = 1 << 18;
 /// Maximum number of descriptors that are read in one round.
-const MAX_PER_ROUND: usize = 2048;
+const MAX_DESCRIPTORS_PER_ROUND: usize = 2048;
 
 /// Maximum number of goroutines in the runtime's list that are read at once.
-const MAX_LISTED: usize = 1 << 14;
+const MAX_LISTED_GOROUTINES: usize = 1 << 14;
 
 /// Pause after the list of goroutines was read, in nanoseconds per goroutine in it. Reading a goroutine takes about 2
 /// microseconds, so this is at most 2 % of one core for all processes together.
 const LIST_PAUSE_NS_PER_GOROUTINE: u64 = 100_000;
 
 /// Shortest and longest time between two readings of running goroutines.
-const INTERVALS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(100)];
+const READ_INTERVALS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(100)];
 
 /// The interval is halved if at least 1/10 of the goroutines were new or had changed.
 const BUSY_FRACTION: usize = 10;
@@ -62,7 +62,7 @@ const MAX_ATTEMPTS: usize = 3;
 
 /// Collects the descriptors in the samples of one program and reads them.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct GoroutineWatch {
     layout: GoroutineLayout,
     /// Process and address of the descriptors noted since the last reading.
     noted: HashSet<(u32, u64)>,
@@ -97,7 +97,7 @@ pub(super) struct Readings {
     pub(super) labels: LabelReadings,
     pub(super) left_stacks: LeftStackReadings,
     /// Functions that programs registered with Go's runtime, in the form of perf maps.
-    pub(super) registered: Vec<CodeFile>,
+    pub(super) registered_functions: Vec<CodeFile>,
 }
 
 impl Readings {
@@ -105,15 +105,15 @@ impl Readings {
         self.goroutines.extend(other.goroutines);
         self.labels.append(other.labels);
         self.left_stacks.append(other.left_stacks);
-        self.registered.extend(other.registered);
+        self.registered_functions.extend(other.registered_functions);
     }
 }
 
-impl Watch {
-    /// Profiler labels are read too if `with_labels`.
-    pub(super) fn new(layout: GoroutineLayout, with_labels: bool) -> Self {
+impl GoroutineWatch {
+    /// Profiler labels are read too if `reads_labels`.
+    pub(super) fn new(layout: GoroutineLayout, reads_labels: bool) -> Self {
         Self {
-            labels: layout.labels.filter(|_| with_labels).map(LabelWatch::new),
+            labels: layout.labels.filter(|_| reads_labels).map(LabelWatch::new),
             layout,
             noted: HashSet::new(),
             unknown_stacks: HashMap::new(),
@@ -127,7 +127,7 @@ impl Watch {
             left_stacks: LeftStackWatch::default(),
             read_count: 0,
             changed_count: 0,
-            interval: INTERVALS[0],
+            interval: READ_INTERVALS[0],
         }
     }
 
@@ -141,7 +141,7 @@ impl Watch {
         let GoroutineLayout { program, file, code, .. } = &self.layout;
         let memory = ProgramMemory::open(pid, program, *file, *code, now);
         if self.memories.is_empty() {
-            self.interval = INTERVALS[0];
+            self.interval = READ_INTERVALS[0];
         }
         self.memories.extend(memory.map(|memory| (pid, memory)));
         self.memories.contains_key(&pid)
@@ -154,19 +154,19 @@ impl Watch {
         self.next_list.remove(&pid);
         self.listed.remove(&pid);
         if self.memories.is_empty() {
-            self.interval = INTERVALS[1];
+            self.interval = READ_INTERVALS[1];
         }
     }
 
     /// Notes which descriptors to read for a sample: the descriptor in the goroutine register, and the descriptors on
     /// whose stacks the thread was.
-    pub(super) fn note_sample(&mut self, sampled: &Sampled<'_>) {
+    pub(super) fn note_sample(&mut self, sampled: &RawSample<'_>) {
         let pid = sampled.pid;
         let pointers = [Some(sampled.sp), sampled.pointer_outside_copy()];
         let on_stacks = pointers.map(|pointer| self.find_by_stack(pid, pointer?));
         for address in [Some(sampled.goroutine)].into_iter().chain(on_stacks).flatten() {
             // A descriptor is aligned to 8 bytes. Other values seldom are.
-            if address != 0 && address.is_multiple_of(8) && self.noted.len() < MAX_PER_ROUND {
+            if address != 0 && address.is_multiple_of(8) && self.noted.len() < MAX_DESCRIPTORS_PER_ROUND {
                 self.noted.insert((pid, address));
             }
         }
@@ -182,13 +182,13 @@ impl Watch {
             // While a stack grows, the runtime works on the thread's own stack, without a frame pointer that leads to
             // the goroutine. But the frames there contain the address of the descriptor.
             if let Some(listed) = self.listed.get(&pid) {
-                let room = MAX_PER_ROUND.saturating_sub(self.noted.len());
+                let room = MAX_DESCRIPTORS_PER_ROUND.saturating_sub(self.noted.len());
                 let held = sampled.copied_words().filter(|word| listed.contains(word)).take(room);
                 self.noted.extend(held.map(|address| (pid, address)));
             }
             let outside = pointers.into_iter().flatten().filter(|pointer| *pointer != 0 && !own_stack(pointer));
             let unknown = self.unknown_stacks.entry(pid).or_default();
-            unknown.extend(outside.take(MAX_PER_ROUND.saturating_sub(unknown.len())));
+            unknown.extend(outside.take(MAX_DESCRIPTORS_PER_ROUND.saturating_sub(unknown.len())));
         }
     }
 
@@ -209,7 +209,7 @@ impl Watch {
     }
 
     fn adapt_interval(&mut self) {
-        let [shortest, longest] = INTERVALS;
+        let [shortest, longest] = READ_INTERVALS;
         if self.read_count > 0 {
             let often = self.changed_count * BUSY_FRACTION >= self.read_count;
             self.interval = if often { (self.interval / 2).max(shortest) } else { (self.interval * 2).min(longest) };
@@ -233,10 +233,10 @@ impl Watch {
         }
         for (pid, mut pointers) in std::mem::take(&mut self.unknown_stacks) {
             pointers.sort_unstable();
-            self.read_list(pid, &pointers, now, processes);
+            self.add_listed_goroutines(pid, &pointers, now, processes);
         }
         self.read_left_stacks(now);
-        if let Some(list) = self.layout.modules {
+        if let Some(list) = self.layout.module_list {
             for (pid, memory) in &mut self.memories {
                 self.modules.read_new_modules(*pid, list, memory, now);
             }
@@ -249,15 +249,16 @@ impl Watch {
 
     /// Reads the list of all goroutines of a process. Adds running goroutines, and goroutines whose stack contains one
     /// of the `pointers`, which are sorted.
-    fn read_list(&mut self, pid: u32, pointers: &[u64], now: u64, processes: usize) {
+    fn add_listed_goroutines(&mut self, pid: u32, pointers: &[u64], now: u64, processes: usize) {
         let (time, from) = self.next_list.get(&pid).copied().unwrap_or_default();
-        let Some(list) = self.layout.list.filter(|_| time <= now) else { return };
+        let Some(list) = self.layout.list_address.filter(|_| time <= now) else { return };
         let memory = self.memories.get(&pid);
-        let Some(addresses) = memory.and_then(|memory| memory.read_goroutine_list(list, from, MAX_LISTED)) else {
+        let Some(addresses) = memory.and_then(|memory| memory.read_goroutine_list(list, from, MAX_LISTED_GOROUTINES))
+        else {
             return;
         };
         let pause = LIST_PAUSE_NS_PER_GOROUTINE.saturating_mul(addresses.len() as u64).saturating_mul(processes as u64);
-        let next = if addresses.len() == MAX_LISTED { from + MAX_LISTED } else { 0 };
+        let next = if addresses.len() == MAX_LISTED_GOROUTINES { from + MAX_LISTED_GOROUTINES } else { 0 };
         self.next_list.insert(pid, (now.saturating_add(pause), next));
         let holds_one = |(low, high): (u64, u64)| {
             pointers.get(pointers.partition_point(|pointer| *pointer < low)).is_some_and(|pointer| *pointer < high)
@@ -284,7 +285,7 @@ impl Watch {
             self.add_reading(goroutine);
             let words =
                 self.memories.get(&pid).and_then(|memory| left_stacks::read_code_addresses(memory, goroutine.stack));
-            // The thread can have switched to another goroutine meanwhile.
+            // While the stack was read, the thread can have switched to another goroutine.
             if let Some(words) = words.filter(|_| self.current_goroutine(pid, thread) == Some(address)) {
                 self.read_count += 1;
                 self.changed_count += usize::from(self.left_stacks.add_reading(tid, &goroutine, words));
@@ -295,7 +296,8 @@ impl Watch {
     /// Descriptor of the goroutine that a thread runs. `None` if its `runtime.m` now belongs to another thread.
     fn current_goroutine(&self, pid: u32, thread: RuntimeThread) -> Option<u64> {
         let memory = self.memories.get(&pid)?;
-        let [current, id] = memory.read_fields(thread.address, [self.layout.current, self.layout.thread_id?])?;
+        let [current, id] = memory
+            .read_fields(thread.address, [self.layout.current_goroutine_offset, self.layout.thread_id_offset?])?;
         (id == thread.id && current != 0).then_some(current)
     }
 
@@ -330,7 +332,7 @@ impl Watch {
             goroutines: self.readings,
             labels: self.labels.map(LabelWatch::finish).unwrap_or_default(),
             left_stacks: self.left_stacks.finish(),
-            registered: self.modules.finish(),
+            registered_functions: self.modules.finish(),
         }
     }
 
@@ -377,12 +379,17 @@ impl Watch {
             if id != 0 && thread == 0 {
                 return Some(found);
             }
-            let number = layout.thread_id.unwrap_or(layout.current);
+            let number = layout.thread_id_offset.unwrap_or(layout.current_goroutine_offset);
             let [own, signal, runs, number] = memory.read_fields(
                 thread,
-                [layout.thread_descriptors[0], layout.thread_descriptors[1], layout.current, number],
+                [
+                    layout.thread_descriptor_offsets[0],
+                    layout.thread_descriptor_offsets[1],
+                    layout.current_goroutine_offset,
+                    number,
+                ],
             )?;
-            if layout.thread_id.is_some() {
+            if layout.thread_id_offset.is_some() {
                 self.left_stacks.add_thread(pid, number, thread);
             }
             if id == 0 {
@@ -410,14 +417,21 @@ struct Descriptor {
 
 impl Descriptor {
     fn read(memory: &ProgramMemory, address: u64, layout: &GoroutineLayout) -> Option<Self> {
-        let parent_or_id = layout.parent.unwrap_or(layout.id);
-        let fields =
-            [layout.stack.0, layout.stack.1, layout.thread, layout.id, parent_or_id, layout.creator, layout.start];
+        let parent_or_id = layout.parent_offset.unwrap_or(layout.id_offset);
+        let fields = [
+            layout.stack_offsets.0,
+            layout.stack_offsets.1,
+            layout.thread_offset,
+            layout.id_offset,
+            parent_or_id,
+            layout.creator_offset,
+            layout.entry_offset,
+        ];
         let [low, high, thread, id, parent, creator, start] = memory.read_fields(address, fields)?;
         Some(Self {
             thread,
             id,
-            parent: if layout.parent.is_some() { parent } else { 0 },
+            parent: if layout.parent_offset.is_some() { parent } else { 0 },
             creator,
             start,
             stack: if low < high && high - low <= MAX_STACK_BYTES { (low, high) } else { (0, 0) },

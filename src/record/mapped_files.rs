@@ -1,5 +1,4 @@
-//! Opens the files that sampled processes map. So a file that is deleted during the recording can still be read
-//! afterwards.
+//! Opens the files that sampled processes map. A file that is deleted during the recording can then still be read.
 
 use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File};
@@ -51,7 +50,8 @@ impl MappedFiles {
         }
     }
 
-    /// Closes the files that can be opened again by their paths. If that frees no room, closes the oldest quarter.
+    /// Closes the files that can be opened again by their paths. If no file can be closed so, closes the oldest quarter
+    /// of the files.
     fn make_room(&mut self) {
         self.held.retain(|held| !is_at_its_path(held));
         if self.held.len() >= self.max_held {
@@ -94,7 +94,7 @@ pub(super) fn open_mapped(map: &Mmap<'_>, id: &MappedId) -> Option<File> {
 }
 
 /// Opens the file behind a link of the kernel, if the file has this name. The process can have changed its mappings and
-/// its program meanwhile.
+/// its program since the record was written.
 fn open_link(link: &Path, name: &str) -> Option<File> {
     let target = fs::read_link(link).ok()?;
     let target = target.to_str()?;

@@ -42,14 +42,14 @@ impl From<Observation> for Outcome {
             system_cpu,
             has_cpu_times: observation.cpu.is_some(),
             max_rss_kib: None,
-            outlived: 0,
-            unstoppable: 0,
+            outliving_processes: 0,
+            unstoppable_processes: 0,
             incomplete_logs: Vec::new(),
             phases: Vec::new(),
             window_cpu: user_cpu + system_cpu,
             load: None,
             failure: None,
-            listened: None,
+            listening_address: None,
             runtime: RuntimeTrace::default(),
         }
     }
@@ -82,7 +82,7 @@ pub fn observe(
     let mut living: Vec<&RunningProcess> = target.processes().iter().collect();
     let end = loop {
         let left = duration.map_or(TICK, |duration| duration.saturating_sub(started.elapsed()));
-        let mut others: Vec<_> = living.iter().map(|process| process.handle.as_fd()).collect();
+        let mut others: Vec<_> = living.iter().map(|process| process.pidfd.as_fd()).collect();
         others.extend(signals.fds());
         let ready = session.wait(&others, left.min(TICK))?;
         session.work()?;

@@ -13,7 +13,7 @@ use crate::perfdata::Features;
 /// The plan of a recording.
 #[derive(Debug, Clone)]
 pub struct SamplingPlan {
-    /// The sampler.
+    /// Which program takes the samples.
     pub sampler: Sampler,
     /// The event to sample.
     pub event: ChosenEvent,
@@ -47,10 +47,10 @@ pub struct GoroutinePlan {
     /// Whether the layouts of other Go programs are read, once these programs have samples.
     pub reads_other_programs: bool,
     /// Whether profiler labels are read too.
-    pub with_labels: bool,
+    pub reads_labels: bool,
 }
 
-/// The sampler.
+/// Which program takes the samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sampler {
     /// goflame's own sampler.

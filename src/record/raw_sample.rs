@@ -5,7 +5,7 @@ use crate::perfevent::UserRegisters;
 
 /// Registers and stack copy of a sample that goflame's own sampler took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sampled<'b> {
+pub(super) struct RawSample<'b> {
     pub(super) pid: u32,
     pub(super) tid: u32,
     /// The instruction pointer in user mode.
@@ -18,7 +18,7 @@ pub(super) struct Sampled<'b> {
     copy: &'b [u8],
 }
 
-impl<'b> Sampled<'b> {
+impl<'b> RawSample<'b> {
     /// Decodes the body of a sample of the event with this attribute. `None` for a kernel thread, which has no user
     /// registers.
     pub(super) fn decode(body: &'b [u8], attr: &Attr) -> Option<Self> {
@@ -41,7 +41,7 @@ impl<'b> Sampled<'b> {
     }
 
     /// Writes the body of the sample with a stack copy of only `size` bytes to `out`. `body` is the body that `self`
-    /// was decoded from. `None` if its copy is not larger.
+    /// was decoded from. `None` if the stack copy already has at most `size` bytes.
     pub(super) fn shorten<'o>(&self, body: &[u8], size: usize, out: &'o mut Vec<u8>) -> Option<&'o [u8]> {
         let copy = self.copy.get(..size).filter(|copy| copy.len() < self.copy.len())?;
         let bytes = u64::try_from(size).ok()?.to_le_bytes();
@@ -55,8 +55,8 @@ impl<'b> Sampled<'b> {
         Some(out)
     }
 
-    /// Follows the frame pointers and returns the first frame pointer outside of the stack copy. `None` if they form a
-    /// circle.
+    /// Follows the frame pointers and returns the first frame pointer outside of the stack copy. `None` if the frame
+    /// pointers form a circle.
     pub(super) fn pointer_outside_copy(&self) -> Option<u64> {
         let mut pointer = self.bp;
         for _ in 0..=self.copy.len() / 8 {
@@ -71,7 +71,7 @@ impl<'b> Sampled<'b> {
 }
 
 /// Number of lost records that a LOST record reports: `struct { u64 id; u64 lost; }` (`perf_event.h`).
-pub(super) fn lost_count(body: &[u8]) -> u64 {
+pub(super) fn read_lost_count(body: &[u8]) -> u64 {
     read_word(body, 8).unwrap_or(0)
 }
 
@@ -84,10 +84,10 @@ fn read_word(bytes: &[u8], at: usize) -> Option<u64> {
 pub(super) mod tests {
     use super::*;
     use crate::perfevent::{Source, Spec, Target};
-    use crate::record::event::attr;
+    use crate::record::event::file_attr;
 
     /// Decodes a body that [`body`] built.
-    pub(in crate::record) fn decode(body: &[u8]) -> Option<Sampled<'_>> {
+    pub(in crate::record) fn decode(body: &[u8]) -> Option<RawSample<'_>> {
         let spec = Spec {
             source: Source::CpuClock,
             frequency: 1,
@@ -97,7 +97,7 @@ pub(super) mod tests {
             count_lost: false,
             switches: false,
         };
-        Sampled::decode(body, &attr(&spec.attr(Target::CallingThread, 0)))
+        RawSample::decode(body, &file_attr(&spec.attr(Target::CallingThread, 0)))
     }
 
     /// Builds the body of a sample with these registers and this stack copy.

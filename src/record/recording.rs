@@ -14,7 +14,7 @@ pub struct Recording {
     pub goroutines: Vec<GoroutineReading>,
     /// Reasons why the goroutines of some processes could not be read.
     pub unread_goroutines: Vec<String>,
-    /// The profiler labels of these goroutines.
+    /// Readings of the profiler labels of the sampled goroutines.
     pub labels: LabelReadings,
     /// Stacks of goroutines whose threads ran generated code on other memory.
     pub left_stacks: LeftStackReadings,
@@ -26,7 +26,7 @@ pub struct Recording {
     pub tasks: &'static str,
     /// Why each thread had a separate event. `None` if each CPU had one event, confined to the program's control group,
     /// and with `engine = "perf"`.
-    pub inherited: Option<PerThreadReason>,
+    pub per_thread_reason: Option<PerThreadReason>,
     /// Figures of the recording of waits, or the reason why it cannot be written. `None` if waits are not recorded.
     pub off_cpu: Option<Result<OffCpuFigures, String>>,
 }
@@ -66,5 +66,5 @@ pub struct SamplingFigures {
     pub ring_bytes: usize,
     /// Time from the start of sampling until the file reached its size limit and sampling ended. `None` if the file
     /// stayed smaller.
-    pub bound_reached: Option<Duration>,
+    pub time_until_limit: Option<Duration>,
 }

@@ -9,7 +9,7 @@ use nix::unistd::{Uid, User};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::target_error::TargetError;
-use crate::process::{ProcessStat, all_processes};
+use crate::process::{ProcessStat, all_process_ids};
 use crate::sources::DELETED;
 
 /// Maximum bytes of a thread's comm (`TASK_COMM_LEN` without the NUL).
@@ -57,7 +57,7 @@ pub struct RunningProcess {
     pub start: std::time::Duration,
     uid: u32,
     /// Pidfd. It becomes readable when the process ends.
-    pub(super) handle: OwnedFd,
+    pub(super) pidfd: OwnedFd,
 }
 
 impl RunningProcess {
@@ -88,10 +88,10 @@ impl RunningProcess {
         let argv = String::from_utf8_lossy(&argv);
         let argv: Vec<String> = argv.trim_end_matches('\0').split('\0').map(str::to_owned).collect();
         let dir = fs::read_link(file("cwd")).unwrap_or_default();
-        Ok(Self { pid, name, program, argv, dir, start: stat.start, uid, handle })
+        Ok(Self { pid, name, program, argv, dir, start: stat.start, uid, pidfd: handle })
     }
 
-    /// Opens the first process of a container. `pid` is its id on the machine of the container engine.
+    /// Opens the first process of a container. `pid` is the id of this process on the machine of the container engine.
     pub fn from_container(name: &str, id: &str, pid: i32) -> Result<Self, TargetError> {
         let process = Self::from_pid(pid).ok().filter(|process| is_in_container(process.pid, id));
         process.ok_or_else(|| TargetError::ContainerElsewhere { name: name.to_owned(), pid })
@@ -100,8 +100,8 @@ impl RunningProcess {
     /// Finds the process that runs a program of this name. Descendants with the same name are ignored.
     pub fn from_name(name: &str) -> Result<Self, TargetError> {
         let own = std::process::id().cast_signed();
-        let named: Vec<i32> = all_processes().into_iter().filter(|pid| *pid != own && has_name(*pid, name)).collect();
-        let found: Vec<Self> = topmost(&named).into_iter().filter_map(|pid| Self::from_pid(pid).ok()).collect();
+        let named: Vec<i32> = all_process_ids().into_iter().filter(|pid| *pid != own && has_name(*pid, name)).collect();
+        let found: Vec<Self> = find_topmost(&named).into_iter().filter_map(|pid| Self::from_pid(pid).ok()).collect();
         match <[Self; 1]>::try_from(found) {
             Ok([process]) => Ok(process),
             Err(found) if found.is_empty() => Err(TargetError::NoName { name: name.to_owned() }),
@@ -118,7 +118,7 @@ impl RunningProcess {
     }
 
     /// Name of the user that the process runs as.
-    pub fn user(&self) -> String {
+    pub fn user_name(&self) -> String {
         let user = User::from_uid(Uid::from_raw(self.uid)).ok().flatten();
         user.map_or_else(|| format!("user {}", self.uid), |user| user.name)
     }
@@ -131,7 +131,7 @@ impl RunningProcess {
     /// secrets.
     fn describe(&self) -> String {
         let program = self.program.as_deref().unwrap_or(Path::new(&self.name));
-        format!("{} of {}, in {}", program.display(), self.user(), self.dir.display())
+        format!("{} of {}, in {}", program.display(), self.user_name(), self.dir.display())
     }
 }
 
@@ -159,7 +159,7 @@ fn has_name(pid: i32, name: &str) -> bool {
 }
 
 /// The processes of the list without an ancestor in the list.
-fn topmost(pids: &[i32]) -> Vec<i32> {
+fn find_topmost(pids: &[i32]) -> Vec<i32> {
     let parent = |pid: i32| ProcessStat::read(pid).map(|stat| stat.parent).filter(|parent| *parent > 0);
     let ancestors = |pid| std::iter::successors(parent(pid), |pid| parent(*pid));
     pids.iter().copied().filter(|pid| !ancestors(*pid).any(|ancestor| pids.contains(&ancestor))).collect()
@@ -190,5 +190,5 @@ fn processes_with_pid_elsewhere(number: i32) -> Vec<(i32, String)> {
         let mut inner = numbers.split_ascii_whitespace().skip(1);
         inner.any(|inner| inner == number)
     };
-    all_processes().into_iter().filter(is_it).map(|pid| (pid, read_comm(pid))).collect()
+    all_process_ids().into_iter().filter(is_it).map(|pid| (pid, read_comm(pid))).collect()
 }

@@ -17,7 +17,7 @@ use super::goroutine_watches::{GoroutineResults, GoroutineWatches};
 use super::mapped_files::MappedFiles;
 use super::plan::SamplingPlan;
 use super::priority::HighPriority;
-use super::raw_sample::{Sampled, lost_count};
+use super::raw_sample::{RawSample, read_lost_count};
 use super::recording::{PerThreadReason, Recording, SamplingFigures};
 use super::switches::{RESERVED_BYTES, SwitchFile};
 use super::tasks::OpenedEvent;
@@ -26,15 +26,15 @@ use crate::fsio::create_private;
 use crate::perfdata::abi::{RECORD_HEADER, record_type};
 use crate::perfdata::{self, Attr, CpuCount, Features, SampleId, Writer, decode_mapping};
 use crate::perfevent::{Rings, monotonic_ns};
-use crate::process::{descendants_of, with_own_rights};
+use crate::process::{descendants_of, run_with_own_rights};
 
-/// An open recording.
+/// goflame's own sampler during a recording.
 pub(super) struct NativeSampler {
     /// Ring buffers of the open events. The session waits for their records.
     pub(super) rings: Rings,
     exec_filter: Option<ExecFilter>,
     tasks: &'static str,
-    inherited: Option<PerThreadReason>,
+    per_thread_reason: Option<PerThreadReason>,
     owners: EventOwners,
     writer: Writer<File>,
     /// Attribute of the sampled event. It defines the fields of a sample.
@@ -55,7 +55,7 @@ pub(super) struct NativeSampler {
     started: Instant,
     /// Maximum bytes of records in the file.
     max_record_bytes: u64,
-    bound_reached: Option<Duration>,
+    time_until_limit: Option<Duration>,
     _priority: HighPriority,
 }
 
@@ -63,7 +63,7 @@ impl NativeSampler {
     /// Creates the file for the opened event. Writes the kernel mapping, and the names and mappings of existing
     /// processes.
     pub(super) fn start(plan: &SamplingPlan, opened: OpenedEvent) -> Result<Self, Error> {
-        let OpenedEvent { rings, event, exec_filter, tasks, inherited, owners, processes } = opened;
+        let OpenedEvent { rings, event, exec_filter, tasks, per_thread_reason, owners, processes } = opened;
         let path = plan.perf_data.clone();
         let mut code_files = CodeFileWatch::new(plan.oldest_code_file);
         let mut mapped_files = MappedFiles::new();
@@ -78,7 +78,7 @@ impl NativeSampler {
         };
         write(&mut writer).map_err(|source| Error::from_writer(&path, source))?;
         if let Some(file) = &mut switches {
-            file.write_with(write);
+            file.write_extra_records(write);
         }
         let cpus = u32::try_from(rings.cpu_count()).unwrap_or(u32::MAX);
         let nr_cpus = Some(CpuCount { available: cpus, online: cpus });
@@ -86,7 +86,7 @@ impl NativeSampler {
             rings,
             exec_filter,
             tasks,
-            inherited,
+            per_thread_reason,
             owners,
             writer,
             attr: event.attr,
@@ -103,13 +103,13 @@ impl NativeSampler {
             switches,
             ended_ns: None,
             max_record_bytes: limit,
-            bound_reached: None,
+            time_until_limit: None,
             _priority: HighPriority::request(),
         })
     }
 
     /// Starts sampling a running program. `parent` is the process that started the program.
-    pub(super) fn begin(&mut self, parent: i32) -> Result<(), Error> {
+    pub(super) fn begin_sampling(&mut self, parent: i32) -> Result<(), Error> {
         // Sampling starts before the mappings are read. So each mapping is in `/proc`, or has a record, or both.
         self.rings.enable()?;
         let processes = descendants_of(&[parent], &[]).into_iter().map(Pid::as_raw).collect();
@@ -117,7 +117,7 @@ impl NativeSampler {
         let mut write = |writer: &mut Writer<File>| write_processes(writer, &processes, code_files, mapped_files);
         write(&mut self.writer).map_err(|source| Error::from_writer(&self.path, source))?;
         if let Some(file) = &mut self.switches {
-            file.write_with(write);
+            file.write_extra_records(write);
         }
         Ok(())
     }
@@ -130,8 +130,8 @@ impl NativeSampler {
 
     /// Moves the contents of the ring buffers to the file. When the file reaches its limit, sampling stops and later
     /// samples are dropped. Must not be called after an error.
-    pub(super) fn drain(&mut self) -> Result<(), Error> {
-        if self.bound_reached.is_some() {
+    pub(super) fn drain_rings(&mut self) -> Result<(), Error> {
+        if self.time_until_limit.is_some() {
             return Ok(());
         }
         let (writer, limit, mut full) = (&mut self.writer, self.max_record_bytes, false);
@@ -144,26 +144,26 @@ impl NativeSampler {
             if owners.is_duplicate_sample(kind, full_body) {
                 return Ok(());
             }
-            let of_switches = switches.as_ref().filter(|file| file.is_of_switches(kind, full_body));
+            let of_switches = switches.as_ref().filter(|file| file.is_switch_record(kind, full_body));
             let attr = of_switches.map_or(attr, SwitchFile::attr);
-            let is_of_switches = of_switches.is_some();
-            let registers = (kind == record_type::SAMPLE).then(|| Sampled::decode(full_body, attr)).flatten();
+            let is_switch_record = of_switches.is_some();
+            let registers = (kind == record_type::SAMPLE).then(|| RawSample::decode(full_body, attr)).flatten();
             let short_body = registers.as_ref().and_then(|registers| code.shorten(registers, full_body, shortened));
             let body = short_body.unwrap_or(full_body);
             match &registers {
                 Some(registers) => goroutines.note_sample(registers),
-                None => goroutines.close_ended(kind, misc, body),
+                None => goroutines.close_ended_process(kind, misc, body),
             }
             if let Some(file) = switches {
-                file.write(is_of_switches, kind, misc, body);
+                file.write(is_switch_record, kind, misc, body);
             }
-            if is_of_switches {
+            if is_switch_record {
                 return Ok(());
             }
             let size = writer.bytes_written().saturating_add((RECORD_HEADER + body.len()) as u64);
             full |= size > limit;
-            // Mappings and names in the buffers of other CPUs can belong to samples that are already written. They can
-            // use half of the reserve.
+            // Records of mappings and names can belong to samples that are already written. So they can use half of the
+            // reserve.
             if full && (kind == record_type::SAMPLE || size > limit.saturating_add(RESERVED_BYTES / 2)) {
                 return Ok(());
             }
@@ -173,7 +173,7 @@ impl NativeSampler {
                 mapped_files.open_new(&mapping);
             }
             if kind == record_type::LOST {
-                *lost = lost.saturating_add(lost_count(body));
+                *lost = lost.saturating_add(read_lost_count(body));
             }
             writer.record(kind, misc, body)
         };
@@ -195,14 +195,14 @@ impl NativeSampler {
         self.code_files.open_new_files(now);
         if full {
             self.stop();
-            self.bound_reached = Some(self.started.elapsed());
+            self.time_until_limit = Some(self.started.elapsed());
         }
         let finished = match written {
             Ok(drained) if drained.records == 0 => Ok(()),
-            // Every buffer was read once. From here, readers can sort and release the earlier records.
+            // Every buffer was read once. This record tells readers that they can sort and release all earlier records.
             Ok(_) => {
                 if let Some(file) = &mut self.switches {
-                    file.write_with(Writer::finished_round);
+                    file.write_extra_records(Writer::finished_round);
                 }
                 self.writer.finished_round()
             }
@@ -226,7 +226,7 @@ impl NativeSampler {
     /// Writes the remaining records and completes the header of the file.
     pub(super) fn finish(mut self) -> Result<Recording, Error> {
         self.stop();
-        self.drain()?;
+        self.drain_rings()?;
         // Old kernels do not have this counter. They still write a record of each loss.
         let lost = self.rings.lost_records().unwrap_or(self.lost);
         self.writer.finish(&self.features).map_err(|source| Error::from_writer(&self.path, source))?;
@@ -239,15 +239,15 @@ impl NativeSampler {
                 samples: self.samples,
                 lost,
                 ring_bytes: self.rings.ring_bytes(),
-                bound_reached: self.bound_reached,
+                time_until_limit: self.time_until_limit,
             }),
             goroutines: readings.goroutines,
             unread_goroutines: unread_reasons,
             labels: readings.labels,
             left_stacks: readings.left_stacks,
-            code_files: Some(self.code_files.finish(readings.registered)),
+            code_files: Some(self.code_files.finish(readings.registered_functions)),
             tasks: self.tasks,
-            inherited: self.inherited,
+            per_thread_reason: self.per_thread_reason,
             mapped_files: self.mapped_files.finish(),
             off_cpu,
         })
@@ -261,7 +261,7 @@ fn write_processes(
     code_files: &mut CodeFileWatch,
     mapped_files: &mut MappedFiles,
 ) -> Result<(), perfdata::Error> {
-    with_own_rights(|| {
+    run_with_own_rights(|| {
         write_existing(writer, processes, |mapping| {
             code_files.add_mapping(mapping);
             mapped_files.open_new(mapping);

@@ -17,7 +17,7 @@ use crate::workload::{Monitor, WaitingProgram};
 /// Receives the state of a recording, to show it while it runs.
 pub trait SamplingProgress {
     /// Called many times during a recording.
-    fn sampling(&self, state: SamplingState);
+    fn show_sampling(&self, state: SamplingState);
 }
 
 /// State of a running recording.
@@ -86,13 +86,13 @@ impl Monitor for Session<'_> {
     }
 
     fn work(&mut self) -> Result<(), Error> {
-        self.sampler.as_mut().map_or(Ok(()), NativeSampler::drain)
+        self.sampler.as_mut().map_or(Ok(()), NativeSampler::drain_rings)
     }
 
     fn begin_window(&mut self) -> Result<(), Error> {
         match (&mut self.sampler, self.parent) {
-            (Some(sampler), Some(parent)) => sampler.begin(parent),
-            // Sampling started with the program.
+            (Some(sampler), Some(parent)) => sampler.begin_sampling(parent),
+            // Sampling has already started, together with the program.
             _ => Ok(()),
         }
     }
@@ -106,10 +106,10 @@ impl Monitor for Session<'_> {
 
     fn show_progress(&self, elapsed: Duration, used_cpu: Option<Duration>) {
         let samples = self.sampler.as_ref().map(NativeSampler::samples);
-        // Samples also count the CPU time of descendants.
+        // The number of samples also shows CPU time of descendants.
         let used_at_least = samples.map(|samples| Duration::from_secs(samples) / self.frequency.max(1));
         let used_cpu = used_cpu.and_then(|used| Some(used.max(used_at_least?)));
-        self.progress.sampling(SamplingState { elapsed, samples, used_cpu });
+        self.progress.show_sampling(SamplingState { elapsed, samples, used_cpu });
     }
 
     fn finish(self) -> Result<Recording, Error> {

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::Error;
-use super::event::{ChosenEvent, attr, event_name};
-use super::raw_sample::{Sampled, lost_count};
+use super::event::{ChosenEvent, event_name, file_attr};
+use super::raw_sample::{RawSample, read_lost_count};
 use super::recording::OffCpuFigures;
 use crate::fsio::{FileError, MappedFile, create_private, replace_file};
 use crate::perfdata::abi::{RECORD_HEADER, record_type};
 use crate::perfdata::{self, Attr, Event, Features, PerfData, WaitFigures, Writer, write_waits};
 use crate::perfevent::{self, MIN_RING_BYTES, Rings, Source, Spec, Target, monotonic_ns, probe};
-use crate::process::with_causes;
+use crate::process::describe_with_causes;
 
 /// Bytes reserved for the data that [`Writer::finish`] adds (a few kilobytes on a machine with many CPUs) and for late
 /// records.
@@ -62,17 +62,17 @@ pub(super) struct SwitchFile {
     attr: Attr,
     /// Ids of the events of context switches.
     ids: HashSet<u64>,
-    /// Whether the events of context switches have samples. Otherwise, the file contains the samples of the sampled
-    /// event.
+    /// Whether the events of context switches have samples. Otherwise, the file contains the samples of the main
+    /// recording's event.
     has_samples: bool,
     /// Maximum bytes of user stack in a sample.
     stack: usize,
-    /// Reused from sample to sample.
+    /// Buffer for the body of a shortened sample, reused for each sample.
     shortened: Vec<u8>,
     max_bytes: u64,
     /// When the file was created, in nanoseconds on the clock of the records.
     created_ns: u64,
-    /// When the file reached its size limit, on the same clock.
+    /// When the file reached its size limit, in nanoseconds on the clock of the records.
     full_ns: Option<u64>,
     /// The first error. After an error, nothing is written.
     failed: Option<perfdata::Error>,
@@ -92,7 +92,7 @@ impl SwitchFile {
         let has_samples = spec.source == Source::ContextSwitches;
         let ids = rings.switch_ids();
         let event = if has_samples {
-            let attr = attr(&spec.attr(Target::CallingThread, rings.ring_bytes()));
+            let attr = file_attr(&spec.attr(Target::CallingThread, rings.ring_bytes()));
             Event { name: event_name(spec), attr, ids: ids.clone() }
         } else {
             sampled.clone()
@@ -120,14 +120,14 @@ impl SwitchFile {
     }
 
     /// Writes records that the kernel does not send. An error ends this file, but not the recording.
-    pub(super) fn write_with(&mut self, write: impl FnOnce(&mut Writer<File>) -> Result<(), perfdata::Error>) {
+    pub(super) fn write_extra_records(&mut self, write: impl FnOnce(&mut Writer<File>) -> Result<(), perfdata::Error>) {
         if self.failed.is_none() && self.full_ns.is_none() {
             self.failed = write(&mut self.writer).err();
         }
     }
 
     /// Whether a record comes from an event of context switches.
-    pub(super) fn is_of_switches(&self, kind: u32, body: &[u8]) -> bool {
+    pub(super) fn is_switch_record(&self, kind: u32, body: &[u8]) -> bool {
         // The id is the first field of samples and LOST records (perf_event.h, with the fields of `Spec`). Other
         // records end with it.
         let id = match kind {
@@ -141,18 +141,18 @@ impl SwitchFile {
 
     /// Writes a record. Skips records that waits do not need, and all records once the file has reached its limit. An
     /// error ends this file, but not the recording.
-    pub(super) fn write(&mut self, is_of_switches: bool, kind: u32, misc: u16, body: &[u8]) {
-        let is_needed =
-            is_of_switches || !matches!(kind, record_type::LOST) && (kind != record_type::SAMPLE || !self.has_samples);
+    pub(super) fn write(&mut self, is_switch_record: bool, kind: u32, misc: u16, body: &[u8]) {
+        let is_needed = is_switch_record
+            || !matches!(kind, record_type::LOST) && (kind != record_type::SAMPLE || !self.has_samples);
         if !is_needed || self.full_ns.is_some() || self.failed.is_some() {
             return;
         }
-        if is_of_switches && kind == record_type::LOST {
-            self.lost = self.lost.saturating_add(lost_count(body));
+        if is_switch_record && kind == record_type::LOST {
+            self.lost = self.lost.saturating_add(read_lost_count(body));
         }
         // Samples of context switches already have the planned size.
         let sampled =
-            (kind == record_type::SAMPLE && !is_of_switches).then(|| Sampled::decode(body, &self.attr)).flatten();
+            (kind == record_type::SAMPLE && !is_switch_record).then(|| RawSample::decode(body, &self.attr)).flatten();
         let short_body = sampled.and_then(|sampled| sampled.shorten(body, self.stack, &mut self.shortened));
         let body = short_body.unwrap_or(body);
         let size = self.writer.bytes_written().saturating_add((RECORD_HEADER + body.len()) as u64);
@@ -182,7 +182,8 @@ fn record_limit(max_bytes: u64) -> u64 {
 }
 
 fn replace_by_waits(path: &Path, end: Option<u64>, limit: u64) -> Result<WaitFigures, String> {
-    let switches = MappedFile::open(path).map_err(|source| with_causes(&FileError::new("read", path, source)))?;
+    let switches =
+        MappedFile::open(path).map_err(|source| describe_with_causes(&FileError::new("read", path, source)))?;
     let data = PerfData::parse(switches.as_ref()).map_err(|error| error_line(path, error))?;
     let mut figures = WaitFigures::default();
     let replaced = replace_file(path, |file| {
@@ -193,14 +194,14 @@ fn replace_by_waits(path: &Path, end: Option<u64>, limit: u64) -> Result<WaitFig
         figures = written.map_err(|source| FileError::new("write", path, source))?.1;
         Ok(())
     });
-    replaced.map_err(|error| with_causes(&error))?;
+    replaced.map_err(|error| describe_with_causes(&error))?;
     Ok(figures)
 }
 
 /// The error with its causes, in one line.
 fn error_line(path: &Path, error: perfdata::Error) -> String {
     match error {
-        perfdata::Error::Write(source) => with_causes(&FileError::new("write", path, source)),
-        other => with_causes(&other),
+        perfdata::Error::Write(source) => describe_with_causes(&FileError::new("write", path, source)),
+        other => describe_with_causes(&other),
     }
 }

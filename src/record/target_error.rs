@@ -27,7 +27,7 @@ pub enum TargetError {
     /// The process could not be opened.
     #[error("cannot observe process {pid}")]
     NoHandle {
-        /// The process.
+        /// Process id.
         pid: i32,
         /// The reason.
         #[source]
@@ -36,19 +36,19 @@ pub enum TargetError {
     /// The process has ended.
     #[error("process {pid} ({name}) has ended: nothing was sampled")]
     Ended {
-        /// The process.
+        /// Process id.
         pid: i32,
-        /// Its name.
+        /// Name of the process.
         name: String,
     },
     /// The process is a thread of the kernel.
     #[error("process {pid} ({name}) is a thread of the kernel")]
     KernelThread {
-        /// The process.
+        /// Process id.
         pid: i32,
-        /// Its name.
+        /// Name of the process.
         name: String,
-        /// See [`TargetError::NoProcess`].
+        /// Processes that have this id in another PID namespace: id in goflame's namespace, and name.
         elsewhere: Vec<(i32, String)>,
     },
     /// The container's processes are not visible.
@@ -62,13 +62,13 @@ pub enum TargetError {
     /// No program has this name.
     #[error("no running program is named {name}")]
     NoName {
-        /// The name.
+        /// The requested name.
         name: String,
     },
     /// Several programs have this name.
     #[error("{} running programs are named {name}", processes.len())]
     SeveralNames {
-        /// The name.
+        /// The requested name.
         name: String,
         /// Process ids, and the properties that distinguish the processes.
         processes: Vec<(i32, String)>,
@@ -76,14 +76,14 @@ pub enum TargetError {
     /// The kernel does not let this user sample the process.
     #[error("not permitted to sample process {pid} ({name}) of {user}")]
     Refused {
-        /// The process.
+        /// Process id.
         pid: i32,
-        /// Its name.
+        /// Name of the process.
         name: String,
-        /// The user that it runs as.
+        /// The user that the process runs as.
         user: String,
         /// Whether goflame runs as the same user.
-        is_own: bool,
+        is_same_user: bool,
         /// The kernel's error.
         #[source]
         source: perfevent::Error,
@@ -109,7 +109,7 @@ pub enum TargetError {
 impl TargetError {
     /// Advice for the user.
     pub fn hints(&self) -> Vec<String> {
-        let mut hints = self.own_hints();
+        let mut hints = self.hints_on_this_machine();
         hints.extend(kubernetes_hint().filter(|_| self.can_succeed_outside_of_container()));
         hints
     }
@@ -122,7 +122,7 @@ impl TargetError {
         )
     }
 
-    fn own_hints(&self) -> Vec<String> {
+    fn hints_on_this_machine(&self) -> Vec<String> {
         match self {
             Self::NoProcess { pid, elsewhere } if elsewhere.is_empty() => vec![format!(
                 "a process of another container has another number here, if goflame sees it at all: {pid} may be the number \
@@ -150,11 +150,11 @@ impl TargetError {
                 hints.push(format!("select one, or all of them: `goflame record -p {}`", pids.join(",")));
                 hints
             }
-            Self::Refused { is_own: false, user, .. } => vec![format!(
+            Self::Refused { is_same_user: false, user, .. } => vec![format!(
                 "`sudo goflame record` samples the programs of every user; without root, run goflame as {user} or give it \
                  CAP_PERFMON and CAP_SYS_PTRACE"
             )],
-            Self::Refused { is_own: true, .. } => vec![
+            Self::Refused { is_same_user: true, .. } => vec![
                 "the kernel protects programs that gained rights by setuid or file capabilities, and those that asked for it \
                  (PR_SET_DUMPABLE): `sudo goflame record` samples them"
                     .into(),

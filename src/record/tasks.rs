@@ -14,7 +14,7 @@ use super::target_error::TargetError;
 use super::thread_events::{EventOwners, ThreadEvents};
 use crate::perfdata::Event;
 use crate::perfevent::{self, MIN_RING_BYTES, Rings, Target, open};
-use crate::process::all_processes;
+use crate::process::all_process_ids;
 use crate::workload::{ContainerGroup, ControlGroup, NoControlGroup, WaitingProgram};
 
 /// Why each thread has a separate event instead of one event per CPU. One event per CPU catches more samples of
@@ -28,7 +28,7 @@ pub(super) enum ConfinementError {
     #[error("sampling whole CPUs needs root, CAP_PERFMON or kernel.perf_event_paranoid = 0")]
     Forbidden,
     /// The kernel refused for another reason.
-    #[error("{}", with_cause(.0))]
+    #[error("{}", cause_text(.0))]
     Refused(perfevent::Error),
 }
 
@@ -50,7 +50,7 @@ impl ConfinementError {
     }
 
     /// The reason and remedy for a container.
-    fn for_container(&self) -> PerThreadReason {
+    fn container_reason(&self) -> PerThreadReason {
         let remedy = match self {
             Self::NoGroup(_) => "`sudo goflame record --all-cpus`",
             Self::Forbidden => "`sudo goflame record --container`, or `sudo sysctl kernel.perf_event_paranoid=0`",
@@ -66,7 +66,7 @@ impl From<ConfinementError> for PerThreadReason {
     }
 }
 
-fn with_cause(error: &perfevent::Error) -> String {
+fn cause_text(error: &perfevent::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
@@ -82,10 +82,10 @@ pub(super) struct OpenedEvent {
     pub(super) event: Event,
     /// Drops records of the exec gate. `None` if sampling starts with the program.
     pub(super) exec_filter: Option<ExecFilter>,
-    /// See [`Recording::tasks`](super::Recording::tasks).
+    /// Which tasks the event follows: see [`Recording::tasks`](super::Recording::tasks).
     pub(super) tasks: &'static str,
     /// Why each thread has a separate event. `None` for one event per CPU.
-    pub(super) inherited: Option<PerThreadReason>,
+    pub(super) per_thread_reason: Option<PerThreadReason>,
     /// The threads that were running already, and their events.
     pub(super) owners: EventOwners,
     /// The processes that were running already.
@@ -97,34 +97,34 @@ impl OpenedEvent {
         open_confined(plan, program).or_else(|reason| {
             let pid = program.pid();
             let target = if plan.starts_in_window { Target::RunningThread(pid) } else { Target::BeforeExec(pid) };
-            let rings = open_all(plan, target)?;
+            let rings = open_planned_events(plan, target)?;
             let event = file_event(&plan.event.spec, target, &rings);
-            Ok(Self::for_launched(rings, event, None, Some(reason.into())))
+            Ok(Self::from_launched_program(rings, event, None, Some(reason.into())))
         })
     }
 
-    fn for_launched(
+    fn from_launched_program(
         rings: Rings,
         event: Event,
         exec_filter: Option<ExecFilter>,
-        inherited: Option<PerThreadReason>,
+        per_thread_reason: Option<PerThreadReason>,
     ) -> Self {
-        let tasks = if inherited.is_some() { "inherited" } else { "control-group" };
+        let tasks = if per_thread_reason.is_some() { "inherited" } else { "control-group" };
         let (owners, processes) = (EventOwners::default(), BTreeSet::new());
-        Self { rings, event, exec_filter, tasks, inherited, owners, processes }
+        Self { rings, event, exec_filter, tasks, per_thread_reason, owners, processes }
     }
 
     /// Opens the event on a running target, and starts sampling.
     pub(super) fn open_on_running(plan: &SamplingPlan, target: &RunningTarget) -> Result<Self, Error> {
         match target {
             RunningTarget::Processes { named, container: Some(id) } => Self::open_on_container(plan, named, id)
-                .or_else(|reason| Self::open_on_threads(plan, named, Some(id), reason.for_container())),
+                .or_else(|reason| Self::open_on_threads(plan, named, Some(id), reason.container_reason())),
             RunningTarget::Processes { named, container: None } => {
-                let inherited = PerThreadReason {
+                let per_thread_reason = PerThreadReason {
                     reason: "the program ran before the recording".to_owned(),
                     remedy: "`sudo goflame record --all-cpus`",
                 };
-                Self::open_on_threads(plan, named, None, inherited)
+                Self::open_on_threads(plan, named, None, per_thread_reason)
             }
             RunningTarget::WholeMachine => {
                 let opened = Self::open_on_cpus(plan, Target::WholeMachine, "machine", |_| true);
@@ -150,14 +150,14 @@ impl OpenedEvent {
         tasks: &'static str,
         is_sampled: impl Fn(i32) -> bool,
     ) -> Result<Self, perfevent::Error> {
-        let mut rings = open_all(plan, target)?;
+        let mut rings = open_planned_events(plan, target)?;
         let event = file_event(&plan.event.spec, target, &rings);
         // Sampling starts before processes are listed and mappings are read. So each mapping is in `/proc`, or has a
         // record, or both.
         rings.enable()?;
-        let processes = all_processes().into_iter().filter(|pid| is_sampled(*pid)).collect();
+        let processes = all_process_ids().into_iter().filter(|pid| is_sampled(*pid)).collect();
         let owners = EventOwners::default();
-        Ok(Self { rings, event, exec_filter: None, tasks, inherited: None, owners, processes })
+        Ok(Self { rings, event, exec_filter: None, tasks, per_thread_reason: None, owners, processes })
     }
 
     /// Opens the event on all threads of the processes.
@@ -165,14 +165,14 @@ impl OpenedEvent {
         plan: &SamplingPlan,
         named: &[RunningProcess],
         container: Option<&str>,
-        inherited: PerThreadReason,
+        per_thread_reason: PerThreadReason,
     ) -> Result<Self, Error> {
         let ThreadEvents { mut rings, owners, processes } = ThreadEvents::open(plan, named, container)?;
         // Sampling starts before mappings are read, as in `open_on_cpus`.
         rings.enable()?;
         let event = file_event(&plan.event.spec, Target::RunningThread(0), &rings);
-        let inherited = Some(inherited);
-        Ok(Self { rings, event, exec_filter: None, tasks: "inherited", inherited, owners, processes })
+        let per_thread_reason = Some(per_thread_reason);
+        Ok(Self { rings, event, exec_filter: None, tasks: "inherited", per_thread_reason, owners, processes })
     }
 }
 
@@ -187,7 +187,7 @@ pub fn try_to_confine(event: &ChosenEvent, cpus: &[u32]) -> Result<(), PerThread
 }
 
 /// Opens the planned event, and the event of context switches if it is planned.
-fn open_all(plan: &SamplingPlan, target: Target<'_>) -> Result<Rings, perfevent::Error> {
+fn open_planned_events(plan: &SamplingPlan, target: Target<'_>) -> Result<Rings, perfevent::Error> {
     let mut rings = open(&plan.event.spec, target, &plan.cpus, REQUESTED_RING_BYTES)?;
     if let Some(off_cpu) = &plan.off_cpu {
         off_cpu.open(&mut rings, target)?;
@@ -198,12 +198,12 @@ fn open_all(plan: &SamplingPlan, target: Target<'_>) -> Result<Rings, perfevent:
 fn open_confined(plan: &SamplingPlan, program: &mut WaitingProgram<'_>) -> Result<OpenedEvent, ConfinementError> {
     let group = ControlGroup::create()?;
     let target = Target::ControlGroup(group.directory());
-    let mut rings = open_all(plan, target)?;
+    let mut rings = open_planned_events(plan, target)?;
     let event = file_event(&plan.event.spec, target, &rings);
     program.enter_group(group)?;
     let exec_filter = (!plan.starts_in_window).then(|| ExecFilter::new(program.pid()));
     if !plan.starts_in_window {
         rings.enable()?;
     }
-    Ok(OpenedEvent::for_launched(rings, event, exec_filter, None))
+    Ok(OpenedEvent::from_launched_program(rings, event, exec_filter, None))
 }

@@ -12,7 +12,7 @@ use super::running_target::{RunningProcess, is_in_container};
 use super::target_error::TargetError;
 use crate::perfdata::abi::record_type;
 use crate::perfevent::{Rings, Target, open_shared};
-use crate::process::{all_processes, descendants_of, threads_of};
+use crate::process::{all_process_ids, descendants_of, thread_ids};
 
 /// Maximum number of times that threads are listed. A listing misses threads that threads without an event start
 /// meanwhile. Each listing misses fewer.
@@ -38,11 +38,12 @@ impl ThreadEvents {
             for root in roots {
                 found_new |= opened.add_process(plan, root.pid).map_err(|error| explain_denial(error, root))?;
             }
-            let in_container = |id: &str| all_processes().into_iter().filter(|pid| is_in_container(*pid, id)).collect();
+            let in_container =
+                |id: &str| all_process_ids().into_iter().filter(|pid| is_in_container(*pid, id)).collect();
             let others: Vec<i32> = container.map_or_else(Vec::new, in_container);
             let children = descendants_of(&pids, &[]).into_iter().map(Pid::as_raw);
             for pid in children.chain(others) {
-                // Children can run as another user.
+                // Children can run as another user, so that the kernel refuses their events.
                 found_new |= opened.add_process(plan, pid).or_else(ignore_denial)?;
             }
             if !found_new {
@@ -59,7 +60,7 @@ impl ThreadEvents {
     /// thread.
     fn add_process(&mut self, plan: &SamplingPlan, pid: i32) -> Result<bool, Error> {
         let mut found_new = false;
-        for tid in threads_of(pid) {
+        for tid in thread_ids(pid) {
             if self.owners.threads_with_event.contains(&tid) {
                 continue;
             }
@@ -78,7 +79,7 @@ impl ThreadEvents {
                 Err(error) if error.is_ended() => {}
                 Err(error) if error.is_file_limit() => {
                     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-                    let threads = self.owners.threads_with_event.len().max(threads_of(pid).len());
+                    let threads = self.owners.threads_with_event.len().max(thread_ids(pid).len());
                     return Err(TargetError::TooManyThreads { threads, cpus: self.rings.cpu_count(), limit }.into());
                 }
                 Err(error) => return Err(error.into()),
@@ -93,8 +94,8 @@ fn explain_denial(error: Error, process: &RunningProcess) -> Error {
         Error::Event(source) if source.is_denied() => TargetError::Refused {
             pid: process.pid,
             name: process.name.clone(),
-            user: process.user(),
-            is_own: process.runs_as_this_user(),
+            user: process.user_name(),
+            is_same_user: process.runs_as_this_user(),
             source,
         }
         .into(),

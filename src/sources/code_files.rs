@@ -15,7 +15,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::fsio::{FileError, create_private, open};
 use crate::perfdata::{Mmap, PerfData};
-use crate::process::acting_for;
+use crate::process::acting_account;
 
 /// Maximum number of bytes that are read from a code file. The rest is ignored. A server with all its code compiled writes
 /// about 10 MB.
@@ -79,7 +79,7 @@ pub fn open_code_file(root: &Path, path: &str, owner: Option<u32>) -> Option<Fil
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file: File = rustix::fs::open(&path, flags, Mode::empty()).ok()?.into();
     let about = file.metadata().ok()?;
-    let user = acting_for().map_or_else(|| rustix::process::geteuid().as_raw(), |account| account.uid);
+    let user = acting_account().map_or_else(|| rustix::process::geteuid().as_raw(), |account| account.uid);
     let is_own = [Some(0), Some(user), owner].contains(&Some(about.uid()));
     // A file with a second name can be a hard link of another user to a file of root.
     (about.is_file() && about.nlink() == 1 && is_own).then_some(file)

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use crate::fsio::{self, FileError, MappedFile};
-use crate::process::acting_for;
+use crate::process::acting_account;
 
 /// File in which the kernel lists its symbols.
 const KALLSYMS: &str = "/proc/kallsyms";
@@ -43,7 +43,7 @@ impl KallsymsCache {
     /// file permissions of that user.
     pub fn open_for_this_user() -> Option<Self> {
         let var = |name| std::env::var_os(name).map(PathBuf::from);
-        let home = || acting_for().map(|account| account.home.clone()).or_else(|| var("HOME"));
+        let home = || acting_account().map(|account| account.home.clone()).or_else(|| var("HOME"));
         let cache = var("XDG_CACHE_HOME").filter(|cache| cache.is_absolute());
         let cache = cache.or_else(|| Some(home()?.join(".cache"))).filter(|cache| cache.is_absolute())?;
         let boot = fs::read_to_string(BOOT_ID).ok()?.trim().to_owned();
@@ -96,7 +96,7 @@ impl KallsymsCache {
 
 /// Returns the id of the user whose file permissions this process has.
 fn file_user_id() -> u32 {
-    acting_for().map_or_else(|| rustix::process::geteuid().as_raw(), |account| account.uid)
+    acting_account().map_or_else(|| rustix::process::geteuid().as_raw(), |account| account.uid)
 }
 
 /// Whether a cache directory is safe to use. Root can run in another user's environment without sudo (`su -m`). Then root

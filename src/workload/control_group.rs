@@ -1,5 +1,5 @@
-//! A control group for the program and its descendants, or the group of a container. A monitor can confine itself to
-//! the group.
+//! A control group for the program and its descendants, or the group of a container. A monitor can limit its work to
+//! the processes of the group.
 //!
 //! The program's group is a child of goflame's group, so that the limits of goflame's group also apply to the program.
 
@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::message::GroupTimes;
-use crate::process::with_own_rights;
+use crate::process::run_with_own_rights;
 
 /// Number of attempts to remove a group. The kernel can still count a process that has just ended.
 const REMOVE_ATTEMPTS: usize = 20;
@@ -61,7 +61,7 @@ impl ControlGroup {
     /// Creates a group below goflame's group.
     pub fn create() -> Result<Self, NoControlGroup> {
         // Groups belong to the machine, not to the user who called sudo.
-        with_own_rights(|| {
+        run_with_own_rights(|| {
             let parent = find_group("self").ok_or(NoControlGroup::NotMounted)?;
             let path = parent.join(format!("goflame-{}", std::process::id()));
             // An earlier goflame with this process id can have been killed together with its supervisor.
@@ -76,7 +76,7 @@ impl ControlGroup {
 
     /// Moves a process into the group. Processes that it starts are in the group from their beginning.
     pub(super) fn add(&self, pid: i32) -> Result<(), NoControlGroup> {
-        let added = with_own_rights(|| fs::write(self.path.join("cgroup.procs"), pid.to_string()));
+        let added = run_with_own_rights(|| fs::write(self.path.join("cgroup.procs"), pid.to_string()));
         added.map_err(|source| NoControlGroup::NotCreated { parent: self.path.clone(), source })
     }
 
@@ -92,7 +92,7 @@ impl ControlGroup {
 
 impl Drop for ControlGroup {
     fn drop(&mut self) {
-        with_own_rights(|| remove(&self.path));
+        run_with_own_rights(|| remove(&self.path));
     }
 }
 
@@ -110,7 +110,7 @@ impl ContainerGroup {
         let group = find_group(&first_process.to_string()).ok_or(NoControlGroup::NotMounted)?;
         let path =
             group_with_id(&group, id).ok_or_else(|| NoControlGroup::SharedByContainer { group: group.clone() })?;
-        match with_own_rights(|| File::open(path)) {
+        match run_with_own_rights(|| File::open(path)) {
             Ok(directory) => Ok(Self { path: path.to_owned(), directory }),
             Err(source) => Err(NoControlGroup::NotOpened { group: path.to_owned(), source }),
         }
@@ -172,7 +172,8 @@ fn find_group(process: &str) -> Option<PathBuf> {
 
 /// Directory of a process's group. `groups` is the text of its `/proc/PID/cgroup`, `mounts` of `/proc/self/mountinfo`.
 ///
-/// The controller is in a hierarchy of cgroup version 1 if one was mounted with it, otherwise in version 2.
+/// If a hierarchy of cgroup version 1 is mounted with [`CONTROLLER`], the group is in this hierarchy. Otherwise it is
+/// in version 2.
 fn group_directory(groups: &str, mounts: &str) -> Option<PathBuf> {
     let lines = groups.lines().filter_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);

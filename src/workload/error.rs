@@ -23,7 +23,7 @@ pub enum Error {
     /// The program could not be started.
     #[error("cannot run `{program}`: {step} failed")]
     Exec {
-        /// The program.
+        /// Name of the program.
         program: String,
         /// The step that failed.
         step: ExecStep,
@@ -34,7 +34,7 @@ pub enum Error {
     /// The working directory does not exist or is not a directory.
     #[error("cannot run the workload in {path}", path = path.display())]
     Directory {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
         /// The reason.
         #[source]
@@ -60,13 +60,13 @@ pub enum Error {
     /// A signal arrived while the workload waited to start.
     #[error("interrupted before the workload began")]
     Interrupted {
-        /// The signal.
+        /// Number of the signal.
         signal: i32,
     },
     /// The user interrupted a second time.
     #[error("interrupted twice: the workload was killed, and nothing was analysed")]
     Abandoned {
-        /// The second signal.
+        /// Number of the second signal.
         signal: i32,
     },
 }
@@ -77,7 +77,7 @@ impl Error {
         matches!(self, Self::SupervisorLost | Self::Abandoned { .. })
     }
 
-    /// The signal that interrupted goflame, if a signal did.
+    /// The signal that interrupted goflame. `None` for other errors.
     pub fn signal(&self) -> Option<i32> {
         match self {
             Self::Interrupted { signal } | Self::Abandoned { signal } => Some(*signal),

@@ -17,7 +17,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Gid, Uid, dup2_stdin, execve, initgroups, setgid, setuid};
 
-use super::message::{ExecStep, HelperReport, Order, Receiver, introduce, microseconds, receive_descriptor, send};
+use super::message::{ExecStep, HelperReport, Order, Receiver, introduce, receive_descriptor, send, to_microseconds};
 
 /// The hidden subcommand: `goflame __gate USER -- PROGRAM ARG…`, with USER `-` or `uid:gid:name`.
 pub const EXEC_GATE: &str = "__gate";
@@ -32,7 +32,7 @@ pub fn run_exec_gate(args: &[OsString]) -> ExitCode {
     };
     let usage = getrusage(UsageWho::RUSAGE_SELF);
     let own_cpu_us =
-        usage.as_ref().map_or(0, |usage| microseconds(usage.user_time()) + microseconds(usage.system_time()));
+        usage.as_ref().map_or(0, |usage| to_microseconds(usage.user_time()) + to_microseconds(usage.system_time()));
     let own_rss_kib = usage.map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0));
     let pid = std::process::id().cast_signed();
     // A launcher such as `perf record` keeps the inherited socket open while it runs. So a private socket is used.

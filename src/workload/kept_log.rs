@@ -17,7 +17,7 @@ const GAP_LINE_BYTES: u64 = 128;
 #[derive(Debug, thiserror::Error)]
 #[error("{log} is not complete: {gap}")]
 pub struct IncompleteLog {
-    /// File name of the copy. The directory is renamed when the run is complete.
+    /// File name of the copy, without a directory, because the directory is renamed when the run is complete.
     pub log: String,
     /// The missing part.
     pub gap: LogGap,
@@ -29,7 +29,7 @@ pub enum LogGap {
     /// The end: the copy stopped because a process that outlives the command can write forever.
     #[error("a process still writes to it after the end of the command")]
     StillWritten,
-    /// This number of bytes in the middle.
+    /// This number of bytes in the middle is missing.
     #[error("{0} bytes are left out in the middle (`max_bytes` in [archive])")]
     LeftOut(u64),
     /// All output after this error.
@@ -80,7 +80,7 @@ impl KeptLog {
 /// Copy of the output. If the output exceeds the limit, keeps its beginning and its end.
 struct Log<W> {
     file: W,
-    /// Bytes that can still be written before the limit of the beginning.
+    /// Number of bytes that can still be added to the beginning of the log.
     head_room: u64,
     /// The last bytes of the output that did not fit.
     tail: VecDeque<u8>,

@@ -70,7 +70,7 @@ fn launch_error(step: &'static str) -> impl FnOnce(io::Error) -> Error {
 }
 
 pub(super) fn launch(plan: &LaunchPlan, progress: &dyn Progress, signals: &mut Signals) -> Result<Launched, Error> {
-    // Check this first: a missing directory would look like a missing supervisor.
+    // The directory is checked first, because a missing directory would look like a missing supervisor.
     if let Err(source) = std::fs::read_dir(&plan.dir) {
         return Err(Error::Directory { path: plan.dir.clone(), source });
     }
@@ -188,7 +188,7 @@ impl Launched {
     }
 
     /// Lets the exec gate execute the program.
-    pub(super) fn execute(&mut self, plan: &LaunchPlan) -> Result<(), Error> {
+    pub(super) fn execute_program(&mut self, plan: &LaunchPlan) -> Result<(), Error> {
         let lost = launch_error("talking to the exec gate");
         let mut env = Vec::new();
         if let Some(user) = &plan.user {
@@ -211,7 +211,7 @@ impl Launched {
         match exec_gate.reports.receive::<HelperReport>() {
             Ok(None) => Ok(()),
             Ok(Some(HelperReport::ExecFailed { step, errno })) => {
-                Err(Error::Exec { program: plan.program(), step, source: io::Error::from_raw_os_error(errno) })
+                Err(Error::Exec { program: plan.program_name(), step, source: io::Error::from_raw_os_error(errno) })
             }
             Ok(Some(_)) => Err(lost(io::Error::other("unexpected message"))),
             Err(source) => Err(lost(source)),
@@ -247,7 +247,7 @@ impl Launched {
     }
 
     /// Waits for the end of the supervisor, after it has reported that all other processes are gone.
-    pub(super) fn reap(&mut self) {
+    pub(super) fn reap_supervisor(&mut self) {
         let _ = self.child.wait();
     }
 }

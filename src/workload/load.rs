@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::kept_log::IncompleteLog;
 use super::output::copy_output;
-use crate::process::{Command, ExitStatus, RunningCommand, with_causes};
+use crate::process::{Command, ExitStatus, RunningCommand, describe_with_causes};
 
 /// How the load is run.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub struct LoadOutcome {
     /// How the command ended.
     pub status: ExitStatus,
     /// Whether goflame ended the load.
-    pub stopped: bool,
+    pub was_stopped: bool,
     /// Time from the start to the end of the load.
     pub wall: Duration,
 }
@@ -40,21 +40,23 @@ pub(super) struct Load {
     copy: JoinHandle<Option<IncompleteLog>>,
     over: Arc<AtomicBool>,
     started: Instant,
-    stopped: bool,
+    was_stopped: bool,
 }
 
 impl Load {
     pub(super) fn start(plan: &LoadPlan, max_bytes: Option<u64>) -> Result<Self, String> {
         let (reader, writer) = io::pipe().map_err(|error| error.to_string())?;
-        let running = plan.command.start(writer).map_err(|error| with_causes(&error))?;
+        let running = plan.command.start(writer).map_err(|error| describe_with_causes(&error))?;
         let over = Arc::new(AtomicBool::new(false));
         let copy = thread::spawn({
             let (log, over) = (plan.log.clone(), Arc::clone(&over));
             move || {
-                copy_output(File::from(OwnedFd::from(reader)), &log, None, max_bytes, &over, |_| {}).incomplete.pop()
+                copy_output(File::from(OwnedFd::from(reader)), &log, None, max_bytes, &over, |_| {})
+                    .incomplete_logs
+                    .pop()
             }
         });
-        Ok(Self { running, copy, over, started: Instant::now(), stopped: false })
+        Ok(Self { running, copy, over, started: Instant::now(), was_stopped: false })
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -64,18 +66,18 @@ impl Load {
     /// Asks the load to end, once. Load tools then print their results so far. `by_terminal` means that Ctrl-C in the
     /// terminal has already reached the load.
     pub(super) fn stop(&mut self, by_terminal: bool) {
-        if !self.stopped && !self.has_ended() {
-            self.stopped = true;
+        if !self.was_stopped && !self.has_ended() {
+            self.was_stopped = true;
             self.running.end(by_terminal);
         }
     }
 
     /// Waits for the end of the command.
     pub(super) fn finish(self) -> (LoadOutcome, Option<IncompleteLog>) {
-        let (wall, stopped) = (self.started.elapsed(), self.stopped);
+        let (wall, stopped) = (self.started.elapsed(), self.was_stopped);
         // An error would mean that other code has already waited for the process.
         let status = self.running.wait().unwrap_or(ExitStatus::Code(0));
         self.over.store(true, Ordering::SeqCst);
-        (LoadOutcome { status, stopped, wall }, self.copy.join().ok().flatten())
+        (LoadOutcome { status, was_stopped: stopped, wall }, self.copy.join().ok().flatten())
     }
 }

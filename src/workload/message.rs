@@ -37,7 +37,7 @@ pub(super) enum HelperReport {
     ExecFailed {
         /// The step that failed.
         step: ExecStep,
-        /// The errno.
+        /// Error number (errno) of the step.
         errno: i32,
     },
     /// The program ended. Its descendants can still be running.
@@ -102,7 +102,7 @@ pub(super) enum Order {
     Signal {
         /// Process id of the program. With a launcher in between, the program is not a child of the supervisor.
         pid: i32,
-        /// The signal.
+        /// Number of the signal.
         signal: i32,
     },
     /// To the supervisor: kill the program and its descendants.
@@ -115,7 +115,7 @@ pub(super) enum Order {
 }
 
 /// Converts a time of `getrusage` to microseconds.
-pub(super) fn microseconds(time: TimeVal) -> u64 {
+pub(super) fn to_microseconds(time: TimeVal) -> u64 {
     let microseconds = i128::from(time.tv_sec()) * 1_000_000 + i128::from(time.tv_usec());
     u64::try_from(microseconds).unwrap_or(0)
 }

@@ -15,23 +15,23 @@ use crate::profile::{Phase, PhaseName};
 pub struct Outcome {
     /// How the program ended.
     pub status: ExitStatus,
-    /// Why the program ended, if goflame caused it.
+    /// Why the program ended.
     pub ending: Ending,
     /// Time from the start of the program to its end.
     pub wall: Duration,
     /// User CPU time of the program and its descendants, from its control group or getrusage(2).
     pub user_cpu: Duration,
-    /// System CPU time of the same processes.
+    /// System CPU time of the program and its descendants, from the same source.
     pub system_cpu: Duration,
-    /// Whether these CPU times are known.
+    /// Whether `user_cpu` and `system_cpu` are known.
     pub has_cpu_times: bool,
     /// Peak resident memory of the largest process, in KiB. `None` if it is not above the peak of the exec gate, which
     /// the kernel includes.
     pub max_rss_kib: Option<u64>,
     /// Number of processes that outlived the program.
-    pub outlived: usize,
+    pub outliving_processes: usize,
     /// Number of processes that outlived the program and that goflame was not permitted to stop.
-    pub unstoppable: usize,
+    pub unstoppable_processes: usize,
     /// Incomplete copies of output.
     pub incomplete_logs: Vec<IncompleteLog>,
     /// The phases of the run, in order. Empty if the program was running before the recording.
@@ -43,7 +43,7 @@ pub struct Outcome {
     /// Why the run of a server did not reach the end of its window.
     pub failure: Option<ServerFailure>,
     /// Address at which the program listened, if the user or the timeout stopped the program.
-    pub listened: Option<SocketAddr>,
+    pub listening_address: Option<SocketAddr>,
     /// Events that the Go runtime reported. Empty if runtime events were not requested.
     pub runtime: RuntimeTrace,
 }
@@ -59,7 +59,7 @@ impl Outcome {
     /// Length of the window, the time in which samples were taken.
     pub fn window(&self) -> Duration {
         match Phase::find(&self.phases, PhaseName::Window) {
-            // Without phases, the window ends with the last process.
+            // In a run without phases, the window ends with the last process, which can outlive the program.
             Some(window) => window.length().min(self.wall),
             None if !self.phases.is_empty() => Duration::ZERO,
             _ => self.wall,

@@ -14,9 +14,9 @@ use crate::process::read_output;
 const READ_SIZE: usize = 64 * 1024;
 
 #[derive(Debug, Default)]
-pub(super) struct Copied {
-    /// Incomplete copies.
-    pub(super) incomplete: Vec<IncompleteLog>,
+pub(super) struct CopiedOutput {
+    /// Incomplete copies of the output.
+    pub(super) incomplete_logs: Vec<IncompleteLog>,
     /// Events that the Go runtime reported on the stream.
     pub(super) runtime: RuntimeTrace,
 }
@@ -30,7 +30,7 @@ pub(super) fn copy_output(
     max_bytes: Option<u64>,
     over: &AtomicBool,
     mut show: impl FnMut(&[u8]),
-) -> Copied {
+) -> CopiedOutput {
     let mut copy = KeptLog::create(path, max_bytes);
     let mut runtime = runtime_log.map(|path| RuntimeLines::new(KeptLog::create(path, max_bytes)));
     let mut show = |copy: &mut KeptLog, bytes: &[u8]| {
@@ -44,7 +44,7 @@ pub(super) fn copy_output(
         match read_output(&mut reader, &mut buffer) {
             Ok(Some(0)) => break,
             Ok(Some(count)) => match &mut runtime {
-                Some(runtime) => runtime.separate(count, &mut buffer, &mut reader),
+                Some(runtime) => runtime.separate_lines(count, &mut buffer, &mut reader),
                 None => show(&mut copy, &buffer[..count]),
             },
             // A process still has the stream open: a process of the program that could not be stopped, or any process
@@ -63,13 +63,13 @@ pub(super) fn copy_output(
             show(&mut copy, &runtime.take_program_bytes());
         }
     }
-    let mut copied = Copied::default();
+    let mut copied = CopiedOutput::default();
     if let Some(runtime) = runtime {
         let (rest, trace, log) = runtime.finish();
         show(&mut copy, &rest);
-        copied.incomplete.extend(log.finish());
+        copied.incomplete_logs.extend(log.finish());
         copied.runtime = trace;
     }
-    copied.incomplete.extend(copy.finish());
+    copied.incomplete_logs.extend(copy.finish());
     copied
 }

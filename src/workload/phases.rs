@@ -56,21 +56,21 @@ impl<'a> Phases<'a> {
 
     fn next_after_start(&mut self, ended: Option<ExitStatus>) -> Option<PhaseName> {
         let (elapsed, plan) = (self.elapsed(), &self.plan.server);
-        if let (Some(sign), Some((_, within))) = (&self.sign, &plan.ready) {
+        if let (Some(sign), Some((_, within))) = (&self.sign, &plan.ready_sign) {
             if !sign.is_seen() {
                 let failure = match ended {
                     Some(status) => ServerFailure::EndedBeforeReady(status),
                     None if elapsed >= *within => {
-                        ServerFailure::NotReady { within: *within, last: sign.last_failure() }
+                        ServerFailure::NotReady { timeout: *within, last_failure: sign.last_failure() }
                     }
                     None => return None,
                 };
                 return Some(self.fail(failure));
             }
-            self.progress.server(ServerStep::Ready(elapsed));
+            self.progress.show_server_step(ServerStep::Ready(elapsed));
         }
         if let Some(load) = &plan.load {
-            self.progress.server(ServerStep::Loading(&load.command));
+            self.progress.show_server_step(ServerStep::Loading(&load.command));
             match Load::start(load, self.plan.max_log_bytes) {
                 Ok(load) => self.load = Some(load),
                 Err(reason) => return Some(self.fail(ServerFailure::LoadNotStarted(reason))),
@@ -85,7 +85,7 @@ impl<'a> Phases<'a> {
         // Checked before the load: when a server dies, its load fails too, but the server's end is the reason.
         if let Some(status) = ended {
             // The window of a program without a ready sign and a load can end with the program.
-            let is_early = is_warming_up || plan.load.is_some() || plan.ready.is_some() && plan.duration.is_some();
+            let is_early = is_warming_up || plan.load.is_some() || plan.ready_sign.is_some() && plan.duration.is_some();
             return Some(if is_early { self.fail(ServerFailure::EndedEarly(status)) } else { PhaseName::Stop });
         }
         if let Some(load) = &self.finished_load {
@@ -98,7 +98,7 @@ impl<'a> Phases<'a> {
                 return Some(self.fail(ServerFailure::LoadTooShort));
             }
             if let Some(left) = plan.duration.and_then(|duration| duration.checked_sub(elapsed)) {
-                self.progress.server(ServerStep::LoadEndedEarly(left));
+                self.progress.show_server_step(ServerStep::LoadEndedEarly(left));
             }
             return Some(PhaseName::Stop);
         }
@@ -145,9 +145,9 @@ impl<'a> Phases<'a> {
     pub(super) fn show(&self) {
         let plan = &self.plan.server;
         match self.current {
-            PhaseName::WarmUp => self.progress.server(ServerStep::WarmingUp(plan.warmup)),
+            PhaseName::WarmUp => self.progress.show_server_step(ServerStep::WarmingUp(plan.warmup)),
             PhaseName::Window if plan.has_phases() => {
-                self.progress.server(ServerStep::Window(plan.duration));
+                self.progress.show_server_step(ServerStep::Window(plan.duration));
             }
             _ => {}
         }

@@ -19,7 +19,7 @@ pub struct LaunchPlan {
     pub dir: PathBuf,
     /// Standard input of the program.
     pub stdin: Stdin,
-    /// Maximum run time. The program is then stopped.
+    /// Maximum run time. A program that runs longer is stopped.
     pub timeout: Duration,
     /// The user to run the program as, if goflame was started through sudo.
     pub user: Option<Account>,
@@ -42,7 +42,7 @@ pub struct LaunchPlan {
 #[derive(Debug, Clone)]
 pub struct ServerPlan {
     /// The sign that the server is ready, and the maximum time to wait for it.
-    pub ready: Option<(ReadySign, Duration)>,
+    pub ready_sign: Option<(ReadySign, Duration)>,
     /// Time from the ready sign to the window.
     pub warmup: Duration,
     /// Length of the window. `None`: until the load or the program ends.
@@ -55,22 +55,22 @@ pub struct ServerPlan {
 
 impl ServerPlan {
     /// A run without phases: the window lasts from the start of the program to its end.
-    pub fn whole_run(stop: Stop) -> Self {
-        Self { ready: None, warmup: Duration::ZERO, duration: None, load: None, stop }
+    pub fn without_phases(stop: Stop) -> Self {
+        Self { ready_sign: None, warmup: Duration::ZERO, duration: None, load: None, stop }
     }
 
     /// Whether the window begins after the start of the program.
     pub fn window_begins_later(&self) -> bool {
-        self.ready.is_some() || !self.warmup.is_zero()
+        self.ready_sign.is_some() || !self.warmup.is_zero()
     }
 
     /// Whether the window is shorter than the run.
     pub(super) fn has_phases(&self) -> bool {
-        self.window_begins_later() || self.ends_window()
+        self.window_begins_later() || self.ends_window_early()
     }
 
     /// Whether goflame ends the window before the program ends.
-    pub(super) fn ends_window(&self) -> bool {
+    pub(super) fn ends_window_early(&self) -> bool {
         self.duration.is_some() || self.load.is_some()
     }
 }
@@ -86,7 +86,7 @@ pub enum Stdin {
 
 impl LaunchPlan {
     /// The program's name for error messages.
-    pub(super) fn program(&self) -> String {
+    pub(super) fn program_name(&self) -> String {
         self.argv.first().map_or_else(String::new, |argv0| argv0.to_string_lossy().into_owned())
     }
 }

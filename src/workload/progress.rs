@@ -10,25 +10,25 @@ pub trait Progress: Sync {
     /// The terminal on which this stream is shown. `None` if there is no such terminal.
     fn terminal(&self, stream: OutputStream) -> Option<BorrowedFd<'_>>;
     /// The program wrote these bytes.
-    fn output(&self, stream: OutputStream, bytes: &[u8]);
+    fn show_output(&self, stream: OutputStream, bytes: &[u8]);
     /// A step of a server's run.
-    fn server(&self, step: ServerStep<'_>);
+    fn show_server_step(&self, step: ServerStep<'_>);
     /// The program is being stopped.
-    fn stopping(&self, reason: StopReason);
+    fn show_stopping(&self, reason: StopReason);
 }
 
 /// A step of a server's run.
 #[derive(Debug, Clone, Copy)]
 pub enum ServerStep<'a> {
-    /// The server is ready. Time since its start.
+    /// The server is ready. Contains the time since its start.
     Ready(Duration),
-    /// The load begins: its command.
+    /// The load begins. Contains its command.
     Loading(&'a Command),
-    /// The warm-up begins: its length.
+    /// The warm-up begins. Contains its length.
     WarmingUp(Duration),
-    /// The window begins: its planned length, if there is one.
+    /// The window begins. Contains its planned length, if there is one.
     Window(Option<Duration>),
-    /// The load ended before the planned end of the window: time that was missing.
+    /// The load ended before the planned end of the window. Contains the time between the two.
     LoadEndedEarly(Duration),
 }
 
@@ -52,7 +52,7 @@ pub enum StopReason {
     MonitorFailed,
     /// The window is over, or cannot be reached.
     Planned,
-    /// The program still runs: time since the stop began, and the next step.
+    /// The program still runs. Contains the time since the stop began, and the next step.
     StillRuns(Duration, Escalation),
 }
 

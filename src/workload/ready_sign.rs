@@ -41,7 +41,7 @@ impl AwaitedSign {
     /// Starts to wait in the background.
     pub(super) fn new(sign: &ReadySign) -> Self {
         let line = match sign {
-            // The configuration accepts only valid expressions.
+            // The pattern is valid, because the configuration refuses invalid patterns.
             ReadySign::Log(pattern) => Regex::new(pattern).ok(),
             ReadySign::Http(_) | ReadySign::Tcp(_) => None,
         };
@@ -49,11 +49,11 @@ impl AwaitedSign {
         match sign {
             ReadySign::Log(_) => {}
             ReadySign::Tcp(address) => {
-                repeat_in_thread(&state, address.clone(), |address| {
+                repeat_attempts_in_thread(&state, address.clone(), |address| {
                     connect(address.as_str(), ATTEMPT_TIMEOUT).map(drop)
                 });
             }
-            ReadySign::Http(address) => repeat_in_thread(&state, address.clone(), try_http),
+            ReadySign::Http(address) => repeat_attempts_in_thread(&state, address.clone(), try_http),
         }
         Self { state }
     }
@@ -80,8 +80,8 @@ impl Drop for AwaitedSign {
     }
 }
 
-/// Makes attempts in a separate thread, because name resolution and connecting can take any time.
-fn repeat_in_thread<T: Send + 'static>(state: &Arc<SignState>, to: T, attempt: fn(&T) -> io::Result<()>) {
+/// Repeats attempts in a separate thread, because name resolution and connecting can take any time.
+fn repeat_attempts_in_thread<T: Send + 'static>(state: &Arc<SignState>, to: T, attempt: fn(&T) -> io::Result<()>) {
     let state = Arc::clone(state);
     thread::spawn(move || {
         while !state.over.load(Ordering::SeqCst) {

@@ -8,7 +8,7 @@ use crate::gotrace::{RuntimeTrace, Separated, Separator, TraceCollector};
 use crate::perfevent::monotonic_ns;
 
 /// Maximum number of writes that are read before the program's bytes are passed on.
-const MAX_PIECES: usize = 1024;
+const MAX_WRITES: usize = 1024;
 
 /// Separates and collects the runtime's lines while the program runs.
 pub(super) struct RuntimeLines {
@@ -29,11 +29,11 @@ impl RuntimeLines {
     }
 
     /// Separates the first `count` bytes of the buffer, which are one write, and all writes that wait in the pipe.
-    pub(super) fn separate(&mut self, count: usize, buffer: &mut [u8], reader: &mut File) {
+    pub(super) fn separate_lines(&mut self, count: usize, buffer: &mut [u8], reader: &mut File) {
         let now_ns = monotonic_ns();
         let mut push = |piece: &[u8]| self.separator.push(piece, now_ns, &mut self.separated);
         push(buffer.get(..count).unwrap_or_default());
-        for _ in 0..MAX_PIECES {
+        for _ in 0..MAX_WRITES {
             // After an error, such as an empty pipe, the caller's next read returns the error again.
             let Ok(count @ 1..) = reader.read(buffer) else { break };
             push(buffer.get(..count).unwrap_or_default());

@@ -8,12 +8,12 @@ use crate::process::ExitStatus;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ServerFailure {
     /// The ready sign was not seen in time.
-    #[error("the server was not ready within {} s{}", within.as_secs_f64(), reason_suffix(last))]
+    #[error("the server was not ready within {} s{}", timeout.as_secs_f64(), reason_suffix(last_failure))]
     NotReady {
         /// Maximum time to wait for the ready sign.
-        within: Duration,
+        timeout: Duration,
         /// Why the last attempt to connect failed. Empty if no attempt failed.
-        last: String,
+        last_failure: String,
     },
     /// The server ended before it was ready.
     #[error("the server {} before it was ready", describe_end(*.0))]
@@ -34,7 +34,7 @@ pub enum ServerFailure {
 
 impl ServerFailure {
     /// Whether the load's output shows the reason, not the server's output.
-    pub fn is_in_load_output(&self) -> bool {
+    pub fn is_shown_in_load_output(&self) -> bool {
         matches!(self, Self::LoadNotStarted(_) | Self::LoadFailed(_) | Self::LoadTooShort)
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::error::Error;
 use crate::fsio::{self, FileError};
-use crate::process::{Signals, Woken};
+use crate::process::{Signals, WakeReason};
 
 /// Opens the file for standard input. Opening a FIFO blocks until it has a writer, and opening a device can block until
 /// a connection. A separate thread opens the file, so that signals and the timeout are handled meanwhile. If no writer
@@ -26,12 +26,12 @@ pub(super) fn open_stdin(path: &Path, timeout: Duration, signals: &mut Signals) 
     });
     let unopened = |source| Error::Stdin(FileError::new("read", path, source));
     match signals.wait(opened.as_fd(), Some(timeout)).map_err(unopened)? {
-        Woken::Signal(signal) => Err(Error::Interrupted { signal }),
-        Woken::Readable => match opening.join() {
+        WakeReason::Signal(signal) => Err(Error::Interrupted { signal }),
+        WakeReason::Readable => match opening.join() {
             Ok(file) => file.map_err(Error::Stdin),
             Err(_) => Err(unopened(io::Error::other("the thread that opens the file panicked"))),
         },
-        Woken::TimedOut => Err(unopened(io::Error::new(
+        WakeReason::TimedOut => Err(unopened(io::Error::new(
             io::ErrorKind::TimedOut,
             format!("nothing opened it for writing within {timeout:?} (timeout in [workload])"),
         ))),

@@ -33,7 +33,7 @@ const TICK: Duration = Duration::from_millis(100);
 const CPU_TIME_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Time from the start of a program to the first search for a socket on which the program listens.
-const FIRST_SEARCH: Duration = Duration::from_millis(500);
+const FIRST_SOCKET_SEARCH: Duration = Duration::from_millis(500);
 
 /// Stronger ways to stop a program, and how long after the beginning of the stop they are used.
 const ESCALATION: [(Duration, Escalation); 2] =
@@ -82,7 +82,7 @@ fn start<M: Monitor, E: From<Error> + From<M::Error>>(
     start_monitor: impl FnOnce(&mut WaitingProgram<'_>) -> Result<M, M::Error>,
     signals: &mut Signals,
 ) -> Result<(Launched, M), E> {
-    if let Some((sign, _)) = &plan.server.ready {
+    if let Some((sign, _)) = &plan.server.ready_sign {
         check_port_is_free(sign)?;
     }
     if let Some(load) = &plan.server.load {
@@ -90,7 +90,7 @@ fn start<M: Monitor, E: From<Error> + From<M::Error>>(
     }
     let mut launched = launch(plan, progress, signals)?;
     let monitor = start_monitor(&mut launched.waiting_program())?;
-    launched.execute(plan)?;
+    launched.execute_program(plan)?;
     Ok((launched, monitor))
 }
 
@@ -102,7 +102,7 @@ fn supervise<M: Monitor, E: From<Error> + From<M::Error>>(
     progress: &dyn Progress,
     signals: &mut Signals,
 ) -> Result<(Outcome, M::Output), E> {
-    let sign = plan.server.ready.as_ref().map(|(sign, _)| AwaitedSign::new(sign));
+    let sign = plan.server.ready_sign.as_ref().map(|(sign, _)| AwaitedSign::new(sign));
     let streams = [
         (launched.stdout.take(), OutputStream::Stdout, &plan.stdout_log, None),
         (launched.stderr.take(), OutputStream::Stderr, &plan.stderr_log, plan.runtime_log.as_deref()),
@@ -113,7 +113,7 @@ fn supervise<M: Monitor, E: From<Error> + From<M::Error>>(
             let mut lines = sign.as_ref().and_then(AwaitedSign::line_reader);
             let over = &over;
             let show = move |bytes: &[u8]| {
-                progress.output(stream, bytes);
+                progress.show_output(stream, bytes);
                 if let Some(lines) = &mut lines {
                     lines.read(bytes);
                 }
@@ -126,7 +126,7 @@ fn supervise<M: Monitor, E: From<Error> + From<M::Error>>(
         over.store(true, Ordering::SeqCst);
         let (mut incomplete_logs, mut runtime) = (Vec::new(), RuntimeTrace::default());
         for copied in copies.into_iter().flatten().filter_map(|copy| copy.join().ok()) {
-            incomplete_logs.extend(copied.incomplete);
+            incomplete_logs.extend(copied.incomplete_logs);
             if !copied.runtime.is_empty() {
                 runtime = copied.runtime;
             }
@@ -154,7 +154,7 @@ struct Supervision<'a, M: Monitor> {
     used_cpu: Option<(Instant, Option<Duration>)>,
     /// Time since the start at which a socket on which the program listens is searched again.
     next_search: Duration,
-    listened: Option<SocketAddr>,
+    listening_address: Option<SocketAddr>,
     /// The stop of the program, once it has begun.
     stopping: Option<Stopping>,
     /// How and when the program ended.
@@ -183,8 +183,8 @@ impl<'a, M: Monitor> Supervision<'a, M> {
             window_cpu: (None, None),
             window_ends_before_stop: plan.server.has_phases(),
             used_cpu: None,
-            next_search: FIRST_SEARCH,
-            listened: None,
+            next_search: FIRST_SOCKET_SEARCH,
+            listening_address: None,
             stopping: None,
             ended: None,
         }
@@ -196,7 +196,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         signals: &mut Signals,
     ) -> Result<(Outcome, M::Output), E> {
         // Without a ready sign to wait for, the next phase begins with the program.
-        self.advance(launched, false);
+        self.enter_due_phases(launched, false);
         let mut usage = None;
         loop {
             if usage.is_some() && self.phases.is_load_over() {
@@ -219,18 +219,18 @@ impl<'a, M: Monitor> Supervision<'a, M> {
                     }
                     Ok(Some(HelperReport::AllGone(all))) => usage = Some(all),
                     Ok(Some(_)) => {}
-                    Ok(None) | Err(_) => return Err(self.finish_after(Error::SupervisorLost)),
+                    Ok(None) | Err(_) => return Err(self.finish_after_error(Error::SupervisorLost)),
                 }
             }
             while let Some(signal) = signals.take() {
                 if self.is_interrupted() {
                     launched.send_order(&Order::KillAll);
                     await_end(launched);
-                    return Err(self.finish_after(Error::Abandoned { signal }));
+                    return Err(self.finish_after_error(Error::Abandoned { signal }));
                 }
                 self.interrupt(launched, signal);
             }
-            self.advance(launched, usage.is_some());
+            self.enter_due_phases(launched, usage.is_some());
             if self.ended.is_none() {
                 launched.resize_windows(self.progress);
                 if self.phases.current_phase() != PhaseName::Start {
@@ -241,12 +241,12 @@ impl<'a, M: Monitor> Supervision<'a, M> {
             }
             self.check_clock(launched);
         }
-        launched.reap();
+        launched.reap_supervisor();
         if let Some(error) = self.monitor_error {
             return Err(error.into());
         }
         let Some(usage) = usage else { return Err(Error::SupervisorLost.into()) };
-        let (monitor, outcome) = self.outcome(launched, usage);
+        let (monitor, outcome) = self.into_outcome(launched, usage);
         Ok((outcome, monitor.finish()?))
     }
 
@@ -258,13 +258,13 @@ impl<'a, M: Monitor> Supervision<'a, M> {
             self.monitor_error = Some(error);
             if self.stopping.is_none() {
                 self.stop(launched, SIGTERM, Ending::ByItself);
-                self.progress.stopping(StopReason::MonitorFailed);
+                self.progress.show_stopping(StopReason::MonitorFailed);
             }
         }
     }
 
-    /// Enters all phases that begin now. `is_over` says that all processes of the program have ended.
-    fn advance(&mut self, launched: &Launched, is_over: bool) {
+    /// Begins all phases that are due now. `is_over` says that all processes of the program have ended.
+    fn enter_due_phases(&mut self, launched: &Launched, is_over: bool) {
         // The window of a program without phases includes processes that outlive the program.
         let ended = self.ended.filter(|_| is_over || self.plan.server.has_phases()).map(|(status, _)| status);
         while let Some(next) = self.phases.next(ended) {
@@ -279,8 +279,8 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         if is_to_stop && self.phases.is_load_over() {
             let Stop { signal, grace } = self.plan.server.stop;
             let escalation = [(grace, Escalation::KillAll)].into();
-            self.stop_with(launched, signal, Ending::Stopped, escalation);
-            self.progress.stopping(StopReason::Planned);
+            self.stop_with_escalation(launched, signal, Ending::Stopped, escalation);
+            self.progress.show_stopping(StopReason::Planned);
         }
     }
 
@@ -325,16 +325,16 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         let pass_on = if signal == SIGINT && terminal_signals_reach_program() { 0 } else { signal };
         self.stop(launched, pass_on, Ending::Interrupted(signal));
         // The message is shown after the signal was sent, because showing it blocks if nobody reads standard error.
-        self.progress.stopping(StopReason::Interrupted);
+        self.progress.show_stopping(StopReason::Interrupted);
     }
 
     /// Asks the program to stop with `signal`. 0 means that the program already got the signal.
     fn stop(&mut self, launched: &Launched, signal: i32, ending: Ending) {
         self.find_socket(launched);
-        self.stop_with(launched, signal, ending, ESCALATION.into());
+        self.stop_with_escalation(launched, signal, ending, ESCALATION.into());
     }
 
-    fn stop_with(
+    fn stop_with_escalation(
         &mut self,
         launched: &Launched,
         signal: i32,
@@ -376,13 +376,13 @@ impl<'a, M: Monitor> Supervision<'a, M> {
     }
 
     fn find_socket(&mut self, launched: &Launched) {
-        if self.plan.server.has_phases() || self.listened.is_some() || self.stopping.is_some() {
+        if self.plan.server.has_phases() || self.listening_address.is_some() || self.stopping.is_some() {
             return;
         }
         let program = launched.exec_gate.pid;
         let processes: Vec<i32> =
             once(program).chain(descendants_of(&[program], &[]).into_iter().map(Pid::as_raw)).collect();
-        self.listened = listening_address(&processes);
+        self.listening_address = listening_address(&processes);
     }
 
     /// Checks the timeout, and escalates a stop.
@@ -392,7 +392,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         }
         if self.stopping.is_none() && self.started.elapsed() >= self.plan.timeout {
             self.stop(launched, SIGTERM, Ending::TimedOut);
-            self.progress.stopping(StopReason::TimedOut(self.plan.timeout));
+            self.progress.show_stopping(StopReason::TimedOut(self.plan.timeout));
         }
         if !self.send_signal(launched) {
             return;
@@ -406,11 +406,11 @@ impl<'a, M: Monitor> Supervision<'a, M> {
                 Escalation::Terminate => Order::Signal { pid: launched.exec_gate.pid, signal: SIGTERM },
                 Escalation::KillAll => Order::KillAll,
             });
-            self.progress.stopping(StopReason::StillRuns(after, escalation));
+            self.progress.show_stopping(StopReason::StillRuns(after, escalation));
         }
     }
 
-    fn outcome(self, launched: &Launched, usage: Usage) -> (M, Outcome) {
+    fn into_outcome(self, launched: &Launched, usage: Usage) -> (M, Outcome) {
         let (status, ended) = self.ended.unwrap_or((ExitStatus::Code(0), Instant::now()));
         // The control group does not count the exec gate, but `getrusage` does.
         let without_gate = usage.user_us.saturating_sub(u64::try_from(launched.exec_gate.cpu.as_micros()).unwrap_or(0));
@@ -434,14 +434,14 @@ impl<'a, M: Monitor> Supervision<'a, M> {
             has_cpu_times: true,
             // A smaller peak cannot be distinguished from the exec gate's peak.
             max_rss_kib: Some(usage.max_rss_kib).filter(|peak| *peak > launched.exec_gate.rss_kib),
-            outlived: usage.outlived,
-            unstoppable: usage.unstoppable,
+            outliving_processes: usage.outlived,
+            unstoppable_processes: usage.unstoppable,
             incomplete_logs: incomplete_log.into_iter().collect(),
             phases,
             window_cpu,
             load,
             failure,
-            listened: self.listened.filter(|_| is_stopped),
+            listening_address: self.listening_address.filter(|_| is_stopped),
             runtime: RuntimeTrace::default(),
         };
         (self.monitor, outcome)
@@ -449,7 +449,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
 
     /// Completes the work of the monitor after an error of the supervision, so that this work is usable. Returns the
     /// monitor's error if the monitor failed.
-    fn finish_after<E: From<Error> + From<M::Error>>(self, error: Error) -> E {
+    fn finish_after_error<E: From<Error> + From<M::Error>>(self, error: Error) -> E {
         if self.monitor_error.is_some() {
             return error.into();
         }

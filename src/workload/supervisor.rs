@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 use rustix::process::{WaitOptions, wait};
 
 use super::control_group;
-use super::message::{HelperReport, Order, Receiver, Usage, introduce, microseconds, send};
+use super::message::{HelperReport, Order, Receiver, Usage, introduce, send, to_microseconds};
 use crate::process::{become_reaper, descendants, has_children, kill_all, leave_group, outlive_signals, stop_all};
 
 /// The hidden subcommand: `goflame __supervise -- COMMAND…`. `COMMAND` starts the exec gate.
@@ -76,8 +76,8 @@ fn supervise(args: &[OsString]) -> Option<()> {
     }
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
     let usage = Usage {
-        user_us: microseconds(usage.user_time()),
-        system_us: microseconds(usage.system_time()),
+        user_us: to_microseconds(usage.user_time()),
+        system_us: to_microseconds(usage.system_time()),
         group: times,
         max_rss_kib: u64::try_from(usage.max_rss()).unwrap_or(0),
         outlived,

@@ -34,14 +34,14 @@ fn assert_generated_part(path: &str, part: &str) {
 fn checks_page() -> String {
     let (mut text, mut group) = (String::new(), None);
     for check in catalogue() {
-        let Check { id, title, feature, why, .. } = check;
+        let Check { id, title, feature, why_it_matters: why, .. } = check;
         if group != Some(check.group) {
             let _ = write!(text, "\n## {}\n", check.group.title());
             group = Some(check.group);
         }
         let shortcoming = check.shortcoming();
         assert!(!shortcoming.is_empty(), "docs/checks.toml does not explain {id}");
-        let made_by = if check.in_run { "`goflame doctor` and `goflame run`" } else { "`goflame doctor`" };
+        let made_by = if check.is_in_run { "`goflame doctor` and `goflame run`" } else { "`goflame doctor`" };
         let _ = write!(
             text,
             "\n### `{id}`\n\n- Checks: {title}\n- Needed for: {feature}\n- Made by: {made_by}\n- Why: {why}\n\

@@ -1,6 +1,6 @@
 //! Compares the findings of `goflame doctor` with the result of `goflame run`. Any difference is a bug in one of the two.
 
-use crate::harness::{Doctor, Machine, Project, ROOT, Ran, USER, Who, figure};
+use crate::harness::{Caller, Doctor, Machine, Project, ROOT, Ran, USER, print_figure};
 
 /// Runs doctor and a run of the project, and compares their results. `goflame` runs goflame in the project's directory,
 /// which has another path in a container.
@@ -9,7 +9,7 @@ pub(crate) fn compare_doctor_and_run(what: &str, project: &Project, goflame: &dy
     let doctor = Doctor::parse(&goflame(&["doctor", "--json"]));
     let ran = goflame(&["run", "--json"]);
     let failures = doctor.with_status("failure");
-    figure(&format!(
+    print_figure(&format!(
         "{what}: doctor {} (failures {failures:?}, warnings {:?}), run ends with {}",
         doctor.code,
         doctor.with_status("warning"),
@@ -46,7 +46,7 @@ pub(crate) fn compare_doctor_and_run(what: &str, project: &Project, goflame: &dy
 
 /// Calls [`compare_doctor_and_run`] on this machine as the user `who`.
 #[track_caller]
-fn compare_on_this_machine(what: &str, project: &Project, who: Who) -> Doctor {
+fn compare_on_this_machine(what: &str, project: &Project, who: Caller) -> Doctor {
     compare_doctor_and_run(what, project, &|args| project.goflame(who, args))
 }
 
@@ -85,9 +85,9 @@ fn doctor_and_run_agree_on_memory_for_ring_buffers() {
     let project = Project::busy("");
     machine.set("perf_event_paranoid", "2").set("perf_event_mlock_kb", "516");
     let small =
-        compare_on_this_machine("user, RLIMIT_MEMLOCK 16 KiB", &project, Who { memlock: Some(16 << 10), ..USER });
+        compare_on_this_machine("user, RLIMIT_MEMLOCK 16 KiB", &project, Caller { memlock: Some(16 << 10), ..USER });
     assert_eq!(small.status("perf-mlock-budget"), "warning");
-    let enough = Who { memlock: Some(8 << 20), ..USER };
+    let enough = Caller { memlock: Some(8 << 20), ..USER };
     let other = Project::endless();
     let sampling = other.sampling(enough);
     let shared = compare_on_this_machine("user, at the same time as another sampler", &project, enough);
@@ -98,7 +98,7 @@ fn doctor_and_run_agree_on_memory_for_ring_buffers() {
     );
     drop(sampling);
     machine.set("perf_event_mlock_kb", "64");
-    let none = compare_on_this_machine("user, no budget", &project, Who { memlock: Some(0), ..USER });
+    let none = compare_on_this_machine("user, no budget", &project, Caller { memlock: Some(0), ..USER });
     assert_eq!(none.with_status("failure"), ["perf-mlock-budget"]);
     assert_eq!(none.finding("live-probe")["found"], "no event opens: see perf-mlock-budget");
 }
@@ -119,7 +119,7 @@ fn doctor_and_run_agree_on_the_limit_of_open_files() {
     let project = Project::busy("");
     let cpus = std::thread::available_parallelism().unwrap().get() as u64;
     let limited = |open_files| {
-        let who = Who { open_files: Some(open_files), ..USER };
+        let who = Caller { open_files: Some(open_files), ..USER };
         compare_on_this_machine(&format!("user, {open_files} open files on {cpus} CPUs"), &project, who)
     };
     assert_eq!(limited(cpus + 24).with_status("failure"), ["open-files"]);

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::harness::{Doctor, Machine, Project, ROOT, which};
+use crate::harness::{Doctor, Machine, Project, ROOT, find_tool};
 
 /// Builds a program with these linker flags, without goflame.
 fn build(project: &Project, name: &str, ldflags: &str) -> PathBuf {
     project.write("go.mod", "module example.com/plain\n\ngo 1.21\n");
     project.write("main.go", "package main\n\nfunc main() { println(1) }\n");
     let binary = project.path(name);
-    let mut go = Command::new(which("go"));
+    let mut go = Command::new(find_tool("go"));
     go.args(["build", &format!("-ldflags={ldflags}"), "-o"]).arg(&binary).arg(".").current_dir(project.path(""));
     let built = go.env_remove("GOFLAGS").output().unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
@@ -33,7 +33,7 @@ fn judge(project: &Project, file: &str) -> Doctor {
 
 /// The minor version of the go command: 26 for Go 1.26.8.
 fn go_minor() -> u32 {
-    let version = Command::new(which("go")).args(["env", "GOVERSION"]).output().unwrap();
+    let version = Command::new(find_tool("go")).args(["env", "GOVERSION"]).output().unwrap();
     let version = String::from_utf8(version.stdout).unwrap();
     version.trim().split('.').nth(1).unwrap().parse().unwrap()
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::agreement::compare_doctor_and_run;
-use crate::harness::{Doctor, Machine, Project, Ran, build_cache, which};
+use crate::harness::{Doctor, Machine, Project, Ran, build_cache, find_tool};
 
 /// Image that the engine builds, with the Go toolchain on PATH.
 const GO_IMAGE: &str = "goflame-test/golang:local";
@@ -30,7 +30,7 @@ impl Docker {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(which("docker"));
+        let mut command = Command::new(find_tool("docker"));
         command.arg("--host").arg(&self.host).args(args);
         command
     }
@@ -52,11 +52,11 @@ impl Docker {
         };
         let goflame = Path::new(env!("CARGO_BIN_EXE_goflame"));
         put(goflame, Path::new("/usr/bin/goflame"));
-        for library in libraries(goflame) {
+        for library in shared_libraries(goflame) {
             put(&library, &library);
         }
         let container = self.succeeds(&["create", GO_IMAGE, "none"]);
-        let mut tar = Command::new(which("tar"));
+        let mut tar = Command::new(find_tool("tar"));
         let mut tar = tar.arg("-C").arg(root.path()).args(["-c", "."]).stdout(Stdio::piped()).spawn().unwrap();
         let mut copy = self.command(&["cp", "-", &format!("{container}:/")]);
         let copied = copy.stdin(tar.stdout.take().unwrap()).output().unwrap();
@@ -93,8 +93,8 @@ impl Drop for Docker {
 }
 
 /// Paths of the program's shared libraries and of the loader.
-fn libraries(program: &Path) -> Vec<PathBuf> {
-    let output = Command::new(which("ldd")).arg(program).output().unwrap();
+fn shared_libraries(program: &Path) -> Vec<PathBuf> {
+    let output = Command::new(find_tool("ldd")).arg(program).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     text.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
 }

@@ -19,7 +19,7 @@ const USER_ID: u32 = 264_321;
 const USER_BUILD_CACHE: &str = "/tmp/goflame-test-cache-264321";
 
 /// Finds the path of a tool that a test needs.
-pub(crate) fn which(name: &str) -> PathBuf {
+pub(crate) fn find_tool(name: &str) -> PathBuf {
     which::which(name).unwrap_or_else(|_| panic!("this test needs {name}: `make test` installs it"))
 }
 
@@ -59,7 +59,7 @@ impl Drop for Machine {
         for (name, value) in &self.before {
             // After an error, the other settings must still be restored.
             if fs::write(file_of(name), format!("{value}\n")).is_err() {
-                figure(&format!("{name} could not be restored to {value}"));
+                print_figure(&format!("{name} could not be restored to {value}"));
             }
         }
     }
@@ -81,7 +81,7 @@ fn write(name: &str, value: &str) {
 
 /// Prints a measured figure, for readers of the test's log.
 #[expect(clippy::print_stderr, reason = "figures are for people; the test harness keeps them unless asked")]
-pub(crate) fn figure(text: &str) {
+pub(crate) fn print_figure(text: &str) {
     eprintln!("figure: {text}");
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn build_cache(root: bool) -> PathBuf {
 
 /// The user that runs goflame, and the user's limits.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Who {
+pub(crate) struct Caller {
     /// Whether goflame runs as root. Otherwise, it runs as the user without privileges.
     pub(crate) root: bool,
     /// `RLIMIT_MEMLOCK` in bytes.
@@ -107,8 +107,8 @@ pub(crate) struct Who {
     pub(crate) open_files: Option<u64>,
 }
 
-pub(crate) const ROOT: Who = Who { root: true, memlock: None, open_files: None };
-pub(crate) const USER: Who = Who { root: false, memlock: None, open_files: None };
+pub(crate) const ROOT: Caller = Caller { root: true, memlock: None, open_files: None };
+pub(crate) const USER: Caller = Caller { root: false, memlock: None, open_files: None };
 
 /// A directory that belongs to the user without privileges, with a copy of goflame that this user can execute.
 pub(crate) struct Project {
@@ -157,14 +157,14 @@ impl Project {
     }
 
     /// The command `goflame ARGS` in this directory, as the user `who`.
-    pub(crate) fn command(&self, who: Who, args: &[&str]) -> Command {
-        let mut command = Command::new(which("prlimit"));
+    pub(crate) fn command(&self, who: Caller, args: &[&str]) -> Command {
+        let mut command = Command::new(find_tool("prlimit"));
         // Called without a limit, prlimit would print all limits.
         command.arg("--core=0");
         command.args(who.memlock.map(|bytes| format!("--memlock={bytes}")));
         command.args(who.open_files.map(|count| format!("--nofile={count}")));
         if !who.root {
-            command.arg(which("setpriv")).arg(format!("--reuid={USER_ID}")).arg(format!("--regid={USER_ID}"));
+            command.arg(find_tool("setpriv")).arg(format!("--reuid={USER_ID}")).arg(format!("--regid={USER_ID}"));
             command.arg("--clear-groups");
         }
         command.arg(self.path("goflame")).args(args).current_dir(self.path(""));
@@ -176,12 +176,12 @@ impl Project {
         command
     }
 
-    pub(crate) fn goflame(&self, who: Who, args: &[&str]) -> Ran {
+    pub(crate) fn goflame(&self, who: Caller, args: &[&str]) -> Ran {
         Ran::new(self.command(who, args).output().unwrap())
     }
 
     /// Starts a run, and waits until it has samples.
-    pub(crate) fn sampling(&self, who: Who) -> Sampling {
+    pub(crate) fn sampling(&self, who: Caller) -> Sampling {
         let sampling = Sampling(self.command(who, &["run", "-q"]).spawn().unwrap());
         let deadline = Instant::now() + Duration::from_secs(60);
         let has_samples = || {
@@ -203,7 +203,7 @@ impl Project {
     }
 
     /// Runs `goflame doctor --json ARGS`, and checks its output against the schema.
-    pub(crate) fn doctor(&self, who: Who, args: &[&str]) -> Doctor {
+    pub(crate) fn doctor(&self, who: Caller, args: &[&str]) -> Doctor {
         let args: Vec<&str> = ["doctor", "--json"].iter().chain(args).copied().collect();
         Doctor::parse(&self.goflame(who, &args))
     }

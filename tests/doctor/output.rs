@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Doctor, Machine, Project, ROOT, Ran, USER, figure};
+use crate::harness::{Doctor, Machine, Project, ROOT, Ran, USER, print_figure};
 
 #[test]
 fn doctor_is_fast_without_project_go_and_privileges() {
@@ -17,7 +17,7 @@ fn doctor_is_fast_without_project_go_and_privileges() {
     };
     // The fastest of five runs counts, because other programs use the machine too.
     let (output, fastest) = (0..5).map(|_| ask()).min_by_key(|(_, time)| *time).unwrap();
-    figure(&format!("doctor without the live trial: {:.0} ms", fastest.as_secs_f64() * 1000.0));
+    print_figure(&format!("doctor without the live trial: {:.0} ms", fastest.as_secs_f64() * 1000.0));
     assert!(fastest < Duration::from_millis(200), "{fastest:?}");
     let doctor = Doctor::parse(&Ran::new(output));
     assert_eq!(doctor.status("go-found"), "warning");

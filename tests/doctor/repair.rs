@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Doctor, Machine, Project, ROOT, Ran, USER, which};
+use crate::harness::{Doctor, Machine, Project, ROOT, Ran, USER, find_tool};
 
 const STATE: &str = "/var/lib/goflame/doctor.json";
 const SCRIPT: &str = "/var/lib/goflame/script";
@@ -84,7 +84,7 @@ fn persist_writes_one_file_and_undo_removes_it() {
     let settings: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(settings, ["kernel.kptr_restrict = 0", "kernel.perf_cpu_time_max_percent = 25"]);
     // The command that applies the file at boot.
-    let applied = Command::new(which("sysctl")).args(["-p", PERSIST]).output().unwrap();
+    let applied = Command::new(find_tool("sysctl")).args(["-p", PERSIST]).output().unwrap();
     assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
     project.goflame(ROOT, &["doctor", "--undo", "--yes"]).ends_with(0);
     assert!(!Path::new(PERSIST).exists());
@@ -191,7 +191,7 @@ fn the_script_does_what_fix_does() {
     let script = project.goflame(ROOT, &["doctor", "--print-script", "--persist"]).ends_with(0).stdout;
     assert_eq!(WrongSettings::values(), ["2", "20"], "printing changes nothing");
     project.write("onboard.sh", &script);
-    let mut lint = Command::new(which("shellcheck"));
+    let mut lint = Command::new(find_tool("shellcheck"));
     let lint = lint.args(["--shell=sh", "--severity=style"]).arg(project.path("onboard.sh")).output().unwrap();
     assert!(lint.status.success(), "{}\n{script}", String::from_utf8_lossy(&lint.stdout));
 
@@ -217,7 +217,7 @@ fn the_script_does_what_fix_does() {
     assert!(undone.stderr.contains("Undone /etc/sysctl.d/99-goflame.conf removed\n"), "{}", undone.stderr);
     assert!(!Path::new(PERSIST).exists() && !Path::new(SCRIPT).exists());
     // A user without privileges cannot run the script.
-    let mut user = Command::new(which("setpriv"));
+    let mut user = Command::new(find_tool("setpriv"));
     user.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-e"]).arg(project.path("onboard.sh"));
     let user = user.output().unwrap();
     assert!(!user.status.success());

@@ -7,18 +7,18 @@ use serde_json::Value;
 #[track_caller]
 pub(crate) fn assert_fits(value: &Value) {
     let schema = serde_json::from_str(include_str!("../../templates/doctor.schema.json")).unwrap();
-    let problems = problems(&schema, value, "$");
+    let problems = find_violations(&schema, value, "$");
     assert!(problems.is_empty(), "{}\n{value:#}", problems.join("\n"));
 }
 
-fn problems(schema: &Value, value: &Value, at: &str) -> Vec<String> {
+fn find_violations(schema: &Value, value: &Value, at: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (keyword, wanted) in schema.as_object().unwrap() {
         match keyword.as_str() {
             "$schema" | "title" | "description" => {}
             "const" if value == wanted => {}
             "enum" if wanted.as_array().unwrap().contains(value) => {}
-            "type" if types(wanted).iter().any(|name| has_type(value, name)) => {}
+            "type" if allowed_types(wanted).iter().any(|name| has_type(value, name)) => {}
             "minimum" if value.as_i64() >= wanted.as_i64() => {}
             "pattern" if matches(wanted.as_str().unwrap(), value.as_str().unwrap_or_default()) => {}
             "required" => {
@@ -28,7 +28,7 @@ fn problems(schema: &Value, value: &Value, at: &str) -> Vec<String> {
             }
             "properties" => {
                 for (key, schema) in wanted.as_object().unwrap() {
-                    let inner = value.get(key).map(|value| problems(schema, value, &format!("{at}.{key}")));
+                    let inner = value.get(key).map(|value| find_violations(schema, value, &format!("{at}.{key}")));
                     found.extend(inner.into_iter().flatten());
                 }
                 let known = wanted.as_object().unwrap();
@@ -37,11 +37,12 @@ fn problems(schema: &Value, value: &Value, at: &str) -> Vec<String> {
             }
             "items" => {
                 for (index, item) in value.as_array().into_iter().flatten().enumerate() {
-                    found.extend(problems(wanted, item, &format!("{at}[{index}]")));
+                    found.extend(find_violations(wanted, item, &format!("{at}[{index}]")));
                 }
             }
             "anyOf" => {
-                let all: Vec<_> = wanted.as_array().unwrap().iter().map(|one| problems(one, value, at)).collect();
+                let all: Vec<_> =
+                    wanted.as_array().unwrap().iter().map(|one| find_violations(one, value, at)).collect();
                 if all.iter().all(|problems| !problems.is_empty()) {
                     found.extend(all.into_iter().flatten());
                 }
@@ -52,7 +53,7 @@ fn problems(schema: &Value, value: &Value, at: &str) -> Vec<String> {
     found
 }
 
-fn types(wanted: &Value) -> Vec<&str> {
+fn allowed_types(wanted: &Value) -> Vec<&str> {
     match wanted {
         Value::Array(names) => names.iter().map(|name| name.as_str().unwrap()).collect(),
         name => vec![name.as_str().unwrap()],
@@ -110,9 +111,9 @@ fn violations_of_the_schema_are_found() {
     ] {
         let mut bad = good.clone();
         *bad.pointer_mut(pointer).unwrap() = wrong;
-        assert!(!problems(&schema, &bad, "$").is_empty(), "{pointer}");
+        assert!(!find_violations(&schema, &bad, "$").is_empty(), "{pointer}");
     }
     let mut more = good;
     more["extra"] = true.into();
-    assert_eq!(problems(&schema, &more, "$"), ["$: unknown extra"]);
+    assert_eq!(find_violations(&schema, &more, "$"), ["$: unknown extra"]);
 }

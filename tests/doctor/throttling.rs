@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Machine, figure};
+use crate::harness::{Machine, print_figure};
 
 /// A control group with a quota of half a CPU, and the highest weight, so that it uses up the quota on a busy machine too.
 /// Dropping it removes the group.
@@ -42,7 +42,7 @@ impl Drop for Quota {
 fn a_cpu_quota_that_is_used_up_is_found() {
     let _machine = Machine::lock();
     let Some(quota) = Quota::new() else {
-        return figure("no control group with a quota can be made here");
+        return print_figure("no control group with a quota can be made here");
     };
     let project = tempfile::tempdir().unwrap();
     let workloads = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workloads");

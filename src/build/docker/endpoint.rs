@@ -59,7 +59,7 @@ pub(super) struct DockerEnvironment {
 impl DockerEnvironment {
     pub(super) fn from_process() -> Self {
         let var = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
-        let home = crate::process::acting_for().map(|account| account.home.clone());
+        let home = crate::process::acting_account().map(|account| account.home.clone());
         let home = home.or_else(|| var("HOME").map(PathBuf::from));
         Self {
             host: var("DOCKER_HOST"),

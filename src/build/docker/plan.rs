@@ -11,7 +11,7 @@ use super::{Error, Sources};
 use crate::build::BuildPlan;
 use crate::bytes::hex;
 use crate::config::Config;
-use crate::process::{acting_for, quote_command};
+use crate::process::{acting_account, quote_command};
 use crate::redact::Secrets;
 
 /// Mount point of the cache of modules. No build is allowed to mount over it.
@@ -55,7 +55,7 @@ pub struct User {
 impl User {
     /// Returns the user that runs goflame, or that called sudo to run it.
     pub fn calling() -> Self {
-        match acting_for() {
+        match acting_account() {
             Some(account) => Self { uid: account.uid, gid: account.gid },
             None => Self { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() },
         }

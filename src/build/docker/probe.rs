@@ -4,7 +4,7 @@ use super::endpoint::{DockerEnvironment, find_endpoint};
 use super::reference::Reference;
 use super::{DockerEngine, EngineFacts};
 use crate::config::{Config, LockFile};
-use crate::process::with_causes;
+use crate::process::describe_with_causes;
 
 /// State of Docker builds, as plain values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub fn probe(config: &Config, lock: Option<&LockFile>) -> DockerFacts {
         endpoint: find_endpoint(&DockerEnvironment::from_process())
             .map(|endpoint| endpoint.to_string())
             .unwrap_or_default(),
-        engine: engine.map(|engine| engine.facts().clone()).map_err(|error| with_causes(&error)),
+        engine: engine.map(|engine| engine.facts().clone()).map_err(|error| describe_with_causes(&error)),
         digest,
         locked: locked.map(|locked| locked.digest.clone()),
         locked_present,

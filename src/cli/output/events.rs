@@ -16,7 +16,9 @@ use super::{NOTE_STYLE, Terminal, WARNING_STYLE, describe_repair, lock};
 use crate::build::{BuildProgress, CompiledPackages};
 use crate::doctor::{self, Finding, Status};
 use crate::fsio;
-use crate::pipeline::{AnalysedInput, Observer, Pins, PipelineEvent, Warning, advise_when_cut_short, with_causes};
+use crate::pipeline::{
+    AnalysedInput, Observer, Pins, PipelineEvent, Warning, advise_when_cut_short, describe_with_causes,
+};
 use crate::process::{ExitStatus, quote_command};
 use crate::profile::format_samples;
 use crate::record::{ChosenEvent, SamplingFigures, SamplingProgress, SamplingState};
@@ -29,7 +31,7 @@ impl workload::Progress for Terminal {
         shown_on.is_terminal().then_some(shown_on)
     }
 
-    fn output(&self, stream: OutputStream, bytes: &[u8]) {
+    fn show_output(&self, stream: OutputStream, bytes: &[u8]) {
         let to_stderr = self.is_on_stderr(stream);
         let write = || {
             if to_stderr {
@@ -55,7 +57,7 @@ impl workload::Progress for Terminal {
         }
     }
 
-    fn server(&self, step: ServerStep<'_>) {
+    fn show_server_step(&self, step: ServerStep<'_>) {
         match step {
             ServerStep::Ready(after) => self.report_step("Ready", &format!("after {:.2} s", after.as_secs_f64())),
             ServerStep::Loading(command) => self.report_start("Loading", &command.quoted()),
@@ -72,7 +74,7 @@ impl workload::Progress for Terminal {
         }
     }
 
-    fn stopping(&self, reason: StopReason) {
+    fn show_stopping(&self, reason: StopReason) {
         self.stopping.store(true, Relaxed);
         let text = match reason {
             StopReason::Planned => return self.report_step("Stopping", "the workload"),
@@ -94,14 +96,14 @@ impl workload::Progress for Terminal {
 }
 
 impl SamplingProgress for Terminal {
-    fn sampling(&self, state: SamplingState) {
+    fn show_sampling(&self, state: SamplingState) {
         self.show_progress("Profiling", &describe_sampling(state, self.stopping.load(Relaxed)));
     }
 }
 
 impl BuildProgress for Terminal {
     fn output(&self, bytes: &[u8]) {
-        workload::Progress::output(self, OutputStream::Stderr, bytes);
+        workload::Progress::show_output(self, OutputStream::Stderr, bytes);
     }
 
     fn shows_packages(&self) -> bool {
@@ -212,7 +214,7 @@ impl Observer for Terminal {
     fn warning(&self, warning: &Warning<'_>) {
         self.warn(&match warning {
             Warning::ServerFailed { failure, last_lines } => return self.server_failed(failure, last_lines),
-            Warning::OldRunsRemain(error) => format!("old runs could not be removed: {}", with_causes(error)),
+            Warning::OldRunsRemain(error) => format!("old runs could not be removed: {}", describe_with_causes(error)),
             Warning::LittleSpace { free, archive, expected } => format!(
                 "{} are free in {}, and the last run took {}: `goflame runs rm` makes room",
                 format_megabytes(*free),

@@ -10,32 +10,32 @@ const PREFIX: &str = "binary-";
 
 /// Reports a difference that makes the profile misleading, because the binary is not the requested program.
 pub(super) fn judge_misleading_difference(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    difference(check, inputs, Status::Failure)
+    difference_finding(check, inputs, Status::Failure)
 }
 
 /// Reports a difference that does not affect the profile: only additional information is missing.
 pub(super) fn judge_harmless_difference(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    difference(check, inputs, Status::Warning)
+    difference_finding(check, inputs, Status::Warning)
 }
 
-fn difference(check: &'static Check, inputs: &Inputs, status: Status) -> Option<Finding> {
+fn difference_finding(check: &'static Check, inputs: &Inputs, status: Status) -> Option<Finding> {
     let id = check.id.strip_prefix(PREFIX)?;
     let mismatches = inputs.binary.as_ref()?.mismatches?;
-    Some(finding(check, status, mismatches.iter().find(|mismatch| mismatch.id == id)?))
+    Some(mismatch_finding(check, status, mismatches.iter().find(|mismatch| mismatch.id == id)?))
 }
 
-fn finding(check: &'static Check, status: Status, mismatch: &Mismatch) -> Finding {
+fn mismatch_finding(check: &'static Check, status: Status, mismatch: &Mismatch) -> Finding {
     // `mismatch.fix` is advice in words, not a command. So it becomes a part of the reason.
-    let why = format!("{}. {}.", sentence(mismatch.why), sentence(mismatch.fix));
-    check.finding(status, &mismatch.found, &mismatch.requested).because(why)
+    let why = format!("{}. {}.", to_sentence(mismatch.why), to_sentence(mismatch.fix));
+    check.finding(status, &mismatch.found, &mismatch.requested).with_reason(why)
 }
 
 /// `binary-as-asked`: whether there are differences. Also reports a difference for which `checks` has no check.
-pub(super) fn as_asked(check: &'static Check, inputs: &Inputs, checks: &[Check]) -> Option<Finding> {
+pub(super) fn judge_as_asked(check: &'static Check, inputs: &Inputs, checks: &[Check]) -> Option<Finding> {
     let mismatches = inputs.binary.as_ref()?.mismatches?;
     let has_check = |mismatch: &&Mismatch| checks.iter().any(|one| one.id.strip_prefix(PREFIX) == Some(mismatch.id));
     if let Some(unknown) = mismatches.iter().find(|mismatch| !has_check(mismatch)) {
-        return Some(finding(check, Status::Failure, unknown));
+        return Some(mismatch_finding(check, Status::Failure, unknown));
     }
     let needed = "a binary as asked";
     Some(match mismatches {
@@ -45,7 +45,7 @@ pub(super) fn as_asked(check: &'static Check, inputs: &Inputs, checks: &[Check])
     })
 }
 
-fn sentence(fragment: &str) -> String {
+fn to_sentence(fragment: &str) -> String {
     let mut letters = fragment.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

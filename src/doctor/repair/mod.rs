@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 
 use crate::fsio::{self, FileError};
 use crate::host::Sysctl;
-use crate::process::with_own_rights;
+use crate::process::run_with_own_rights;
 use state::{Persisted, ScriptRecord, State};
 
-pub use plan::{Change, ManualRepair, RepairPlan, repair};
+pub use plan::{Change, ManualRepair, RepairPlan, plan_repair};
 pub use state::StateDamage;
 
 /// File in which goflame records its changes.
@@ -60,36 +60,36 @@ impl RepairError {
 /// Result of a step of a repair or undo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepairStep {
-    /// Description of the change that was made or tried.
-    pub what: String,
+    /// The change that was made or tried, in words for the user.
+    pub description: String,
     /// Reason for the failure. `None` if the step succeeded.
     pub problem: Option<String>,
 }
 
 impl RepairStep {
-    fn done(what: impl Into<String>) -> Self {
-        Self { what: what.into(), problem: None }
+    fn done_step(description: impl Into<String>) -> Self {
+        Self { description: description.into(), problem: None }
     }
 
-    fn failed(what: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { what: what.into(), problem: Some(problem.into()) }
+    fn failed_step(description: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { description: description.into(), problem: Some(problem.into()) }
     }
 }
 
 /// Applies the kernel settings of the plan. With `persist`, also writes them to a file that is read at boot. If the
 /// kernel refuses a setting, the other settings are still changed.
 pub fn carry_out(plan: &RepairPlan, persist: bool) -> Result<Vec<RepairStep>, RepairError> {
-    with_own_rights(|| Machine::this().repair(plan, persist))
+    run_with_own_rights(|| Machine::this_machine().repair(plan, persist))
 }
 
 /// Returns the changes that an undo would make. `None` if there is nothing to undo on this machine.
-pub fn undoable() -> Result<Option<Undoable>, RepairError> {
-    with_own_rights(|| Machine::this().undoable())
+pub fn undoable_changes() -> Result<Option<UndoableChanges>, RepairError> {
+    run_with_own_rights(|| Machine::this_machine().undoable_changes())
 }
 
 /// Restores the settings that goflame changed, except settings that others have changed since then.
 pub fn undo() -> Result<Vec<RepairStep>, RepairError> {
-    with_own_rights(|| Machine::this().undo())
+    run_with_own_rights(|| Machine::this_machine().undo())
 }
 
 /// The machine to repair: the root of its file system. Tests use a temporary directory.
@@ -98,7 +98,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn this() -> Self {
+    fn this_machine() -> Self {
         Self { root: "/".into() }
     }
 
@@ -136,16 +136,16 @@ impl Machine {
         }
         if let Some(text) = &persisted {
             let path = self.path(PERSIST_FILE);
-            install(&path, text)?;
-            steps.push(RepairStep::done(format!("{} written", absolute_path(PERSIST_FILE))));
+            write_public_file(&path, text)?;
+            steps.push(RepairStep::done_step(format!("{} written", absolute_path(PERSIST_FILE))));
         }
         self.write_state(&intended)?;
         Ok(steps)
     }
 
-    fn undoable(&self) -> Result<Option<Undoable>, RepairError> {
+    fn undoable_changes(&self) -> Result<Option<UndoableChanges>, RepairError> {
         let state = self.read_state()?;
-        Ok(state.map(|state| Undoable {
+        Ok(state.map(|state| UndoableChanges {
             file: absolute_path(STATE_FILE),
             changes: state.changes,
             persisted: state.persisted.is_some(),
@@ -159,7 +159,9 @@ impl Machine {
         for change in state.changes.iter().rev() {
             let name = change.setting.name();
             match self.read_setting(change.setting) {
-                Ok(now) if now == change.before => steps.push(RepairStep::done(format!("{name} is {now} already"))),
+                Ok(now) if now == change.before => {
+                    steps.push(RepairStep::done_step(format!("{name} is {now} already")));
+                }
                 Ok(now) if now == change.after => {
                     let (step, written) = self.write_setting(change.setting, change.after, change.before);
                     if written.is_none() {
@@ -169,14 +171,14 @@ impl Machine {
                 }
                 Ok(now) => {
                     let what = format!("{name} stays {now}");
-                    steps.push(RepairStep::failed(
+                    steps.push(RepairStep::failed_step(
                         what,
                         format!("somebody has changed it since; it was {}", change.before),
                     ));
                 }
                 Err(problem) => {
                     not_restored.add(*change);
-                    steps.push(RepairStep::failed(format!("{name} stays as it is"), problem));
+                    steps.push(RepairStep::failed_step(format!("{name} stays as it is"), problem));
                 }
             }
         }
@@ -191,18 +193,20 @@ impl Machine {
         let path = self.path(PERSIST_FILE);
         let name = absolute_path(PERSIST_FILE);
         Ok(match (self.read_optional(PERSIST_FILE)?, &persisted.before) {
-            (None, None) => RepairStep::done(format!("{name} is gone already")),
-            (Some(now), Some(before)) if now == *before => RepairStep::done(format!("{name} is as it was already")),
+            (None, None) => RepairStep::done_step(format!("{name} is gone already")),
+            (Some(now), Some(before)) if now == *before => {
+                RepairStep::done_step(format!("{name} is as it was already"))
+            }
             (Some(now), _) if now != persisted.after => {
-                RepairStep::failed(format!("{name} stays"), "somebody has changed it since")
+                RepairStep::failed_step(format!("{name} stays"), "somebody has changed it since")
             }
             (_, Some(before)) => {
-                install(&path, before)?;
-                RepairStep::done(format!("{name} is as it was"))
+                write_public_file(&path, before)?;
+                RepairStep::done_step(format!("{name} is as it was"))
             }
             (_, None) => {
                 fs::remove_file(&path).map_err(|source| FileError::new("remove", &path, source))?;
-                RepairStep::done(format!("{name} removed"))
+                RepairStep::done_step(format!("{name} removed"))
             }
         })
     }
@@ -213,18 +217,18 @@ impl Machine {
         let what = format!("{}: {from} -> {to}", setting.name());
         match self.read_setting(setting) {
             Ok(now) if now == from => {}
-            Ok(now) => return (RepairStep::failed(what, format!("it has become {now} meanwhile")), None),
-            Err(problem) => return (RepairStep::failed(what, problem), None),
+            Ok(now) => return (RepairStep::failed_step(what, format!("it has become {now} meanwhile")), None),
+            Err(problem) => return (RepairStep::failed_step(what, problem), None),
         }
         let file = setting.file(&self.root);
         // A single write call, because the kernel parses each write as a complete value.
         if let Err(error) = fs::write(&file, format!("{to}\n")) {
-            return (RepairStep::failed(what, format!("the kernel refuses it: {error}")), None);
+            return (RepairStep::failed_step(what, format!("the kernel refuses it: {error}")), None);
         }
         match self.read_setting(setting) {
-            Ok(now) if now == to => (RepairStep::done(what), Some(now)),
-            Ok(now) => (RepairStep::failed(what, format!("the kernel made {now} of it")), Some(now)),
-            Err(problem) => (RepairStep::failed(what, problem), Some(to)),
+            Ok(now) if now == to => (RepairStep::done_step(what), Some(now)),
+            Ok(now) => (RepairStep::failed_step(what, format!("the kernel made {now} of it")), Some(now)),
+            Err(problem) => (RepairStep::failed_step(what, problem), Some(to)),
         }
     }
 
@@ -245,8 +249,8 @@ impl Machine {
             plan.settings
                 .iter()
                 .filter(|setting| {
-                    // A current value that is better than the plan's value is kept. The file must not make it worse at
-                    // the next boot.
+                    // If the current value is better than the plan's value, the plan's value is left out. It would make
+                    // the setting worse at the next boot.
                     self.read_setting(setting.sysctl).is_ok_and(|now| now == setting.value || !setting.is_met_by(now))
                 })
                 .map(|setting| (setting.sysctl, setting.value)),
@@ -266,13 +270,13 @@ impl Machine {
     /// Reads the recorded changes of goflame and of the script.
     fn read_state(&self) -> Result<Option<State>, RepairError> {
         let state = self.read_record(STATE_FILE, state::open)?;
-        let Some(script) = self.script_record()? else { return Ok(state) };
+        let Some(script) = self.read_script_record()? else { return Ok(state) };
         let mut state = state.unwrap_or_default();
         state.add_script(script);
         Ok(Some(state))
     }
 
-    fn script_record(&self) -> Result<Option<ScriptRecord>, RepairError> {
+    fn read_script_record(&self) -> Result<Option<ScriptRecord>, RepairError> {
         let file = |name: &str| format!("{SCRIPT_DIR}/{name}");
         let changes = self.read_record(&file("changes"), state::read_script_changes)?;
         let after = self.read_optional(&file("conf-after"))?;
@@ -297,16 +301,16 @@ impl Machine {
     fn write_state(&self, state: &State) -> Result<(), RepairError> {
         let (file, script) = (self.path(STATE_FILE), self.path(SCRIPT_DIR));
         if state.is_empty() {
-            remove(&file, |file| fs::remove_file(file))?;
+            remove_if_exists(&file, |file| fs::remove_file(file))?;
         } else {
-            install(&file, &state::seal(state))?;
+            write_public_file(&file, &state::seal(state))?;
         }
-        remove(&script, |dir| fs::remove_dir_all(dir))
+        remove_if_exists(&script, |dir| fs::remove_dir_all(dir))
     }
 }
 
 /// Removes a file or a directory, if it exists.
-fn remove(path: &Path, how: impl Fn(&Path) -> std::io::Result<()>) -> Result<(), RepairError> {
+fn remove_if_exists(path: &Path, how: impl Fn(&Path) -> std::io::Result<()>) -> Result<(), RepairError> {
     match how(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(FileError::new("remove", path, error).into()),
         _ => Ok(()),
@@ -315,7 +319,7 @@ fn remove(path: &Path, how: impl Fn(&Path) -> std::io::Result<()>) -> Result<(),
 
 /// Writes a file with mode 0644 and creates its directory with mode 0755 if it is missing. The umask does not change
 /// these modes.
-fn install(path: &Path, text: &str) -> Result<(), RepairError> {
+fn write_public_file(path: &Path, text: &str) -> Result<(), RepairError> {
     let dir = path.parent().unwrap_or(path);
     if !dir.exists() {
         fsio::create_dir_all(dir)?;
@@ -327,7 +331,7 @@ fn install(path: &Path, text: &str) -> Result<(), RepairError> {
 
 /// Changes that an undo would make.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undoable {
+pub struct UndoableChanges {
     /// Path of the state file.
     pub file: String,
     /// Settings that would be restored.

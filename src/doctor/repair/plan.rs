@@ -1,4 +1,4 @@
-//! Turns findings into a repair plan. Changes nothing.
+//! Turns findings into a repair plan. Does not change the machine.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,15 +12,15 @@ use crate::host::{HostFacts, Reading, Sysctl};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
-    /// The setting.
+    /// Which kernel setting changes.
     pub setting: Sysctl,
-    /// The current value.
+    /// The value before the repair.
     pub before: i64,
-    /// The new value.
+    /// The value after the repair.
     pub after: i64,
 }
 
-/// A repair that goflame cannot make, so that the user has to.
+/// A repair that only the user can make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManualRepair {
     /// Ids of the checks that the repair concerns.
@@ -41,22 +41,22 @@ pub struct RepairPlan {
     /// The needed value of each setting, even of settings that already have an acceptable value.
     pub settings: Vec<Setting>,
     /// Ids of the checks that need each setting.
-    pub asked_by: Vec<(Sysctl, &'static str)>,
+    pub checks_by_setting: Vec<(Sysctl, &'static str)>,
     /// Whether the changes need root, and this process is not root.
-    pub sudo: bool,
+    pub needs_sudo: bool,
     /// Repairs that the user has to make.
-    pub by_hand: Vec<ManualRepair>,
+    pub manual_repairs: Vec<ManualRepair>,
 }
 
 impl RepairPlan {
-    /// Whether there is no kernel setting to change.
+    /// Whether the plan changes no kernel setting.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
 
     /// Ids of the checks that need a setting.
     pub fn check_ids(&self, sysctl: Sysctl) -> Vec<&'static str> {
-        self.asked_by.iter().filter(|(asked, _)| *asked == sysctl).map(|(_, id)| *id).collect()
+        self.checks_by_setting.iter().filter(|(asked, _)| *asked == sysctl).map(|(_, id)| *id).collect()
     }
 }
 
@@ -64,10 +64,10 @@ impl RepairPlan {
 ///
 /// One problem can hide another: while kernel samples are forbidden, no check needs kernel symbols. So the planned
 /// machine is checked again, until there are no new findings.
-pub fn repair(inputs: &Inputs<'_>, findings: &[Finding]) -> RepairPlan {
+pub fn plan_repair(inputs: &Inputs<'_>, findings: &[Finding]) -> RepairPlan {
     let mut bad: Vec<Finding> = findings.iter().filter(|finding| finding.is_bad()).cloned().collect();
     loop {
-        let plan = plan(&bad, inputs.facts);
+        let plan = plan_visible_problems(&bad, inputs.facts);
         let repaired = plan
             .changes
             .iter()
@@ -85,7 +85,7 @@ pub fn repair(inputs: &Inputs<'_>, findings: &[Finding]) -> RepairPlan {
 
 /// Plans the repairs of these findings. The user has to repair a setting with an unknown value. If two checks need the
 /// same setting, the plan has the value that is acceptable for both.
-fn plan(findings: &[Finding], facts: &HostFacts) -> RepairPlan {
+fn plan_visible_problems(findings: &[Finding], facts: &HostFacts) -> RepairPlan {
     let mut plan = RepairPlan::default();
     for finding in findings {
         let Some(fix) = &finding.fix else { continue };
@@ -94,12 +94,12 @@ fn plan(findings: &[Finding], facts: &HostFacts) -> RepairPlan {
             missing => Some(format!("the value of {} is unknown ({missing})", setting.sysctl.name())),
         });
         if fix.settings().is_empty() || fix.on_host || unknown.is_some() {
-            add_manual(&mut plan, finding.id, &fix.now(), fix.on_host, unknown);
+            add_manual_repair(&mut plan, finding.id, &fix.command_now(), fix.on_host, unknown);
             continue;
         }
-        plan.sudo |= fix.sudo;
+        plan.needs_sudo |= fix.needs_sudo;
         for setting in fix.settings() {
-            plan.asked_by.push((setting.sysctl, finding.id));
+            plan.checks_by_setting.push((setting.sysctl, finding.id));
             match plan.settings.iter_mut().find(|other| other.sysctl == setting.sysctl) {
                 Some(other) if !setting.is_met_by(other.value) => *other = *setting,
                 Some(_) => {}
@@ -122,9 +122,9 @@ fn plan(findings: &[Finding], facts: &HostFacts) -> RepairPlan {
 }
 
 /// Adds a repair for the user. A command that repairs several findings is listed once.
-fn add_manual(plan: &mut RepairPlan, id: &'static str, command: &str, on_host: bool, why: Option<String>) {
-    match plan.by_hand.iter_mut().find(|known| known.command == command) {
+fn add_manual_repair(plan: &mut RepairPlan, id: &'static str, command: &str, on_host: bool, why: Option<String>) {
+    match plan.manual_repairs.iter_mut().find(|known| known.command == command) {
         Some(known) => known.ids.push(id),
-        None => plan.by_hand.push(ManualRepair { ids: vec![id], command: command.to_owned(), on_host, why }),
+        None => plan.manual_repairs.push(ManualRepair { ids: vec![id], command: command.to_owned(), on_host, why }),
     }
 }

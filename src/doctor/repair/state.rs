@@ -56,13 +56,13 @@ pub enum StateDamage {
     /// The file is not JSON, or fields are missing or unknown.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// Another version of the file format.
+    /// The file has another version of the format.
     #[error("it has version {0}, and this goflame reads {known}", known = SCHEMA)]
     Version(u32),
     /// The content was changed.
     #[error("its contents do not have the SHA-256 that it names")]
     Digest,
-    /// A value that the setting cannot have.
+    /// The recorded value of this setting is impossible.
     #[error("{} cannot have the value that it names", .0.name())]
     Value(Sysctl),
     /// A line of the script's record is not a complete `SETTING BEFORE AFTER`.
@@ -114,14 +114,14 @@ impl State {
     }
 }
 
-fn digest(state: &State) -> String {
+fn compute_digest(state: &State) -> String {
     let text = serde_json::to_string(state).unwrap_or_default();
     hex(&Sha256::digest(text))
 }
 
 /// Returns the text of the state file, with its digest.
 pub(super) fn seal(state: &State) -> String {
-    let sealed = Sealed { schema: SCHEMA, sha256: digest(state), state: state.clone() };
+    let sealed = Sealed { schema: SCHEMA, sha256: compute_digest(state), state: state.clone() };
     let mut text = serde_json::to_string_pretty(&sealed).unwrap_or_default();
     text.push('\n');
     text
@@ -134,7 +134,7 @@ pub(super) fn open(text: &str) -> Result<State, StateDamage> {
     if sealed.schema != SCHEMA {
         return Err(StateDamage::Version(sealed.schema));
     }
-    if digest(&sealed.state) != sealed.sha256 {
+    if compute_digest(&sealed.state) != sealed.sha256 {
         return Err(StateDamage::Digest);
     }
     refuse_impossible(&sealed.state.changes)?;

@@ -63,10 +63,10 @@ fn problems(steps: &[RepairStep]) -> Vec<&str> {
 fn undo_restores_all_changes() {
     let fake = Fake::new();
     let steps = fake.machine().repair(&plan(&[(PARANOID, 2, 1), (MLOCK, 2, 4100)]), false).unwrap();
-    assert_eq!(steps[0], RepairStep::done("kernel.perf_event_paranoid: 2 -> 1"));
+    assert_eq!(steps[0], RepairStep::done_step("kernel.perf_event_paranoid: 2 -> 1"));
     assert_eq!((fake.get(PARANOID), fake.get(MLOCK)), ("1".into(), "4100".into()));
     assert_eq!(fake.text(PERSIST_FILE), None);
-    assert_eq!(fake.machine().undoable().unwrap().unwrap().changes.len(), 2);
+    assert_eq!(fake.machine().undoable_changes().unwrap().unwrap().changes.len(), 2);
     let steps = fake.machine().undo().unwrap();
     assert_eq!(problems(&steps), [""; 0]);
     assert_eq!((fake.get(PARANOID), fake.get(MLOCK)), ("2".into(), "2".into()));
@@ -116,7 +116,7 @@ fn a_refused_setting_does_not_stop_the_others() {
     let steps = fake.machine().repair(&plan(&[(MLOCK, 2, 4100), (PARANOID, 2, 1)]), false).unwrap();
     assert_eq!(problems(&steps).len(), 1);
     assert_eq!(fake.get(PARANOID), "1");
-    assert_eq!(fake.machine().undoable().unwrap().unwrap().changes.len(), 1);
+    assert_eq!(fake.machine().undoable_changes().unwrap().unwrap().changes.len(), 1);
 }
 
 #[test]
@@ -190,12 +190,13 @@ fn undo_includes_the_record_of_the_script() {
     let fake = Fake::new();
     fake.machine().repair(&plan(&[(PARANOID, 2, 1)]), true).unwrap();
     let ours = fake.text(PERSIST_FILE).unwrap();
-    let write = |name: &str, text: &str| install(&fake.root.path().join(SCRIPT_DIR).join(name), text).unwrap();
+    let write =
+        |name: &str, text: &str| write_public_file(&fake.root.path().join(SCRIPT_DIR).join(name), text).unwrap();
     // The script ran later.
     write("changes", "kernel.perf_event_mlock_kb 2 516\nkernel.perf_event_paranoid 1 0\n");
     write("conf-before", &ours);
     write("conf-after", "new\n");
-    install(&fake.root.path().join(PERSIST_FILE), "new\n").unwrap();
+    write_public_file(&fake.root.path().join(PERSIST_FILE), "new\n").unwrap();
     fake.set(MLOCK, "516");
     fake.set(PARANOID, "0");
     // Another repair moves the script's record into the state file.
@@ -216,7 +217,7 @@ fn a_damaged_record_of_the_script_is_refused() {
         ("kernel.panic 0 1\n", "is not a change of a kernel setting"),
         ("kernel.perf_event_paranoid 2 999\n", "cannot have the value"),
     ] {
-        install(&fake.root.path().join(SCRIPT_DIR).join("changes"), text).unwrap();
+        write_public_file(&fake.root.path().join(SCRIPT_DIR).join("changes"), text).unwrap();
         let error = fake.machine().undo().unwrap_err().to_string();
         assert!(error.contains("script/changes is damaged: ") && error.contains(why), "{error}");
         assert_eq!(fake.get(PARANOID), "2");

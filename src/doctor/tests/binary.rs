@@ -2,7 +2,7 @@
 
 use super::fixture::{Machine, USER};
 use crate::build::Mismatch;
-use crate::doctor::{Examined, Finding, Status, Strictness, is_ready};
+use crate::doctor::{ExaminedBinary, Finding, Status, Strictness, is_ready};
 use crate::gobin::{
     BinaryFacts, BuildInfo, BuildInfoAbsence, DwarfFacts, InliningEvidence, Layout, Optimisation, PclntabAbsence,
 };
@@ -25,12 +25,12 @@ pub(super) fn binary() -> BinaryFacts {
 
 fn findings(facts: Result<&BinaryFacts, String>, mismatches: Option<&[Mismatch]>) -> Vec<Finding> {
     let all = Machine::new(USER).findings(|inputs| {
-        inputs.binary = Some(Examined { path: "app".into(), facts, mismatches });
+        inputs.binary = Some(ExaminedBinary { path: "app".into(), facts, mismatches });
     });
     all.into_iter().filter(|finding| finding.id.starts_with("binary-")).collect()
 }
 
-fn finds(id: &str, change: impl FnOnce(&mut BinaryFacts)) -> Finding {
+fn finding_for(id: &str, change: impl FnOnce(&mut BinaryFacts)) -> Finding {
     let mut facts = binary();
     change(&mut facts);
     findings(Ok(&facts), None).into_iter().find(|finding| finding.id == id).unwrap()
@@ -61,36 +61,39 @@ fn a_stripped_go_binary_is_only_a_note() {
         facts.has_symtab = false;
         facts.dwarf = DwarfFacts { is_present: false, version: None, is_compressed: false };
     };
-    assert_eq!(finds("binary-symbol-table", strip).status, Status::Info);
-    assert_eq!(finds("binary-dwarf", strip).status, Status::Info);
-    assert_eq!(finds("binary-pclntab", strip).status, Status::Ok);
+    assert_eq!(finding_for("binary-symbol-table", strip).status, Status::Info);
+    assert_eq!(finding_for("binary-dwarf", strip).status, Status::Info);
+    assert_eq!(finding_for("binary-pclntab", strip).status, Status::Ok);
     let with_c = |facts: &mut BinaryFacts| {
         strip(facts);
         facts.uses_cgo = true;
     };
-    assert_eq!(finds("binary-symbol-table", with_c).status, Status::Warning);
-    assert_eq!(finds("binary-cgo", with_c).status, Status::Info);
+    assert_eq!(finding_for("binary-symbol-table", with_c).status, Status::Warning);
+    assert_eq!(finding_for("binary-cgo", with_c).status, Status::Info);
 }
 
 #[test]
 fn a_missing_function_table_is_a_failure_without_a_symbol_table() {
-    assert_eq!(finds("binary-pclntab", |facts| facts.pclntab = Err(PclntabAbsence::NotGo)).status, Status::Warning);
+    assert_eq!(
+        finding_for("binary-pclntab", |facts| facts.pclntab = Err(PclntabAbsence::NotGo)).status,
+        Status::Warning
+    );
     let nameless = |facts: &mut BinaryFacts| (facts.pclntab, facts.has_symtab) = (Err(PclntabAbsence::NotGo), false);
-    assert_eq!(finds("binary-pclntab", nameless).status, Status::Failure);
+    assert_eq!(finding_for("binary-pclntab", nameless).status, Status::Failure);
 }
 
 #[test]
 fn compressed_dwarf_is_a_note() {
     let compressed = |facts: &mut BinaryFacts| facts.dwarf.is_compressed = true;
-    assert_eq!(finds("binary-dwarf-compression", compressed).status, Status::Info);
-    assert_eq!(finds("binary-dwarf", compressed).found, "version 5");
-    assert_eq!(finds("binary-dwarf", |facts| facts.dwarf.version = None).status, Status::Info);
+    assert_eq!(finding_for("binary-dwarf-compression", compressed).status, Status::Info);
+    assert_eq!(finding_for("binary-dwarf", compressed).found, "version 5");
+    assert_eq!(finding_for("binary-dwarf", |facts| facts.dwarf.version = None).status, Status::Info);
 }
 
 #[test]
 fn frame_pointers_depend_on_machine_and_go_version() {
     let status = |machine: &'static str, version: &'static str| {
-        finds("binary-frame-pointers", move |facts| {
+        finding_for("binary-frame-pointers", move |facts| {
             facts.machine = machine.into();
             facts.go = match version {
                 "" => Err(BuildInfoAbsence::Damaged),
@@ -116,21 +119,24 @@ fn build_settings_are_reported() {
         }
     };
     let debug = |facts: &mut BinaryFacts| facts.optimisation = Optimisation::Debug;
-    assert_eq!(finds("binary-optimised", debug).status, Status::Info);
+    assert_eq!(finding_for("binary-optimised", debug).status, Status::Info);
     let unknown = |facts: &mut BinaryFacts| facts.optimisation = Optimisation::Unknown { why: "no table".into() };
-    assert_eq!(finds("binary-optimised", unknown).status, Status::Info);
-    assert_eq!(finds("binary-race", settings(&[("-race", "true")])).status, Status::Warning);
-    assert_eq!(finds("binary-build-mode", |facts| facts.is_pie = true).found, "pie: the kernel chooses the addresses");
+    assert_eq!(finding_for("binary-optimised", unknown).status, Status::Info);
+    assert_eq!(finding_for("binary-race", settings(&[("-race", "true")])).status, Status::Warning);
+    assert_eq!(
+        finding_for("binary-build-mode", |facts| facts.is_pie = true).found,
+        "pie: the kernel chooses the addresses"
+    );
     let stamp = settings(&[("vcs.revision", "0123456789abcdef"), ("vcs.modified", "true")]);
-    assert_eq!(finds("binary-vcs", stamp).found, "0123456789ab, with changes");
+    assert_eq!(finding_for("binary-vcs", stamp).found, "0123456789ab, with changes");
     let flags = settings(&[("-compiler", "gc"), ("-gcflags", "all=-N -l"), ("GOARCH", "amd64")]);
-    assert_eq!(finds("binary-flags", flags).found, "-gcflags=all=-N -l");
-    assert_eq!(finds("binary-build-id", |facts| facts.build_id = None).status, Status::Info);
+    assert_eq!(finding_for("binary-flags", flags).found, "-gcflags=all=-N -l");
+    assert_eq!(finding_for("binary-build-id", |facts| facts.build_id = None).status, Status::Info);
     let bare = |facts: &mut BinaryFacts| facts.go.as_mut().unwrap().path.clear();
-    assert_eq!(finds("binary-build-info", bare).status, Status::Info);
+    assert_eq!(finding_for("binary-build-info", bare).status, Status::Info);
     let old = |facts: &mut BinaryFacts| facts.go = Err(BuildInfoAbsence::Damaged);
-    assert_eq!(finds("binary-build-info", old).status, Status::Warning);
-    assert_eq!(finds("binary-go-version", old).status, Status::Info);
+    assert_eq!(finding_for("binary-build-info", old).status, Status::Warning);
+    assert_eq!(finding_for("binary-go-version", old).status, Status::Info);
 }
 
 fn mismatch(id: &'static str) -> Mismatch {
@@ -157,10 +163,11 @@ fn each_difference_has_its_finding() {
     assert_eq!((asked.status, asked.found.as_str()), (Status::Info, "differs: see binary-debug-flags"));
     let ignore = ["binary-debug-flags".to_owned()];
     let ignored = Machine::new(USER).findings(|inputs| {
-        inputs.binary = Some(Examined { path: "app".into(), facts: Ok(&facts), mismatches: Some(&differences[..1]) });
-        inputs.ignore = &ignore;
+        inputs.binary =
+            Some(ExaminedBinary { path: "app".into(), facts: Ok(&facts), mismatches: Some(&differences[..1]) });
+        inputs.ignored_ids = &ignore;
     });
-    assert!(is_ready(&ignored, Strictness { strict: true, steady: false }), "{ignored:#?}");
+    assert!(is_ready(&ignored, Strictness { fails_on_warnings: true, fails_on_unsteadiness: false }), "{ignored:#?}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl Machine {
             ("sys/fs/cgroup/cgroup.procs", ""),
             ("etc/os-release", "ID=debian\n"),
         ] {
-            machine.put(file, text);
+            machine.write_file(file, text);
         }
         for (name, value) in [
             ("version", "#1 SMP PREEMPT_DYNAMIC"),
@@ -78,7 +78,7 @@ impl Machine {
         machine
     }
 
-    pub(super) fn put(&self, file: &str, text: &str) -> &Self {
+    pub(super) fn write_file(&self, file: &str, text: &str) -> &Self {
         let path = self.root.path().join(file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
@@ -86,7 +86,7 @@ impl Machine {
     }
 
     pub(super) fn sysctl(&self, name: &str, value: &str) -> &Self {
-        self.put(&format!("proc/sys/kernel/{name}"), &format!("{value}\n"))
+        self.write_file(&format!("proc/sys/kernel/{name}"), &format!("{value}\n"))
     }
 
     pub(super) fn namespace(&self, kind: &str, number: &str) -> &Self {
@@ -108,7 +108,7 @@ impl Machine {
     }
 
     /// Replaces a file with a directory, so that even root cannot read it as a file.
-    pub(super) fn unreadable(&self, file: &str) -> &Self {
+    pub(super) fn make_unreadable(&self, file: &str) -> &Self {
         fs::create_dir(self.remove(file).root.path().join(file)).unwrap();
         self
     }
@@ -130,7 +130,7 @@ impl Machine {
 
     /// The status of one check for each of these contents of a file.
     pub(super) fn statuses<const N: usize>(&self, id: &str, file: &str, texts: [&str; N]) -> [Status; N] {
-        texts.map(|text| self.put(file, text).status(id))
+        texts.map(|text| self.write_file(file, text).status(id))
     }
 }
 
@@ -157,7 +157,7 @@ pub(super) fn judge<'a>(facts: &'a HostFacts, with: impl FnOnce(&mut Inputs<'a>)
         purpose: Purpose::Doctor,
         facts,
         record: &AUTO,
-        ring: RingSize { wanted: (512 + 4) << 10, min: 8 << 10 },
+        ring_size: RingSize { preferred_bytes: (512 + 4) << 10, min_bytes: 8 << 10 },
         probe: None,
         trial: None,
         confined: None,
@@ -166,9 +166,9 @@ pub(super) fn judge<'a>(facts: &'a HostFacts, with: impl FnOnce(&mut Inputs<'a>)
         binary: None,
         gomaxprocs: None,
         target: None,
-        ignore: &[],
+        ignored_ids: &[],
         build_directory: None,
-        only: &[],
+        selected_ids: &[],
     };
     with(&mut inputs);
     check(&inputs)
@@ -179,24 +179,24 @@ pub(in crate::doctor) fn judged<'a>(with: impl FnOnce(&mut Inputs<'a>)) -> Vec<F
     Machine::new(USER).findings(with)
 }
 
-pub(super) fn opened(event: &str, kernel: bool) -> ProbeResult {
+pub(super) fn opened_probe(event: &str, kernel: bool) -> ProbeResult {
     ProbeResult {
-        opened: Some(event.into()),
-        kernel,
+        opened_event: Some(event.into()),
+        has_kernel_samples: kernel,
         ring_bytes: 4 << 20,
         errno: None,
-        ring_refused: false,
+        is_ring_refused: false,
         message: String::new(),
     }
 }
 
-pub(super) fn refused(errno: i32, message: &str) -> ProbeResult {
+pub(super) fn refused_probe(errno: i32, message: &str) -> ProbeResult {
     ProbeResult {
-        opened: None,
-        kernel: false,
+        opened_event: None,
+        has_kernel_samples: false,
         ring_bytes: 0,
         errno: Some(errno),
-        ring_refused: false,
+        is_ring_refused: false,
         message: message.into(),
     }
 }
@@ -228,14 +228,14 @@ pub(super) fn tools() -> Tools {
             cc: "gcc".into(),
             module_cache: ("/home/user/go/pkg/mod".into(), true),
             go_mod: Some(GoMod { go: "1.25".into(), ..GoMod::default() }),
-            flags_refused: None,
-            missing: None,
+            flags_refusal: None,
+            missing_version: None,
             variant_sets_path: false,
             flag_warnings: Vec::new(),
         }),
         in_project: true,
         in_module: true,
-        pin: "1.27.3".into(),
+        pinned_version: "1.27.3".into(),
         go_elsewhere: None,
         go_lacks_cache: false,
         c_compiler: Some("/usr/bin/gcc".into()),

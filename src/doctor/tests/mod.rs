@@ -13,11 +13,11 @@ mod toolchain;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use fixture::{Machine, ROOT, USER, complete_trial, judge, opened, tools};
+use fixture::{Machine, ROOT, USER, complete_trial, judge, opened_probe, tools};
 pub(super) use fixture::{docker, judged};
 
 use super::{
-    BuildDirectory, Examined, Group, Purpose, Status, Strictness, Target, catalogue, is_ready, summary_line,
+    BuildDirectory, ExaminedBinary, Group, Purpose, Status, Strictness, Target, catalogue, is_ready, summary_line,
     unknown_checks,
 };
 use crate::host::probe;
@@ -29,7 +29,7 @@ const ONLY_DIFFERENCES: [&str; 5] =
 #[test]
 fn a_program_for_another_machine_is_a_failure() {
     let machine = Machine::new(ROOT);
-    machine.put("proc/cpuinfo", "flags\t: lm cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3\n");
+    machine.write_file("proc/cpuinfo", "flags\t: lm cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3\n");
     let arch = std::env::consts::ARCH;
     let (own, other) = if arch == "x86_64" { ("amd64", "arm64") } else { ("arm64", "amd64") };
     let status = |goos: &str, goarch: &str, goamd64: &str| {
@@ -52,23 +52,23 @@ fn a_machine_without_problems_is_all_ok() {
     let (tools, binary) = (tools(), binary::binary());
     let docker = docker();
     let target = Target::default();
-    let directory = BuildDirectory { path: "/p/.goflame".into(), noexec: false };
+    let directory = BuildDirectory { path: "/p/.goflame".into(), is_noexec: false };
     let findings = Machine::new(ROOT).findings(|inputs| {
-        inputs.probe = Some(opened("cycles", true));
+        inputs.probe = Some(opened_probe("cycles", true));
         inputs.trial = Some(Ok(complete_trial()));
         inputs.confined = Some(Ok(()));
         inputs.tools = Some(&tools);
         inputs.docker = Some(&docker);
         inputs.build_directory = Some(&directory);
         inputs.target = Some(&target);
-        inputs.binary = Some(Examined { path: "app".into(), facts: Ok(&binary), mismatches: Some(&[]) });
+        inputs.binary = Some(ExaminedBinary { path: "app".into(), facts: Ok(&binary), mismatches: Some(&[]) });
     });
     let bad: Vec<_> = findings.iter().filter(|it| it.status != Status::Ok || it.fix.is_some()).collect();
     assert!(bad.is_empty(), "{bad:#?}");
     let ids: Vec<_> = findings.iter().map(|finding| finding.id).collect();
     let expected: Vec<_> = catalogue().map(|check| check.id).filter(|id| !ONLY_DIFFERENCES.contains(id)).collect();
     assert_eq!(ids, expected, "every check has a finding, in the catalogue's order");
-    assert!(is_ready(&findings, Strictness { strict: true, steady: false }));
+    assert!(is_ready(&findings, Strictness { fails_on_warnings: true, fails_on_unsteadiness: false }));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_run_makes_the_checks_that_a_profile_depends_on() {
 #[test]
 fn only_selected_checks_are_made() {
     let only = ["sample-rate".to_owned(), "swap".to_owned(), "binary-dwarf".to_owned()];
-    let found: Vec<_> = judged(|inputs| inputs.only = &only).iter().map(|it| (it.id, it.status)).collect();
+    let found: Vec<_> = judged(|inputs| inputs.selected_ids = &only).iter().map(|it| (it.id, it.status)).collect();
     let nothing = ("binary-dwarf", Status::Skipped);
     assert_eq!(found, [("sample-rate", Status::Ok), nothing, ("swap", Status::Ok)], "there is no binary to check");
 }
@@ -108,7 +108,7 @@ fn ignored_checks_are_skipped_but_report_what_they_found() {
     let machine = Machine::new(USER);
     machine.sysctl("perf_event_max_sample_rate", "10");
     let ignore = ["sample-rate".to_owned()];
-    let finding = machine.finding("sample-rate", |inputs| inputs.ignore = &ignore);
+    let finding = machine.finding("sample-rate", |inputs| inputs.ignored_ids = &ignore);
     assert_eq!((finding.status, finding.found.as_str()), (Status::Skipped, "10 Hz (ignored on request)"));
     assert_eq!(finding.fix, None);
 }
@@ -117,7 +117,7 @@ fn ignored_checks_are_skipped_but_report_what_they_found() {
 fn an_unknown_id_is_reported_with_the_nearest() {
     let machine = Machine::new(USER);
     let ignore = ["perf-paranoid".to_owned(), "binary-dwarv".to_owned(), "zzz".to_owned()];
-    let finding = machine.finding("ignore-list", |inputs| inputs.ignore = &ignore);
+    let finding = machine.finding("ignore-list", |inputs| inputs.ignored_ids = &ignore);
     assert_eq!(finding.status, Status::Warning);
     let expected = "there is no check `perf-paranoid`; did you mean `perf-event-paranoid`?, \
                     there is no check `binary-dwarv`; did you mean `binary-dwarf`?, there is no check `zzz`";
@@ -131,18 +131,18 @@ fn warnings_count_as_failures_in_strict_mode_only() {
     let machine = Machine::new(USER);
     let number = machine.findings(|_| {}).len();
     let capable = machine.findings(|inputs| inputs.purpose = Purpose::Run);
-    assert!(is_ready(&capable, Strictness { strict: true, steady: false }));
+    assert!(is_ready(&capable, Strictness { fails_on_warnings: true, fails_on_unsteadiness: false }));
     machine.sysctl("perf_event_paranoid", "2").remove("sys/bus/event_source/devices/cpu");
     let warned = machine.findings(|inputs| inputs.purpose = Purpose::Run);
     assert_eq!(summary_line(&warned), "8 readiness checks: 6 ok, 1 note, 1 warning");
     assert!(
-        is_ready(&warned, Strictness { strict: false, steady: false })
-            && !is_ready(&warned, Strictness { strict: true, steady: false })
+        is_ready(&warned, Strictness { fails_on_warnings: false, fails_on_unsteadiness: false })
+            && !is_ready(&warned, Strictness { fails_on_warnings: true, fails_on_unsteadiness: false })
     );
     machine.sysctl("perf_event_max_sample_rate", "10");
     let failed = machine.findings(|inputs| inputs.purpose = Purpose::Run);
     assert_eq!(summary_line(&failed), "8 readiness checks: 5 ok, 1 note, 1 warning, 1 failure");
-    assert!(!is_ready(&failed, Strictness { strict: false, steady: false }));
+    assert!(!is_ready(&failed, Strictness { fails_on_warnings: false, fails_on_unsteadiness: false }));
     assert_eq!(machine.findings(|_| {}).len(), number);
 }
 
@@ -152,7 +152,7 @@ fn an_empty_root_has_all_findings() {
     let facts = probe(root.path());
     let findings = judge(&facts, |_| {});
     assert_eq!(findings.len(), judged(|_| {}).len());
-    assert!(!is_ready(&findings, Strictness { strict: false, steady: false }));
+    assert!(!is_ready(&findings, Strictness { fails_on_warnings: false, fails_on_unsteadiness: false }));
 }
 
 #[test]

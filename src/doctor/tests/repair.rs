@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::fixture::{Machine, ROOT, USER, judge};
-use crate::doctor::{Change, RepairPlan, Status, check, repair};
+use crate::doctor::{Change, RepairPlan, Status, check, plan_repair};
 use crate::host::{HostFacts, Sysctl, probe};
 
 fn plan(machine: &Machine) -> RepairPlan {
@@ -14,7 +14,7 @@ fn plan(machine: &Machine) -> RepairPlan {
 fn plan_for(machine: &Machine, change: impl FnOnce(HostFacts) -> HostFacts) -> RepairPlan {
     let facts = change(probe(machine.root.path()));
     let mut plan = RepairPlan::default();
-    judge(&facts, |inputs| plan = repair(inputs, &check(inputs)));
+    judge(&facts, |inputs| plan = plan_repair(inputs, &check(inputs)));
     plan
 }
 
@@ -44,7 +44,7 @@ fn each_setting_is_changed_once_in_the_necessary_order() {
 fn two_checks_that_need_the_same_setting_make_one_change() {
     // Hidden kernel addresses and missing kernel stacks both need level 1.
     let machine = Machine::new(super::fixture::PERFMON);
-    machine.sysctl("perf_event_paranoid", "2").put("proc/kallsyms", "0000000000000000 T _stext\n");
+    machine.sysctl("perf_event_paranoid", "2").write_file("proc/kallsyms", "0000000000000000 T _stext\n");
     machine.sysctl("kptr_restrict", "2");
     let expected = [change(Sysctl::PerfEventParanoid, 2, 1), change(Sysctl::KptrRestrict, 2, 0)];
     assert_eq!(plan(&machine).changes, expected);
@@ -54,13 +54,13 @@ fn two_checks_that_need_the_same_setting_make_one_change() {
 fn a_setting_with_an_unknown_value_is_left_to_the_user() {
     let machine = Machine::new(USER);
     machine.sysctl("perf_event_paranoid", "2").sysctl("kptr_restrict", "many");
-    machine.put("proc/kallsyms", "0000000000000000 T _stext\n");
+    machine.write_file("proc/kallsyms", "0000000000000000 T _stext\n");
     let of_level = plan(&machine);
     assert_eq!(of_level.changes, [change(Sysctl::PerfEventParanoid, 2, 1)]);
     machine.sysctl("perf_event_paranoid", "1000000");
     let nonsense = plan(&machine);
     assert_eq!(nonsense.changes, [], "a level that no kernel has");
-    let why = nonsense.by_hand[0].why.as_ref().unwrap();
+    let why = nonsense.manual_repairs[0].why.as_ref().unwrap();
     assert!(why.contains("the value of kernel.perf_event_paranoid is unknown"), "{nonsense:?}");
 }
 
@@ -68,21 +68,21 @@ fn a_setting_with_an_unknown_value_is_left_to_the_user() {
 fn a_problem_hidden_by_another_is_repaired_too() {
     let machine = Machine::new(USER);
     machine.sysctl("perf_event_paranoid", "2").sysctl("kptr_restrict", "1");
-    machine.put("proc/kallsyms", "0000000000000000 T _stext\n");
+    machine.write_file("proc/kallsyms", "0000000000000000 T _stext\n");
     let finding = machine.finding("kptr-restrict", |_| {});
     assert_eq!(finding.status, Status::Info, "without kernel samples, no names are needed");
     let plan = plan(&machine);
     let expected = [change(Sysctl::PerfEventParanoid, 2, 1), change(Sysctl::KptrRestrict, 1, 0)];
     assert_eq!(plan.changes, expected);
     assert_eq!(plan.check_ids(Sysctl::KptrRestrict), ["kptr-restrict"]);
-    assert!(plan.sudo);
+    assert!(plan.needs_sudo);
 }
 
 #[test]
 fn root_can_repair_for_users_without_privileges() {
     let machine = Machine::new(ROOT);
     machine.sysctl("perf_event_paranoid", "2").sysctl("perf_event_mlock_kb", "64");
-    machine.put("proc/self/limits", "Max locked memory 0 0 bytes\n");
+    machine.write_file("proc/self/limits", "Max locked memory 0 0 bytes\n");
     assert_eq!(plan(&machine).changes, [], "root needs nothing");
     let expected = [change(Sysctl::PerfEventParanoid, 2, 1), change(Sysctl::PerfEventMlockKb, 64, 516)];
     assert_eq!(plan_for(&machine, HostFacts::without_privileges).changes, expected);
@@ -92,10 +92,13 @@ fn root_can_repair_for_users_without_privileges() {
 fn settings_of_a_containers_host_are_left_to_the_user() {
     let machine = Machine::new(USER);
     machine.sysctl("perf_event_paranoid", "2").namespace("pid", "4026532001");
-    machine.put("proc/self/mounts", "proc /proc/sys proc ro 0 0\n");
+    machine.write_file("proc/self/mounts", "proc /proc/sys proc ro 0 0\n");
     let plan = plan(&machine);
     assert!(plan.is_empty());
-    assert_eq!((plan.by_hand[0].ids.as_slice(), plan.by_hand[0].on_host), (&["perf-event-paranoid"][..], true));
+    assert_eq!(
+        (plan.manual_repairs[0].ids.as_slice(), plan.manual_repairs[0].on_host),
+        (&["perf-event-paranoid"][..], true)
+    );
 }
 
 /// All files in a directory tree.

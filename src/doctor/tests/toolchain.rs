@@ -4,7 +4,7 @@ use super::fixture::{Machine, USER, tools};
 use crate::build::GoMod;
 use crate::doctor::{Finding, GoFacts, Status, Tools};
 
-fn finds(id: &str, tools: &Tools) -> Finding {
+fn finding_for(id: &str, tools: &Tools) -> Finding {
     Machine::new(USER).finding(id, |inputs| inputs.tools = Some(tools))
 }
 
@@ -18,24 +18,24 @@ fn with_go(change: impl FnOnce(&mut GoFacts)) -> Tools {
 fn a_missing_go_command_is_a_failure_in_a_project() {
     let machine = Machine::new(USER);
     let missing = Tools { go: Err("no `go` on PATH".into()), ..tools() };
-    let finding = finds("go-found", &missing);
+    let finding = finding_for("go-found", &missing);
     assert_eq!((finding.status, finding.found.as_str()), (Status::Failure, "no `go` on PATH"));
-    assert_eq!(finding.fix.unwrap().now(), "sudo apt-get install -y golang-go");
+    assert_eq!(finding.fix.unwrap().command_now(), "sudo apt-get install -y golang-go");
     let without_settings = Tools { in_project: false, ..missing.clone() };
-    assert_eq!(finds("go-found", &without_settings).status, Status::Failure, "`goflame run` builds the module");
+    assert_eq!(finding_for("go-found", &without_settings).status, Status::Failure, "`goflame run` builds the module");
     let outside = Tools { in_module: false, ..without_settings };
-    assert_eq!(finds("go-found", &outside).status, Status::Warning, "there is nothing to build");
-    assert_eq!(finds("go-pin", &missing).status, Status::Skipped);
+    assert_eq!(finding_for("go-found", &outside).status, Status::Warning, "there is nothing to build");
+    assert_eq!(finding_for("go-pin", &missing).status, Status::Skipped);
     let judged = machine.findings(|inputs| inputs.tools = Some(&missing));
     let about_go = ["go-mod", "gotoolchain", "goflags", "c-compiler", "module-cache"];
     assert!(!judged.iter().any(|finding| about_go.contains(&finding.id)), "{judged:#?}");
-    machine.put("etc/os-release", "ID=plan9\n");
+    machine.write_file("etc/os-release", "ID=plan9\n");
     assert_eq!(machine.finding("go-found", |inputs| inputs.tools = Some(&missing)).fix, None);
 }
 
 #[test]
 fn the_oldest_go_is_1_16() {
-    let status = |version: &str| finds("go-found", &with_go(|go| go.version = version.into())).status;
+    let status = |version: &str| finding_for("go-found", &with_go(|go| go.version = version.into())).status;
     assert_eq!(["go1.16", "go1.17.13", "go1.27.3", "devel +abc"].map(status), [Status::Ok; 4]);
     assert_eq!(["go1.9", "go1.15.15"].map(status), [Status::Warning; 2]);
 }
@@ -43,8 +43,8 @@ fn the_oldest_go_is_1_16() {
 #[test]
 fn a_version_other_than_the_pinned_version_is_a_failure() {
     let pinned = |pin: &str, version: &str| {
-        let tools = Tools { pin: pin.into(), ..with_go(|go| go.version = version.into()) };
-        finds("go-pin", &tools)
+        let tools = Tools { pinned_version: pin.into(), ..with_go(|go| go.version = version.into()) };
+        finding_for("go-pin", &tools)
     };
     assert_eq!(pinned("", "go1.27.3").status, Status::Ok);
     assert_eq!(pinned("go1.27.3", "go1.27.3 X:nodwarf5").status, Status::Ok);
@@ -73,7 +73,8 @@ fn an_older_version_than_in_go_mod_is_a_failure() {
 #[test]
 fn an_automatic_gotoolchain_is_a_note_without_a_pinned_version() {
     let status = |value: &str, pin: &str| {
-        finds("gotoolchain", &Tools { pin: pin.into(), ..with_go(|go| go.gotoolchain = value.into()) }).status
+        finding_for("gotoolchain", &Tools { pinned_version: pin.into(), ..with_go(|go| go.gotoolchain = value.into()) })
+            .status
     };
     assert_eq!(["", "local", "go1.27.3", "path"].map(|value| status(value, "")), [Status::Ok; 4]);
     assert_eq!(["auto", "go1.27.3+auto"].map(|value| status(value, "")), [Status::Info; 2]);
@@ -82,13 +83,13 @@ fn an_automatic_gotoolchain_is_a_note_without_a_pinned_version() {
 
 #[test]
 fn flags_that_strip_or_slow_down_are_reported() {
-    let finds_with = |change: &dyn Fn(&mut GoFacts)| finds("goflags", &with_go(change));
+    let finds_with = |change: &dyn Fn(&mut GoFacts)| finding_for("goflags", &with_go(change));
     assert_eq!(finds_with(&|_| {}).found, "empty");
     assert_eq!(finds_with(&|go| go.goflags = "-mod=vendor -buildvcs=false".into()).status, Status::Ok);
     let goflags = "-race '-ldflags=-s -w'";
     assert_eq!(finds_with(&|go| go.goflags = goflags.into()).status, Status::Ok, "the project's own flags win");
     let outside = Tools { in_project: false, ..with_go(|go| go.goflags = goflags.into()) };
-    let stripped = finds("goflags", &outside);
+    let stripped = finding_for("goflags", &outside);
     assert_eq!(stripped.status, Status::Warning);
     assert!(stripped.found.contains("-s strips"), "{stripped:?}");
     assert_eq!(finds_with(&|go| go.goflags = "-ldflags=-X=main.v=1".into()).status, Status::Ok);
@@ -98,10 +99,10 @@ fn flags_that_strip_or_slow_down_are_reported() {
     );
     let refused = finds_with(&|go| {
         go.goflags = "-ldflags=-s".into();
-        go.flags_refused = Some("`-s` in GOFLAGS strips data that a profile needs".into());
+        go.flags_refusal = Some("`-s` in GOFLAGS strips data that a profile needs".into());
     });
     assert_eq!(refused.status, Status::Failure);
-    assert_eq!(refused.fix.unwrap().now(), "go env -u GOFLAGS; unset GOFLAGS");
+    assert_eq!(refused.fix.unwrap().command_now(), "go env -u GOFLAGS; unset GOFLAGS");
 }
 
 #[test]
@@ -109,19 +110,19 @@ fn compiler_cache_and_other_tools_have_their_statuses() {
     use Status::{Info, Ok, Warning};
     let compiler = |found: bool, cgo| {
         let c_compiler = found.then(|| "/usr/bin/gcc".into());
-        finds("c-compiler", &Tools { c_compiler, ..with_go(|go| go.cgo_enabled = cgo) })
+        finding_for("c-compiler", &Tools { c_compiler, ..with_go(|go| go.cgo_enabled = cgo) })
     };
     let states = [(true, true), (true, false), (false, false), (false, true)];
     assert_eq!(states.map(|(found, cgo)| compiler(found, cgo).status), [Ok, Info, Info, Warning]);
-    assert_eq!(compiler(false, true).fix.unwrap().now(), "sudo apt-get install -y gcc libc6-dev");
-    assert_eq!(finds("module-cache", &tools()).status, Ok);
-    assert_eq!(finds("module-cache", &with_go(|go| go.module_cache.1 = false)).status, Warning);
-    assert_eq!(finds("delve", &tools()).status, Ok);
-    assert_eq!(finds("delve", &Tools { delve: None, ..tools() }).status, Info);
-    assert_eq!(finds("perf-tool", &tools()).status, Ok);
-    let without = finds("perf-tool", &Tools { perf: Some(Err("no `perf` on PATH".into())), ..tools() });
+    assert_eq!(compiler(false, true).fix.unwrap().command_now(), "sudo apt-get install -y gcc libc6-dev");
+    assert_eq!(finding_for("module-cache", &tools()).status, Ok);
+    assert_eq!(finding_for("module-cache", &with_go(|go| go.module_cache.1 = false)).status, Warning);
+    assert_eq!(finding_for("delve", &tools()).status, Ok);
+    assert_eq!(finding_for("delve", &Tools { delve: None, ..tools() }).status, Info);
+    assert_eq!(finding_for("perf-tool", &tools()).status, Ok);
+    let without = finding_for("perf-tool", &Tools { perf: Some(Err("no `perf` on PATH".into())), ..tools() });
     assert_eq!(without.status, Status::Failure);
-    assert_eq!(without.fix.unwrap().now(), "sudo apt-get install -y linux-perf");
+    assert_eq!(without.fix.unwrap().command_now(), "sudo apt-get install -y linux-perf");
     let not_asked = Tools { perf: None, ..tools() };
     let findings = Machine::new(USER).findings(|inputs| inputs.tools = Some(&not_asked));
     assert!(!findings.iter().any(|finding| finding.id == "perf-tool"));

@@ -142,7 +142,8 @@ fn pass_through_returns_any_end_as_data() {
 
 #[test]
 fn a_known_file_is_started_without_a_search() {
-    let captured = Command::new("shell").found_at("/bin/sh").args(["-c", "echo hi"]).env("PATH", "").capture().unwrap();
+    let captured =
+        Command::new("shell").with_program_file("/bin/sh").args(["-c", "echo hi"]).env("PATH", "").capture().unwrap();
     assert_eq!(captured.text(), "hi\n");
 }
 

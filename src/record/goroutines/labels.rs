@@ -20,19 +20,19 @@ const MAX_TEXT_BYTES: usize = 256;
 const MAX_READINGS: usize = 1 << 20;
 
 /// Maximum number of different label sets that are stored.
-const MAX_SETS: usize = 1 << 16;
+const MAX_LABEL_SETS: usize = 1 << 16;
 /// Maximum bytes of all label sets.
-const MAX_SET_BYTES: usize = 1 << 24;
+const MAX_LABEL_SET_BYTES: usize = 1 << 24;
 
 /// Shortest and longest time between two readings of running goroutines, once a goroutine has labels.
-const INTERVALS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(10)];
+const READ_INTERVALS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(10)];
 
 /// Two equal readings are merged if at most this many nanoseconds are between them: in a longer gap, labels can change
 /// and change back. There is no limit until a goroutine has labels, so that programs without labels need little memory.
 const MAX_GAP_NS: u64 = 20_000_000;
 
 /// Without a change, the interval grows by 1/32 with each reading: from the shortest to the longest in 0.3 seconds.
-const GROWTH_FRACTION: u32 = 32;
+const INTERVAL_GROWTH_FRACTION: u32 = 32;
 
 /// Words of a bucket of a `map[string]string`: one byte for each of 8 slots, 8 names, 8 values, and the address of the
 /// next bucket (`bmap` in src/runtime/map.go of Go 1.23).
@@ -50,7 +50,7 @@ pub(super) struct LabelWatch {
     /// Offset of `g.labels`.
     offset: usize,
     form: LabelForm,
-    /// Each different set and its number. Numbers start at 0, the empty set.
+    /// Each different label set, and its number. The empty set has number 0.
     sets: HashMap<LabelSet, u32>,
     set_bytes: usize,
     readings: Vec<LabelReading>,
@@ -72,11 +72,11 @@ impl LabelWatch {
             readings: Vec::new(),
             newest: HashMap::new(),
             changed: false,
-            interval: INTERVALS[0],
+            interval: READ_INTERVALS[0],
         }
     }
 
-    /// Whether a goroutine had labels.
+    /// Whether any goroutine had labels so far.
     fn has_labels(&self) -> bool {
         self.sets.len() > 1
     }
@@ -88,16 +88,16 @@ impl LabelWatch {
 
     /// Shortens the interval while labels change.
     pub(super) fn adapt_interval(&mut self) {
-        let [shortest, longest] = INTERVALS;
+        let [shortest, longest] = READ_INTERVALS;
         self.interval =
-            if self.changed { shortest } else { longest.min(self.interval + self.interval / GROWTH_FRACTION) };
+            if self.changed { shortest } else { longest.min(self.interval + self.interval / INTERVAL_GROWTH_FRACTION) };
         self.changed = false;
     }
 
     /// Reads the labels of a goroutine whose descriptor has just been read. Stores them with the time of that reading.
     pub(super) fn read_labels(&mut self, memory: &ProgramMemory, goroutine: &GoroutineReading) {
         let GoroutineReading { pid, address, last_ns: now, .. } = *goroutine;
-        let Some(set) = self.read_set(memory, address).and_then(|set| self.intern(set)) else { return };
+        let Some(set) = self.read_label_set(memory, address).and_then(|set| self.intern(set)) else { return };
         let newest = self.newest.get(&(pid, address)).copied();
         if let Some(known) = newest.and_then(|at| self.readings.get_mut(at)) {
             let is_close = self.sets.len() == 1 || now.saturating_sub(known.last_ns) <= MAX_GAP_NS;
@@ -115,15 +115,15 @@ impl LabelWatch {
 
     /// Reads the label set of a descriptor. The goroutine can get another set meanwhile, and the garbage collector can
     /// free the first. So a set counts only if the descriptor still points to it afterwards.
-    fn read_set(&self, memory: &ProgramMemory, descriptor: u64) -> Option<LabelSet> {
+    fn read_label_set(&self, memory: &ProgramMemory, descriptor: u64) -> Option<LabelSet> {
         for _ in 0..MAX_ATTEMPTS {
             let [pointer] = memory.read_fields(descriptor, [self.offset])?;
             if pointer == 0 {
                 return Some(LabelSet::new());
             }
             let set = match self.form {
-                LabelForm::Map => read_map(memory, pointer),
-                LabelForm::List => read_list(memory, pointer),
+                LabelForm::Map => read_label_map(memory, pointer),
+                LabelForm::List => read_label_list(memory, pointer),
             };
             if memory.read_fields(descriptor, [self.offset])? == [pointer] {
                 return set;
@@ -138,7 +138,7 @@ impl LabelWatch {
             return Some(*known);
         }
         let bytes: usize = set.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if self.sets.len() >= MAX_SETS || self.set_bytes + bytes > MAX_SET_BYTES {
+        if self.sets.len() >= MAX_LABEL_SETS || self.set_bytes + bytes > MAX_LABEL_SET_BYTES {
             return None;
         }
         self.set_bytes += bytes;
@@ -159,7 +159,7 @@ impl LabelWatch {
 }
 
 /// Reads a Go slice of pairs of strings.
-fn read_list(memory: &ProgramMemory, slice: u64) -> Option<LabelSet> {
+fn read_label_list(memory: &ProgramMemory, slice: u64) -> Option<LabelSet> {
     let [array, length, capacity] = memory.read_fields(slice, [0, 8, 16])?;
     let length = usize::try_from(length).ok().filter(|_| length <= capacity)?;
     let words = memory.read_words(array, length.min(MAX_LABELS) * 4)?;
@@ -171,7 +171,7 @@ fn read_list(memory: &ProgramMemory, slice: u64) -> Option<LabelSet> {
 
 /// Reads a `map[string]string`. `pointer` is the address of the map variable. While a map grows, some of its labels are
 /// in the old buckets.
-fn read_map(memory: &ProgramMemory, pointer: u64) -> Option<LabelSet> {
+fn read_label_map(memory: &ProgramMemory, pointer: u64) -> Option<LabelSet> {
     let [map] = memory.read_fields(pointer, [0])?;
     if map == 0 {
         return Some(LabelSet::new());
@@ -273,15 +273,15 @@ mod tests {
         let slice = [address(&array), 3, 4];
         let shortened = format!("{}…", &long[1..]);
         assert_eq!(
-            read_list(&ProgramMemory::of_this_process(), address(&slice)),
+            read_label_list(&ProgramMemory::open_this_process(), address(&slice)),
             Some(set(&[("long", &shortened), ("tenant", "a")]))
         );
-        assert_eq!(read_list(&ProgramMemory::of_this_process(), address(&[0, 0, 0])), Some(LabelSet::new()));
+        assert_eq!(read_label_list(&ProgramMemory::open_this_process(), address(&[0, 0, 0])), Some(LabelSet::new()));
         for damaged in [[address(&array), 4, 3], [8, 1, 1], [address(&array), u64::MAX, u64::MAX]] {
-            let set = read_list(&ProgramMemory::of_this_process(), address(&damaged));
+            let set = read_label_list(&ProgramMemory::open_this_process(), address(&damaged));
             assert!(set.is_none_or(|set| set.len() <= MAX_LABELS), "{damaged:?}");
         }
-        assert_eq!(read_list(&ProgramMemory::of_this_process(), 8), None);
+        assert_eq!(read_label_list(&ProgramMemory::open_this_process(), 8), None);
     }
 
     #[test]
@@ -292,10 +292,10 @@ mod tests {
         // The map has two buckets now, and had one before.
         let map = [5, 1 << 8, address(&buckets), address(&old)];
         let all = [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"), ("e", "5")];
-        assert_eq!(read_map(&ProgramMemory::of_this_process(), address(&[address(&map)])), Some(set(&all)));
-        assert_eq!(read_map(&ProgramMemory::of_this_process(), address(&[0])), Some(LabelSet::new()));
+        assert_eq!(read_label_map(&ProgramMemory::open_this_process(), address(&[address(&map)])), Some(set(&all)));
+        assert_eq!(read_label_map(&ProgramMemory::open_this_process(), address(&[0])), Some(LabelSet::new()));
         let huge = [5, 200 << 8, address(&buckets), 0];
-        assert_eq!(read_map(&ProgramMemory::of_this_process(), address(&[address(&huge)])), None);
+        assert_eq!(read_label_map(&ProgramMemory::open_this_process(), address(&[address(&huge)])), None);
     }
 
     #[test]
@@ -304,7 +304,7 @@ mod tests {
         circle[BUCKET_WORDS - 1] = address(&circle);
         let map = [1, 0, address(&circle), 0];
         assert_eq!(
-            read_map(&ProgramMemory::of_this_process(), address(&[address(&map)])).unwrap().len(),
+            read_label_map(&ProgramMemory::open_this_process(), address(&[address(&map)])).unwrap().len(),
             MAX_LABELS / 8
         );
     }
@@ -332,17 +332,17 @@ mod tests {
                 stack: (0, 0),
                 runs: 0,
             };
-            watch.read_labels(&ProgramMemory::of_this_process(), &goroutine);
+            watch.read_labels(&ProgramMemory::open_this_process(), &goroutine);
         };
         look(&mut watch, None, 1);
         assert_eq!(watch.interval(), None, "no goroutine has labels");
         for (set, now) in [(0, 2), (0, MAX_GAP_NS), (1, MAX_GAP_NS + 1), (1, 3 * MAX_GAP_NS)] {
             look(&mut watch, Some(set), now);
         }
-        assert_eq!(watch.interval(), Some(INTERVALS[0]));
+        assert_eq!(watch.interval(), Some(READ_INTERVALS[0]));
         watch.adapt_interval();
         watch.adapt_interval();
-        assert!(watch.interval().unwrap() > INTERVALS[0]);
+        assert!(watch.interval().unwrap() > READ_INTERVALS[0]);
         let readings = watch.finish();
         assert_eq!(readings.sets, [set(&[]), set(&[("tenant", "a")]), set(&[("other", "b")])]);
         let times: Vec<_> = readings.readings.iter().map(|seen| (seen.set, seen.first_ns, seen.last_ns)).collect();

@@ -32,29 +32,29 @@ pub struct GoroutineLayout {
     /// The program's file. Processes that run another program are ignored.
     pub(super) file: ProgramFile,
     /// `g.stack.lo` and `g.stack.hi`.
-    pub(super) stack: (usize, usize),
+    pub(super) stack_offsets: (usize, usize),
     /// `g.m`: the thread.
-    pub(super) thread: usize,
+    pub(super) thread_offset: usize,
     /// `g.goid`.
-    pub(super) id: usize,
+    pub(super) id_offset: usize,
     /// `g.parentGoid`, present since Go 1.21.
-    pub(super) parent: Option<usize>,
+    pub(super) parent_offset: Option<usize>,
     /// `g.gopc`: the address behind the `go` statement that created the goroutine.
-    pub(super) creator: usize,
+    pub(super) creator_offset: usize,
     /// `g.startpc`: the entry, which is the function that the `go` statement calls.
-    pub(super) start: usize,
+    pub(super) entry_offset: usize,
     /// `m.procid`: the number of the thread.
-    pub(super) thread_id: Option<usize>,
+    pub(super) thread_id_offset: Option<usize>,
     /// `m.g0` and `m.gsignal`: the descriptors of the thread itself.
-    pub(super) thread_descriptors: [usize; 2],
+    pub(super) thread_descriptor_offsets: [usize; 2],
     /// `m.curg`: the goroutine that the thread runs.
-    pub(super) current: usize,
+    pub(super) current_goroutine_offset: usize,
     /// `g.labels`, and the form of profiler labels in memory.
     pub(super) labels: Option<(usize, LabelForm)>,
     /// Link-time address of `runtime.allgs`, the list of all goroutines. `None` in a stripped program.
-    pub(super) list: Option<u64>,
+    pub(super) list_address: Option<u64>,
     /// The list of modules of Go functions. `None` in a stripped program.
-    pub(super) modules: Option<ModuleList>,
+    pub(super) module_list: Option<ModuleList>,
     /// File offset and link-time address of the code, which give the distance between link-time and run-time addresses.
     pub(super) code: Option<(u64, u64)>,
 }
@@ -63,9 +63,9 @@ pub struct GoroutineLayout {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ModuleList {
     /// Link-time address of `runtime.firstmoduledata`.
-    pub(super) first: u64,
+    pub(super) first_address: u64,
     /// Bytes of a `runtime.moduledata`. Its last field is the address of the next module.
-    pub(super) size: u64,
+    pub(super) module_bytes: u64,
 }
 
 impl GoroutineLayout {
@@ -84,21 +84,21 @@ impl GoroutineLayout {
         Ok(Self {
             program: program.to_owned(),
             file,
-            stack: (g.stack_low, g.stack_high),
-            thread: g.m,
-            id: g.goid,
-            parent: g.parent_goid,
-            creator: g.gopc,
-            start: g.startpc,
+            stack_offsets: (g.stack_low, g.stack_high),
+            thread_offset: g.m,
+            id_offset: g.goid,
+            parent_offset: g.parent_goid,
+            creator_offset: g.gopc,
+            entry_offset: g.startpc,
             // m.procid is before m.gsignal in every version (src/runtime/runtime2.go).
-            thread_id: g.m_gsignal.checked_sub(8),
-            thread_descriptors: [g.m_g0, g.m_gsignal],
-            current: g.m_curg,
+            thread_id_offset: g.m_gsignal.checked_sub(8),
+            thread_descriptor_offsets: [g.m_g0, g.m_gsignal],
+            current_goroutine_offset: g.m_curg,
             labels: g.labels,
-            list: binary.allgs_address(),
-            modules: binary
+            list_address: binary.allgs_address(),
+            module_list: binary
                 .first_moduledata()
-                .map(|range| ModuleList { first: range.start, size: range.end - range.start }),
+                .map(|range| ModuleList { first_address: range.start, module_bytes: range.end - range.start }),
             code: code.map(|code| (code.offset, code.address)),
         })
     }

@@ -18,12 +18,12 @@ const MAX_STACK_BYTES: u64 = 1 << 16;
 /// Maximum number of readings that are stored, 48 bytes each.
 const MAX_READINGS: usize = 1 << 19;
 /// Maximum number of code addresses that are stored for all stacks, 16 bytes each.
-const MAX_WORDS: usize = 1 << 20;
+const MAX_CODE_ADDRESSES: usize = 1 << 20;
 
 /// Time between two readings, once a thread has left its goroutine's stack. A reading takes about 20 microseconds.
-const INTERVAL: Duration = Duration::from_millis(10);
+const READ_INTERVAL: Duration = Duration::from_millis(10);
 
-/// After this many readings without a thread in generated code, [`INTERVAL`] no longer applies.
+/// After this many readings without a thread in generated code, [`READ_INTERVAL`] no longer applies.
 const MAX_QUIET_ROUNDS: u32 = 20;
 
 /// Two equal readings are merged if at most this many nanoseconds are between them.
@@ -43,13 +43,13 @@ pub(super) struct LeftStackWatch {
     /// The newest reading of each thread (process, thread), as an index into `readings`.
     newest: HashMap<(u32, u32), usize>,
     readings: Vec<LeftStack>,
-    /// Each different content of a stack, and its position.
+    /// Each different content of a stack, and its position in [`LeftStackReadings::contents`].
     contents: HashMap<CodeWords, u32>,
     /// Number of code addresses in `contents`.
     word_count: usize,
 }
 
-/// A `runtime.m`.
+/// The runtime's structure of a thread (`runtime.m`).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RuntimeThread {
     /// Id of the thread in its innermost PID namespace (`m.procid`).
@@ -65,7 +65,7 @@ impl LeftStackWatch {
 
     /// Time until the stacks are read again. `None` if no thread has left its stack lately.
     pub(super) fn interval(&self) -> Option<Duration> {
-        (!self.readings.is_empty() && self.quiet_rounds < MAX_QUIET_ROUNDS).then_some(INTERVAL)
+        (!self.readings.is_empty() && self.quiet_rounds < MAX_QUIET_ROUNDS).then_some(READ_INTERVAL)
     }
 
     pub(super) fn take_noted(&mut self) -> HashSet<(u32, u32)> {
@@ -84,7 +84,7 @@ impl LeftStackWatch {
         Some(RuntimeThread { id, address: *self.threads.get(&(pid, id))? })
     }
 
-    /// Extends the newest reading of the thread if it is equal. Otherwise adds a reading. Returns whether the stack has
+    /// Extends the newest reading of the thread if it is equal. Otherwise adds a reading. Returns true if the stack has
     /// changed.
     pub(super) fn add_reading(&mut self, tid: u32, goroutine: &GoroutineReading, words: CodeWords) -> bool {
         let GoroutineReading { pid, address: descriptor, last_ns: now, stack, .. } = *goroutine;
@@ -105,13 +105,14 @@ impl LeftStackWatch {
         true
     }
 
-    /// Returns the position of a content. `None` if the content is new and a limit is reached.
+    /// Returns the position of a stack's content in the list of all contents. Adds a new content. `None` if that would
+    /// exceed a limit.
     fn intern(&mut self, words: CodeWords) -> Option<u32> {
         if let Some(known) = self.contents.get(&words) {
             return Some(*known);
         }
         let position = u32::try_from(self.contents.len()).ok()?;
-        self.word_count = self.word_count.checked_add(words.len()).filter(|words| *words <= MAX_WORDS)?;
+        self.word_count = self.word_count.checked_add(words.len()).filter(|words| *words <= MAX_CODE_ADDRESSES)?;
         self.contents.insert(words, position);
         Some(position)
     }

@@ -5,14 +5,14 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::layout::ProgramFile;
-use crate::process::with_own_rights;
+use crate::process::run_with_own_rights;
 use crate::record::code_mapping::CodeMapping;
 
 /// Maximum bytes from the start of a structure to the end of a field (a `runtime.m` of Go 1.27 has about 2000).
 const MAX_STRUCT_BYTES: usize = 4096;
 
 /// Minimum time between two readings of the executable mappings, in nanoseconds.
-const CODE_LIFETIME_NS: u64 = 1_000_000_000;
+const MAPPINGS_LIFETIME_NS: u64 = 1_000_000_000;
 
 /// Open memory of a process, and its executable mappings.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl ProgramMemory {
         now: u64,
     ) -> Option<Self> {
         let of_process = |name: &str| PathBuf::from(format!("/proc/{pid}/{name}"));
-        let file = with_own_rights(|| {
+        let file = run_with_own_rights(|| {
             let runs_it = ProgramFile::from_path(&of_process("exe")).is_ok_and(|runs| runs == file);
             runs_it.then(|| File::open(of_process("mem")).ok()).flatten()
         })?;
@@ -54,7 +54,7 @@ impl ProgramMemory {
 
     /// The memory of the test process.
     #[cfg(test)]
-    pub(super) fn of_this_process() -> Self {
+    pub(super) fn open_this_process() -> Self {
         let program = std::fs::read_link("/proc/self/exe").expect("a link");
         let file = ProgramFile::from_path(&program).expect("a file");
         Self::open(std::process::id(), &program, file, None, 0).expect("its own memory")
@@ -65,7 +65,7 @@ impl ProgramMemory {
         self.find_mapping(address, now).is_some()
     }
 
-    /// Whether an address is in code of a file. Code that was mapped less than [`CODE_LIFETIME_NS`] ago can be unknown.
+    /// Whether an address is in code of a file. Code that was mapped less than [`MAPPINGS_LIFETIME_NS`] ago can be unknown.
     pub(super) fn is_in_file(&mut self, address: u64, now: u64) -> bool {
         self.find_mapping(address, now).is_some_and(CodeMapping::has_file)
     }
@@ -81,8 +81,8 @@ impl ProgramMemory {
     }
 
     fn find_mapping(&mut self, address: u64, now: u64) -> Option<&CodeMapping> {
-        if self.mapping_index(address).is_none() && now.saturating_sub(self.code_time) >= CODE_LIFETIME_NS {
-            // A plugin can have been loaded.
+        if self.mapping_index(address).is_none() && now.saturating_sub(self.code_time) >= MAPPINGS_LIFETIME_NS {
+            // The program can have loaded a plugin since the mappings were read.
             self.code = CodeMapping::list(self.pid);
             self.code_time = now;
         }
@@ -94,7 +94,7 @@ impl ProgramMemory {
         self.code.get(next).filter(|mapping| mapping.range.contains(&address)).map(|_| next)
     }
 
-    /// Converts a link-time address.
+    /// Converts a link-time address to the address in the running process.
     pub(super) fn run_time_address(&self, address: u64) -> u64 {
         address.wrapping_add(self.bias)
     }

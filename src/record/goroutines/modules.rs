@@ -26,7 +26,7 @@ const MAX_NAME_BYTES: usize = 1 << 10;
 
 /// The first 6 bytes of a `runtime.pcHeader` as a number: a magic number and two zero bytes. For Go 1.20 and later, and
 /// for Go 1.18.
-const HEADERS: [u64; 2] = [0xffff_fff1, 0xffff_fff0];
+const PC_HEADERS: [u64; 2] = [0xffff_fff1, 0xffff_fff0];
 const HEADER_MASK: u64 = (1 << 48) - 1;
 
 const LOW_HALF_MASK: u64 = (1 << 32) - 1;
@@ -39,19 +39,19 @@ const ENTRIES_OFFSET: usize = 128;
 const TEXT_OFFSET: usize = 176;
 const TEXT_END_OFFSET: usize = 184;
 
-/// Reads the modules of all processes.
+/// Reads the module lists of all processes, and collects the names of the functions.
 #[derive(Debug, Default)]
 pub(super) struct ModuleWatch {
-    processes: HashMap<u32, Process>,
+    processes: HashMap<u32, ProcessModules>,
 }
 
 #[derive(Debug, Default)]
-struct Process {
+struct ProcessModules {
     next_reading_ns: u64,
     /// Run-time address of the last known module.
     newest: Option<u64>,
     count: usize,
-    /// The names in the form of a perf map.
+    /// The names of the functions, in the form of a perf map.
     perf_map: String,
 }
 
@@ -63,9 +63,11 @@ impl ModuleWatch {
             return;
         }
         process.next_reading_ns = now.saturating_add(READ_INTERVAL_NS);
-        let mut newest = process.newest.unwrap_or_else(|| memory.run_time_address(list.first));
+        let mut newest = process.newest.unwrap_or_else(|| memory.run_time_address(list.first_address));
         while process.count < MAX_MODULES && process.perf_map.len() < MAX_MAP_BYTES {
-            let Some([next]) = memory.read_fields(newest.wrapping_add(list.size.saturating_sub(8)), [0]) else { break };
+            let Some([next]) = memory.read_fields(newest.wrapping_add(list.module_bytes.saturating_sub(8)), [0]) else {
+                break;
+            };
             if next == 0 {
                 break;
             }
@@ -79,7 +81,7 @@ impl ModuleWatch {
     /// Returns a perf map for each process that registered functions.
     pub(super) fn finish(self) -> Vec<CodeFile> {
         let processes = self.processes.into_iter().filter(|(_, process)| !process.perf_map.is_empty());
-        let file = |(pid, process): (u32, Process)| CodeFile {
+        let file = |(pid, process): (u32, ProcessModules)| CodeFile {
             pid,
             kind: CodeFileKind::PerfMap,
             path: format!("the memory of process {pid}"),
@@ -107,7 +109,7 @@ fn add_module(module: u64, memory: &mut ProgramMemory, now: u64, perf_map: &mut 
             ],
         )?;
     let [magic] = memory.read_fields(header, [0])?;
-    if !HEADERS.contains(&(magic & HEADER_MASK)) || memory.is_in_file(text, now) {
+    if !PC_HEADERS.contains(&(magic & HEADER_MASK)) || memory.is_in_file(text, now) {
         return None;
     }
     let names = memory.read_bytes(names, usize::try_from(names_length).ok()?.min(MAX_NAMES_BYTES))?;
@@ -178,7 +180,7 @@ mod tests {
         }
 
         fn list(&self) -> ModuleList {
-            ModuleList { first: self.modules[0].as_ptr() as u64, size: SIZE as u64 }
+            ModuleList { first_address: self.modules[0].as_ptr() as u64, module_bytes: SIZE as u64 }
         }
 
         fn register(&mut self) {
@@ -188,7 +190,8 @@ mod tests {
 
     #[test]
     fn functions_are_named_after_their_module_is_registered() {
-        let (mut fake, mut memory, mut watch) = (Fake::new(), ProgramMemory::of_this_process(), ModuleWatch::default());
+        let (mut fake, mut memory, mut watch) =
+            (Fake::new(), ProgramMemory::open_this_process(), ModuleWatch::default());
         watch.read_new_modules(7, fake.list(), &mut memory, 0);
         fake.register();
         for time in [1, READ_INTERVAL_NS, 2 * READ_INTERVAL_NS] {
@@ -209,8 +212,8 @@ mod tests {
                 // The module follows itself.
                 fake.modules[1][SIZE / 8 - 1] = fake.modules[1].as_ptr() as u64;
                 let mut watch = ModuleWatch::default();
-                watch.processes.insert(7, Process { count: MAX_MODULES - 2, ..Process::default() });
-                watch.read_new_modules(7, fake.list(), &mut ProgramMemory::of_this_process(), 0);
+                watch.processes.insert(7, ProcessModules { count: MAX_MODULES - 2, ..ProcessModules::default() });
+                watch.read_new_modules(7, fake.list(), &mut ProgramMemory::open_this_process(), 0);
                 assert_eq!(watch.processes[&7].count, MAX_MODULES);
             }
         }

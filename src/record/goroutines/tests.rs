@@ -19,7 +19,7 @@ struct Fake {
     goroutine: Box<[u64; 64]>,
     thread_descriptor: Box<[u64; 64]>,
     thread: Box<[u64; 64]>,
-    watch: Watch,
+    watch: GoroutineWatch,
 }
 
 impl Fake {
@@ -28,22 +28,22 @@ impl Fake {
         let layout = GoroutineLayout {
             file: ProgramFile::from_path(&program).unwrap(),
             program,
-            stack: (0, 8),
-            thread: 48,
-            id: 152,
-            parent: Some(280),
-            creator: 288,
-            start: 304,
-            thread_id: Some(64),
-            thread_descriptors: [0, 72],
-            current: 184,
+            stack_offsets: (0, 8),
+            thread_offset: 48,
+            id_offset: 152,
+            parent_offset: Some(280),
+            creator_offset: 288,
+            entry_offset: 304,
+            thread_id_offset: Some(64),
+            thread_descriptor_offsets: [0, 72],
+            current_goroutine_offset: 184,
             labels: None,
-            list: None,
-            modules: None,
+            list_address: None,
+            module_list: None,
             code: None,
         };
         let zero = || Box::new([0; 64]);
-        let mut watch = Watch::new(layout, true);
+        let mut watch = GoroutineWatch::new(layout, true);
         assert!(watch.open(std::process::id(), 0));
         let mut fake = Self { goroutine: zero(), thread_descriptor: zero(), thread: zero(), watch };
         let words = &mut fake.goroutine;
@@ -124,7 +124,7 @@ fn a_goroutine_that_was_never_in_the_register_is_found_in_the_list() {
     let mut fake = Fake::new();
     let array = [address(&fake.thread_descriptor), address(&fake.goroutine)];
     let list = Box::new([array.as_ptr().addr() as u64, 2, 2]);
-    fake.watch.layout.list = Some(list.as_ptr().addr() as u64);
+    fake.watch.layout.list_address = Some(list.as_ptr().addr() as u64);
     // The stack pointer of the sample is in no known stack.
     let sp = 0x9000;
     fake.goroutine[152 / 8] = 17;
@@ -179,7 +179,7 @@ fn the_memory_of_another_program_is_not_read() {
 fn readings_are_rare_without_a_process_or_without_generated_code() {
     let mut fake = Fake::new();
     let pid = std::process::id();
-    let [shortest, longest] = INTERVALS;
+    let [shortest, longest] = READ_INTERVALS;
     assert_eq!(fake.watch.interval(), shortest);
     fake.watch.close(pid);
     assert_eq!(fake.watch.interval(), longest);

@@ -10,12 +10,12 @@ const TEXT_COLUMN: usize = 23;
 
 pub(super) fn explanation(check: &Check, columns: usize) -> String {
     let mut text = format!("{}: {}\n", check.id, check.title);
-    let made_by = if check.in_run { "goflame doctor, goflame run" } else { "goflame doctor" };
+    let made_by = if check.is_in_run { "goflame doctor, goflame run" } else { "goflame doctor" };
     for (heading, content) in [
         ("Group", check.group.title()),
         ("Needed for", check.feature),
         ("Made by", made_by),
-        ("Why", check.why),
+        ("Why", check.why_it_matters),
         ("When it falls short", &check.shortcoming()),
     ] {
         for (index, line) in wrap(content, columns.saturating_sub(TEXT_COLUMN).max(30)).iter().enumerate() {

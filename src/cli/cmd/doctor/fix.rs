@@ -11,7 +11,7 @@ use crate::doctor::{self, RepairPlan, RepairStep};
 /// Performs the repairs that are possible on this machine. Returns true if a repair was tried, so that the caller
 /// checks the machine again.
 pub(super) fn fix(plan: &RepairPlan, args: &DoctorArgs, terminal: &Terminal) -> Result<bool, Failure> {
-    for by_hand in &plan.by_hand {
+    for by_hand in &plan.manual_repairs {
         let place = if by_hand.on_host { " on the host" } else { "" };
         terminal.report_step("Manual", &format!("{}{place}: {}", by_hand.ids.join(", "), by_hand.command));
     }
@@ -29,7 +29,7 @@ pub(super) fn fix(plan: &RepairPlan, args: &DoctorArgs, terminal: &Terminal) -> 
     let flags = if args.persist { "--fix --persist" } else { "--fix" };
     confirm(args, terminal, flags, "Make these changes?")?;
     print_steps(&doctor::carry_out(plan, args.persist)?, "Fixed", terminal);
-    if let Some(undoable) = doctor::undoable()? {
+    if let Some(undoable) = doctor::undoable_changes()? {
         terminal.report_step("Saved", &format!("the previous values, for `goflame doctor --undo`: {}", undoable.file));
     }
     Ok(true)
@@ -37,13 +37,13 @@ pub(super) fn fix(plan: &RepairPlan, args: &DoctorArgs, terminal: &Terminal) -> 
 
 /// Whether there are changes, of this command or of an earlier one, that can be kept after a reboot.
 fn has_changes_to_persist(plan: &RepairPlan) -> Result<bool, Failure> {
-    let undoable = doctor::undoable()?;
+    let undoable = doctor::undoable_changes()?;
     Ok(!plan.is_empty() || undoable.is_some_and(|undoable| !undoable.changes.is_empty()))
 }
 
 /// Undoes the changes of `--fix`.
 pub(super) fn undo(args: &DoctorArgs, terminal: &Terminal) -> Result<ExitCode, Failure> {
-    let Some(undoable) = doctor::undoable()? else {
+    let Some(undoable) = doctor::undoable_changes()? else {
         terminal.report_step("Undone", "nothing: goflame has changed no kernel setting here");
         return Ok(ExitCode::SUCCESS);
     };
@@ -84,8 +84,8 @@ fn confirm(args: &DoctorArgs, terminal: &Terminal, flags: &str, question: &str) 
 fn print_steps(steps: &[RepairStep], verb: &str, terminal: &Terminal) {
     for step in steps {
         match &step.problem {
-            None => terminal.report_step(verb, &step.what),
-            Some(problem) => terminal.warn(&format!("{}: {problem}", step.what)),
+            None => terminal.report_step(verb, &step.description),
+            Some(problem) => terminal.warn(&format!("{}: {problem}", step.description)),
         }
     }
 }

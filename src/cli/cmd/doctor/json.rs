@@ -14,7 +14,7 @@ pub(super) fn findings_json(findings: &[Finding], strictness: Strictness) -> Str
         "schema": SCHEMA_VERSION,
         "goflame": env!("CARGO_PKG_VERSION"),
         "ready": is_ready(findings, strictness),
-        "strict": strictness.strict,
+        "strict": strictness.fails_on_warnings,
         "summary": {
             "ok": count(findings, Status::Ok),
             "info": count(findings, Status::Info),

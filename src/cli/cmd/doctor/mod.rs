@@ -17,7 +17,7 @@ use crate::cli::output::Terminal;
 use crate::config::{Config, Overrides};
 use crate::doctor::{Status, Strictness, catalogue, expand_groups, is_ready, unknown_checks};
 use crate::pipeline::{self, Checkup, CheckupOptions};
-use crate::process::acting_for;
+use crate::process::acting_account;
 
 pub(in crate::cli) fn doctor(
     project: &Project<'_>,
@@ -49,7 +49,7 @@ pub(in crate::cli) fn doctor(
         skip,
         only,
         // A user who repairs through sudo wants to profile without sudo.
-        unprivileged: args.unprivileged || ((args.fix || args.print_script) && acting_for().is_some()),
+        unprivileged: args.unprivileged || ((args.fix || args.print_script) && acting_account().is_some()),
     };
     let mut checkup = pipeline::checkup(&config, &options)?;
     if args.print_script {
@@ -65,7 +65,7 @@ pub(in crate::cli) fn doctor(
 }
 
 fn print(checkup: &Checkup, config: &Config, args: &DoctorArgs, terminal: &Terminal) -> Result<ExitCode, Failure> {
-    let strictness = Strictness { strict: config.doctor.strict, steady: args.steady };
+    let strictness = Strictness { fails_on_warnings: config.doctor.strict, fails_on_unsteadiness: args.steady };
     let verdict = match is_ready(&checkup.findings, strictness) {
         true if checkup.findings.iter().all(|finding| finding.status == Status::Skipped) => Verdict::NothingChecked,
         true => Verdict::Ready,

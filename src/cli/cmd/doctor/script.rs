@@ -15,7 +15,7 @@ pub(super) fn repair_script(plan: &RepairPlan, persist: bool) -> String {
     let command = format!("goflame doctor --print-script{}", if persist { " --persist" } else { "" });
     let mut text = SCRIPT_HEAD.replace("@VERSION@", env!("CARGO_PKG_VERSION")).replace("@COMMAND@", &command);
     // Writing to a string cannot fail.
-    for by_hand in &plan.by_hand {
+    for by_hand in &plan.manual_repairs {
         let place = if by_hand.on_host { "on the host of this container" } else { "by hand" };
         let _ = writeln!(text, "# {}: {place}:\n#   {}", by_hand.ids.join(", "), by_hand.command.replace('\n', " "));
     }
@@ -27,7 +27,7 @@ pub(super) fn repair_script(plan: &RepairPlan, persist: bool) -> String {
         let _ = writeln!(text, "{} {} {}", function_name(setting), setting.sysctl.name(), setting.value);
     }
     if persist {
-        let lines: Vec<_> = plan.settings.iter().map(Setting::line).collect();
+        let lines: Vec<_> = plan.settings.iter().map(Setting::sysctl_line).collect();
         let _ = writeln!(text, "persist {}", quote_command(&lines));
     }
     text

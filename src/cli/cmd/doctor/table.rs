@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Effects, Style};
 
 use super::fix::goflame_command;
-use crate::doctor::{Finding, RepairPlan, Status, count_statuses, summary_line};
+use crate::doctor::{Finding, RepairPlan, Status, status_summary, summary_line};
 use crate::pipeline::Checkup;
 use crate::render::columns::{self, align_left, max_width};
 use crate::render::sanitize;
@@ -63,7 +63,7 @@ pub(super) fn format_table(
         let bold = paint(BOLD);
         let title = group.first().map_or("", |finding| finding.group.title());
         let _ = match detail {
-            Detail::Groups => writeln!(text, "{bold}{title}{bold:#}: {}", count_statuses(group)),
+            Detail::Groups => writeln!(text, "{bold}{title}{bold:#}: {}", status_summary(group)),
             Detail::Checks => writeln!(text, "\n{bold}{title}{bold:#}"),
         };
         for finding in group.iter().filter(is_shown) {
@@ -99,12 +99,12 @@ fn format_repairs(plan: &RepairPlan, bold: Style, dim: Style) -> String {
     let mut command = |ids: &str, line: &str, remark: &str| {
         let _ = writeln!(text, "  {dim}# {ids}{remark}{dim:#}\n  {line}");
     };
-    let sudo = if plan.sudo { "sudo " } else { "" };
+    let sudo = if plan.needs_sudo { "sudo " } else { "" };
     for change in &plan.changes {
         let ids = plan.check_ids(change.setting).join(", ");
         command(&ids, &format!("{sudo}sysctl -w {}={}", change.setting.name(), change.after), "");
     }
-    for by_hand in &plan.by_hand {
+    for by_hand in &plan.manual_repairs {
         let mut remark = if by_hand.on_host { " (on the host of this container)".to_owned() } else { String::new() };
         if let Some(why) = &by_hand.why {
             let _ = write!(remark, "; {}", sanitize(why));
@@ -112,7 +112,7 @@ fn format_repairs(plan: &RepairPlan, bold: Style, dim: Style) -> String {
         command(&by_hand.ids.join(", "), &by_hand.command, &remark);
     }
     if !plan.is_empty() {
-        let goflame = goflame_command(plan.sudo);
+        let goflame = goflame_command(plan.needs_sudo);
         command("all kernel settings at once, also after a reboot", &format!("{goflame} doctor --fix --persist"), "");
     }
     if text.is_empty() { text } else { format!("\n{bold}To repair{bold:#}\n{text}") }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::archive::{self, PartialRun, RunEntry, RunId, Store};
 use crate::cli::output::{Terminal, format_megabytes};
-use crate::pipeline::{Manifest, with_causes};
+use crate::pipeline::{Manifest, describe_with_causes};
 use crate::render::{columns, sanitize};
 
 /// Maximum width of names in the list.
@@ -43,7 +43,9 @@ pub(super) fn format_list(store: &Store, as_json: bool, terminal: &Terminal) -> 
     let mut rows = vec![(HEADING.map(str::to_owned), None)];
     for entry in &entries {
         let manifest = entry.run.as_ref().map_err(state_and_reason).and_then(|run| {
-            run.manifest::<Manifest>().map(|manifest| (run, manifest)).map_err(|error| ("damaged", with_causes(&error)))
+            run.manifest::<Manifest>()
+                .map(|manifest| (run, manifest))
+                .map_err(|error| ("damaged", describe_with_causes(&error)))
         });
         let tags = tags_of(&entry.id, &tags).join(" ");
         rows.push(match manifest {
@@ -170,8 +172,8 @@ fn incomplete_row(name: String, id: &RunId, state: &str, size: String, tags: Str
 /// Returns the state of a run that cannot be loaded, as a key of `--json`, and the reason.
 fn state_and_reason(error: &archive::Error) -> (&'static str, String) {
     match error {
-        archive::Error::Damaged { source, .. } => ("damaged", with_causes(source)),
-        archive::Error::NotReadable { source, .. } => ("not_readable", with_causes(source)),
-        error => ("damaged", with_causes(error)),
+        archive::Error::Damaged { source, .. } => ("damaged", describe_with_causes(source)),
+        archive::Error::NotReadable { source, .. } => ("not_readable", describe_with_causes(source)),
+        error => ("damaged", describe_with_causes(error)),
     }
 }
