@@ -168,7 +168,7 @@ static NAME_AND_VALUE: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// HTTP header as an argument: `Authorization: Basic YWxhZGRpbg==`.
-static HEADER: LazyLock<Regex> = LazyLock::new(|| compile_pattern(r"(?s)^([A-Za-z0-9-]+)(:\s+)(.+)$"));
+static HTTP_HEADER: LazyLock<Regex> = LazyLock::new(|| compile_pattern(r"(?s)^([A-Za-z0-9-]+)(:\s+)(.+)$"));
 
 /// Compiles a constant pattern. Tests compile every pattern.
 fn compile_pattern(text: &str) -> Regex {
@@ -195,7 +195,7 @@ enum Replacement {
 }
 
 impl Secrets {
-    /// Recognises the usual secrets and the values of these names.
+    /// Recognises the usual secrets, and also the values of the variables and flags with these names.
     pub fn new(names: &[String]) -> Self {
         Self { names: names.iter().map(|name| split_words(name)).collect(), replacement: Replacement::Mask }
     }
@@ -203,13 +203,13 @@ impl Secrets {
     /// Replaces each secret by `sha256:` and 12 hex digits, which are equal for equal values of one name. The digest has no
     /// key, so a secret that is easy to guess (a word, a PIN) can be confirmed by it.
     #[must_use]
-    pub fn as_digests(&self) -> Self {
+    pub fn with_digests(&self) -> Self {
         Self { replacement: Replacement::Digest, ..self.clone() }
     }
 
     /// Replaces each secret by a digest, unless it already is a digest.
     #[must_use]
-    pub fn as_digests_once(&self) -> Self {
+    pub fn with_digests_once(&self) -> Self {
         Self { replacement: Replacement::DigestOnce, ..self.clone() }
     }
 
@@ -260,7 +260,7 @@ impl Secrets {
         {
             return format!("{name}={}", self.replacement_of(name, value));
         }
-        match HEADER.captures(arg) {
+        match HTTP_HEADER.captures(arg) {
             Some(parts) if self.is_secret_name(&parts[1]) => {
                 format!("{}{}{}", &parts[1], &parts[2], self.replacement_of(&parts[1], &parts[3]))
             }
@@ -270,7 +270,7 @@ impl Secrets {
 
     /// Masks the secrets of any text: values of secret names, and tokens of a known form.
     pub fn mask_text(&self, text: &str) -> String {
-        let named = self.mask_named(text);
+        let named = self.mask_named_values(text);
         let in_context = SECRET_IN_CONTEXT.replace_all(&named, |parts: &Captures<'_>| {
             let part = |at| parts.get(at).map_or("", |part| part.as_str());
             let (before, secret, after) = (part(1).to_owned() + part(4), part(2).to_owned() + part(5), part(3));
@@ -285,7 +285,7 @@ impl Secrets {
         SECRET_BY_FORM.replace_all(&in_context, |parts: &Captures<'_>| self.replacement_of("", &parts[0])).into_owned()
     }
 
-    fn mask_named(&self, text: &str) -> String {
+    fn mask_named_values(&self, text: &str) -> String {
         let mut masked = String::with_capacity(text.len());
         let (mut copied, mut from) = (0, 0);
         while let Some(parts) = NAME_AND_VALUE.captures_at(text, from) {
@@ -318,7 +318,7 @@ impl Secrets {
             // A digest, such as in goflame.lock, is not secret.
             Replacement::Mask | Replacement::DigestOnce if is_digest(value) => value.to_owned(),
             Replacement::Mask => MASK.to_owned(),
-            Replacement::Digest | Replacement::DigestOnce => digest(name, value),
+            Replacement::Digest | Replacement::DigestOnce => digest_of_value(name, value),
         }
     }
 }
@@ -334,7 +334,7 @@ fn unquoted_range(text: &str, value: Range<usize>) -> Range<usize> {
 }
 
 /// Hashes name and value, so that equal secrets under two names have different digests.
-fn digest(name: &str, value: &str) -> String {
+fn digest_of_value(name: &str, value: &str) -> String {
     let digest = Sha256::digest(format!("{name}\0{value}"));
     format!("{DIGEST_PREFIX}{}", hex(digest.get(..DIGEST_BYTES).unwrap_or_default()))
 }

@@ -54,7 +54,7 @@ impl Dir {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => Ok(Self { fd, path: self.path.join(name) }),
-            Err(errno) => Err(self.error("open directory", name, errno)),
+            Err(errno) => Err(self.make_error("open directory", name, errno)),
         }
     }
 
@@ -77,7 +77,7 @@ impl Dir {
     /// Creates the directory `name`. Fails if the name exists.
     pub(super) fn create_dir(&self, name: impl AsRef<Path>, mode: u32) -> Result<Self, Error> {
         let name = name.as_ref();
-        mkdirat(&self.fd, name, mode.into()).map_err(|errno| self.error("create directory", name, errno))?;
+        mkdirat(&self.fd, name, mode.into()).map_err(|errno| self.make_error("create directory", name, errno))?;
         self.open_dir(name)
     }
 
@@ -105,7 +105,7 @@ impl Dir {
     fn open(&self, name: &Path, flags: OFlags, action: &'static str) -> Result<File, Error> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = openat(&self.fd, name, flags, FILE_MODE.into());
-        opened.map(File::from).map_err(|errno| self.error(action, name, errno))
+        opened.map(File::from).map_err(|errno| self.make_error(action, name, errno))
     }
 
     /// Returns an unused name in this directory, of the form that [`is_temporary`] recognises.
@@ -150,7 +150,7 @@ impl Dir {
         match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(self.error("read", name, errno)),
+            Err(errno) => Err(self.make_error("read", name, errno)),
         }
     }
 
@@ -181,13 +181,13 @@ impl Dir {
     /// Moves `name` to another directory. Replaces an existing entry there.
     pub(super) fn rename(&self, name: impl AsRef<Path>, to: &Self, new: impl AsRef<Path>) -> Result<(), Error> {
         let moved = renameat(&self.fd, name.as_ref(), &to.fd, new.as_ref());
-        moved.map_err(|errno| to.error("replace", new.as_ref(), errno))
+        moved.map_err(|errno| to.make_error("replace", new.as_ref(), errno))
     }
 
     /// Adds a hard link to the file `name` in another directory.
     pub(super) fn link(&self, name: impl AsRef<Path>, to: &Self, new: impl AsRef<Path>) -> Result<(), Error> {
         let linked = linkat(&self.fd, name.as_ref(), &to.fd, new.as_ref(), AtFlags::empty());
-        linked.map_err(|errno| to.error("link", new.as_ref(), errno))
+        linked.map_err(|errno| to.make_error("link", new.as_ref(), errno))
     }
 
     /// Removes a file or a whole tree. Removes a link itself, not its target.
@@ -195,20 +195,20 @@ impl Dir {
         let name = name.as_ref();
         if self.file_type(name)? != Some(FileType::Directory) {
             let removed = unlinkat(&self.fd, name, AtFlags::empty());
-            return removed.map_err(|errno| self.error("remove", name, errno));
+            return removed.map_err(|errno| self.make_error("remove", name, errno));
         }
         let dir = self.open_dir(name)?;
         for entry in dir.entries()? {
             dir.remove(entry)?;
         }
-        unlinkat(&self.fd, name, AtFlags::REMOVEDIR).map_err(|errno| self.error("remove", name, errno))
+        unlinkat(&self.fd, name, AtFlags::REMOVEDIR).map_err(|errno| self.make_error("remove", name, errno))
     }
 
     /// Removes a directory if it is empty.
     pub(super) fn remove_if_empty(&self, name: impl AsRef<Path>) -> Result<(), Error> {
         match unlinkat(&self.fd, name.as_ref(), AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
-            Err(errno) => Err(self.error("remove", name.as_ref(), errno)),
+            Err(errno) => Err(self.make_error("remove", name.as_ref(), errno)),
         }
     }
 
@@ -232,9 +232,9 @@ impl Dir {
         self.fd.try_clone().map(File::from)
     }
 
-    /// Makes an error. A forbidden symbolic link has a separate error, because the kernel reports "Not a directory" for
+    /// Creates the error of a failed operation. A forbidden symbolic link has a separate error, because the kernel reports "Not a directory" for
     /// it.
-    fn error(&self, action: &'static str, name: &Path, errno: Errno) -> Error {
+    fn make_error(&self, action: &'static str, name: &Path, errno: Errno) -> Error {
         let path = self.path.join(name);
         let is_link = || {
             let stat = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);

@@ -12,12 +12,12 @@ use super::error::Error;
 use super::id::RunId;
 use super::lock::{self, FileLock};
 use super::program::{Program, StoredFile, Substitution};
-use super::run::{MANIFEST, Run, SCHEMA};
+use super::run::{MANIFEST, MANIFEST_SCHEMA, Run};
 use super::store::{Store, lock_name};
 use super::tree::{self, FileEntry, NodeKind};
 use crate::fsio::{self, FileError};
 
-/// A directory that stages write into, and that becomes a run. A dropped draft stays on disk, and [`Store::partials`]
+/// A directory that stages write into, and that becomes a run. A dropped draft stays on disk, and [`Store::partial_runs`]
 /// lists it.
 #[derive(Debug)]
 #[must_use = "a draft becomes a run only by commit"]
@@ -120,7 +120,7 @@ impl Draft {
             return Err(Error::NotAnObject);
         };
         let files = self.seal_files()?;
-        for dir in tree::walk(self.dir())?.dirs.iter().rev() {
+        for dir in tree::list_tree(self.dir())?.dirs.iter().rev() {
             fsio::sync_dir(dir)?;
         }
         let (runs, partial) = (self.store.open_sub_dir("runs")?, self.store.open_sub_dir("partial")?);
@@ -148,7 +148,7 @@ impl Draft {
         manifest: &mut Map<String, Value>,
         files: &BTreeMap<String, FileEntry>,
     ) -> Result<(), Error> {
-        manifest.insert("schema".to_owned(), SCHEMA.into());
+        manifest.insert("schema".to_owned(), MANIFEST_SCHEMA.into());
         manifest.insert("id".to_owned(), self.id.as_str().into());
         manifest.insert("sequence".to_owned(), self.store.next_sequence()?.into());
         manifest.insert("files".to_owned(), serde_json::to_value(files).map_err(Error::Encode)?);
@@ -158,7 +158,7 @@ impl Draft {
     /// Syncs every file to the disk and hashes it.
     fn seal_files(&self) -> Result<BTreeMap<String, FileEntry>, Error> {
         let mut files = BTreeMap::new();
-        for (name, kind) in tree::walk(self.dir())?.entries {
+        for (name, kind) in tree::list_tree(self.dir())?.entries {
             let path = self.dir().join(&name);
             match kind {
                 NodeKind::File if name == MANIFEST => {}
@@ -167,7 +167,7 @@ impl Draft {
                     dir::sync(&file).map_err(|error| FileError::new("sync", &path, error))?;
                     let entry = match self.hashed.get(&name) {
                         Some(entry) => entry.clone(),
-                        None => tree::digest(file).map_err(|error| FileError::new("read", &path, error))?,
+                        None => tree::hash_reader(file).map_err(|error| FileError::new("read", &path, error))?,
                     };
                     files.insert(name, entry);
                 }

@@ -27,7 +27,7 @@ pub enum Error {
         /// The link.
         path: PathBuf,
     },
-    /// The archive directory is a symbolic link to a path that does not exist.
+    /// The archive directory is a symbolic link whose target does not exist.
     #[error("{} is a symbolic link to {}, which does not exist", path.display(), target.display())]
     BrokenLink {
         /// The link.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use tar::{Builder, Header};
 
 use super::id::RunId;
-use super::run::{MANIFEST, SCHEMA};
+use super::run::{MANIFEST, MANIFEST_SCHEMA};
 use super::tree::{self, FileEntry};
 use super::zstd::Compressor;
 
@@ -19,7 +19,7 @@ use super::zstd::Compressor;
 pub enum ExportContent {
     /// A file of the run, with its expected hash and size.
     File(PathBuf, FileEntry),
-    /// The content itself.
+    /// Bytes that are not a file of the run, such as a rendered report.
     Bytes(Vec<u8>),
 }
 
@@ -27,7 +27,7 @@ impl ExportContent {
     fn entry(&self) -> io::Result<FileEntry> {
         match self {
             Self::File(_, entry) => Ok(entry.clone()),
-            Self::Bytes(bytes) => tree::digest(bytes.as_slice()),
+            Self::Bytes(bytes) => tree::hash_reader(bytes.as_slice()),
         }
     }
 }
@@ -42,7 +42,7 @@ pub fn write_export(
 ) -> io::Result<()> {
     let entries = files.iter().map(|(name, content)| Ok((name.clone(), serde_json::to_value(content.entry()?)?)));
     manifest.insert("files".to_owned(), entries.collect::<io::Result<Map<_, _>>>()?.into());
-    manifest.insert("schema".to_owned(), SCHEMA.into());
+    manifest.insert("schema".to_owned(), MANIFEST_SCHEMA.into());
     manifest.insert("id".to_owned(), id.as_str().into());
     manifest.remove("sequence");
     let mut text = serde_json::to_vec_pretty(&manifest)?;
@@ -80,7 +80,7 @@ pub fn write_export(
 
 /// The time of a run's start in seconds since 1970, from its id.
 fn start_seconds(id: &RunId) -> u64 {
-    let time = DateTime::strptime("%Y%m%d-%H%M%S", id.stamp()).ok();
+    let time = DateTime::strptime("%Y%m%d-%H%M%S", id.timestamp()).ok();
     let time = time.and_then(|time| Offset::UTC.to_timestamp(time).ok());
     time.and_then(|time| u64::try_from(time.as_second()).ok()).unwrap_or(0)
 }

@@ -81,7 +81,7 @@ impl RunId {
     }
 
     /// The timestamp of the start, by the clock at that time: `YYYYMMDD-HHMMSS`.
-    pub fn stamp(&self) -> &str {
+    pub fn timestamp(&self) -> &str {
         &self.0[..STAMP_BYTES]
     }
 }

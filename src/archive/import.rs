@@ -23,7 +23,7 @@ use crate::fsio::{self, FileError};
 /// Maximum size of a manifest in bytes. Parsed, it takes ten times as much memory.
 const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 /// Maximum number of files. A run has a few dozen.
-const MAX_FILES: usize = 10_000;
+const MAX_EXPORTED_FILES: usize = 10_000;
 /// Unpacked bytes that are always accepted, even for a very small export.
 const ALWAYS_ACCEPTED_BYTES: u64 = 1 << 30;
 /// Maximum compression ratio of larger exports. Logs with equal lines compress a few hundred times.
@@ -139,7 +139,7 @@ fn read_export(source: impl BufRead, size: u64, path: &Path, create: &mut Create
                 long_name = Some(name);
                 continue;
             }
-            kind => return Err(refuse(Refusal::NotAFile { name: shown(), kind: kind_name(kind) })),
+            kind => return Err(refuse(Refusal::NotAFile { name: shown(), kind: entry_kind_name(kind) })),
         }
         let bad_name = || refuse(Refusal::BadName { name: shown() });
         let (run, name) =
@@ -202,8 +202,8 @@ fn read_head(
     }
     let parsed = ManifestHead::parse(&id, &bytes, &path.join(MANIFEST));
     let (ManifestHead { files, .. }, manifest) = parsed.map_err(|damage| refuse(Refusal::Manifest(damage)))?;
-    if files.len() > MAX_FILES {
-        return Err(refuse(Refusal::TooManyFiles { limit: MAX_FILES }));
+    if files.len() > MAX_EXPORTED_FILES {
+        return Err(refuse(Refusal::TooManyFiles { limit: MAX_EXPORTED_FILES }));
     }
     let total = files.values().fold(bytes.len() as u64, |total, file| total.saturating_add(file.size));
     if total > limit {
@@ -226,7 +226,7 @@ fn is_acceptable_name(name: &str) -> bool {
         && !name.contains(char::is_control)
 }
 
-fn kind_name(kind: EntryType) -> &'static str {
+fn entry_kind_name(kind: EntryType) -> &'static str {
     match kind {
         EntryType::Symlink => "a symbolic link",
         EntryType::Link => "a hard link",

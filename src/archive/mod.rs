@@ -62,7 +62,7 @@ pub use error::Error;
 pub use export::{ExportContent, write_export};
 pub use id::{InvalidRunId, RunId};
 pub use import::{CheckedExport, check_export, check_export_bytes};
-pub use place::BuildPlace;
+pub use place::PrivateBuildDir;
 pub use problem::{Damage, Discrepancy, FileProblem};
 pub use program::{Program, StoredFile, Substitution};
 pub use prune::{KeepLimits, PrunePlan};

@@ -18,8 +18,8 @@ const ELF_MAGIC: &[u8] = b"\x7fELF";
 
 /// A directory in `build/<variant>/` that only one build writes to. Dropping this value removes it.
 #[derive(Debug)]
-pub struct BuildPlace {
-    /// `build/<variant>`.
+pub struct PrivateBuildDir {
+    /// The public directory `build/<variant>`.
     builds: Dir,
     name: String,
     dir: Dir,
@@ -29,7 +29,7 @@ pub struct BuildPlace {
 
 impl Store {
     /// Creates a private directory for a build of `variant`.
-    pub fn build_place(&self, variant: &str) -> Result<BuildPlace, Error> {
+    pub fn create_private_build_dir(&self, variant: &str) -> Result<PrivateBuildDir, Error> {
         let _lock = self.lock()?;
         let builds = self.open_sub_dir("build")?.open_or_create_dir(variant)?;
         for name in builds.utf8_names()?.iter().filter(|name| is_temporary(name)) {
@@ -42,7 +42,7 @@ impl Store {
         let name = builds.temporary_name()?;
         let dir = builds.create_dir(&name, 0o700)?;
         let lock = lock::lock_shared(as_file(&dir)?);
-        Ok(BuildPlace { builds, name, dir, _lock: lock })
+        Ok(PrivateBuildDir { builds, name, dir, _lock: lock })
     }
 
     /// Writes a file to `build/<variant>/` atomically. Replaces an existing file and keeps its permissions.
@@ -56,7 +56,7 @@ impl Store {
     }
 }
 
-impl BuildPlace {
+impl PrivateBuildDir {
     /// The output path for the build of the program.
     pub fn path(&self, program: &str) -> PathBuf {
         self.dir.path().join(program)
@@ -83,7 +83,7 @@ impl BuildPlace {
     }
 }
 
-impl Drop for BuildPlace {
+impl Drop for PrivateBuildDir {
     fn drop(&mut self) {
         // If this fails, the next build removes the directory.
         self.builds.remove(&self.name).ok();

@@ -58,8 +58,8 @@ impl Store {
             return Err(Error::BadName { name: name.to_owned() });
         }
         let _lock = self.lock()?;
-        self.upgrade()?;
-        let dir = dir_for_hash(&self.open_sub_dir("bin")?, &entry.sha256, name)?;
+        self.upgrade_format()?;
+        let dir = open_dir_for_hash(&self.open_sub_dir("bin")?, &entry.sha256, name)?;
         let read = |error| FileError::new("read", source, error);
         let mut from = fsio::open(source)?;
         // The same content may be stored as a mapped file, which cannot be started.
@@ -102,11 +102,11 @@ pub struct StoredFile {
 impl StoredFile {
     /// Stores bytes under a name that may contain any characters, and links the stored file into a run.
     pub(super) fn add(store: &Store, run: &Dir, name: &str, bytes: &[u8]) -> Result<Self, Error> {
-        let name = file_name(name);
-        let entry = tree::digest(bytes).map_err(|error| FileError::new("read", &name, error))?;
+        let name = safe_file_name(name);
+        let entry = tree::hash_reader(bytes).map_err(|error| FileError::new("read", &name, error))?;
         let _lock = store.lock()?;
-        store.upgrade()?;
-        let stored = dir_for_hash(&store.open_sub_dir("bin")?, &entry.sha256, &name)?;
+        store.upgrade_format()?;
+        let stored = open_dir_for_hash(&store.open_sub_dir("bin")?, &entry.sha256, &name)?;
         let is_there = stored.open_file(&name).is_ok_and(|file| has_same_content(file, bytes).unwrap_or(false));
         if !is_there {
             stored.write_with(&name, |mut file| {
@@ -122,7 +122,7 @@ impl StoredFile {
 }
 
 /// Returns a name that is safe as one part of a path.
-fn file_name(name: &str) -> String {
+fn safe_file_name(name: &str) -> String {
     let safe = |c: char| if c == '/' || c.is_control() { '_' } else { c };
     let ends = || name.char_indices().map(|(start, c)| start + c.len_utf8());
     let fitting = ends().take_while(|end| *end <= MAX_NAME_BYTES).last().unwrap_or(0);
@@ -173,7 +173,7 @@ impl Program {
         let read = |error| FileError::new("read", &self.path, error);
         let own = self.file.metadata().map_err(read)?;
         (&self.file).seek(SeekFrom::Start(0)).map_err(read)?;
-        let found = tree::digest(&self.file).map_err(read)?;
+        let found = tree::hash_reader(&self.file).map_err(read)?;
         let at_path = self.dir.stat(&self.name)?;
         // A program that removed itself did run, and the run contains it.
         let replaced = at_path.is_some_and(|other| (other.st_dev, other.st_ino) != (own.dev(), own.ino()));
@@ -194,7 +194,7 @@ impl Program {
 
 /// Opens the directory for programs with this hash. Before format 2 this name was the program file itself, which is
 /// moved into the directory.
-fn dir_for_hash(bin: &Dir, sha256: &str, name: &str) -> Result<Dir, Error> {
+fn open_dir_for_hash(bin: &Dir, sha256: &str, name: &str) -> Result<Dir, Error> {
     if bin.file_type(sha256)? != Some(FileType::RegularFile) {
         return bin.open_or_create_dir(sha256);
     }
@@ -225,7 +225,7 @@ fn has_same_content(mut a: impl Read, mut b: impl Read) -> io::Result<bool> {
 
 /// Removes stored programs that no run contains and that no process is about to start, and remains of interrupted
 /// writes. Considers only names that goflame writes. The caller holds the lock.
-pub(super) fn remove_unused(store: &Store) -> Result<(), Error> {
+pub(super) fn remove_unused_programs(store: &Store) -> Result<(), Error> {
     let Some(bin) = store.root().open_dir_if_present("bin")? else { return Ok(()) };
     let mut listed = None;
     for name in bin.utf8_names()? {
@@ -243,7 +243,7 @@ pub(super) fn remove_unused(store: &Store) -> Result<(), Error> {
                     // If the file system has no hard links, the runs contain copies.
                     let listed = match &mut listed {
                         Some(listed) => listed,
-                        none => none.insert(listed_hashes(store)?),
+                        none => none.insert(hashes_in_manifests(store)?),
                     };
                     if is_temporary(&program) || !listed.contains(&name) {
                         dir.remove(&program)?;
@@ -258,7 +258,7 @@ pub(super) fn remove_unused(store: &Store) -> Result<(), Error> {
 }
 
 /// Returns the hashes listed in the manifests of runs.
-fn listed_hashes(store: &Store) -> Result<BTreeSet<String>, Error> {
+fn hashes_in_manifests(store: &Store) -> Result<BTreeSet<String>, Error> {
     let runs = store.list()?.into_iter().filter_map(|entry| entry.run.ok());
     Ok(runs.flat_map(|run| run.files().values().map(|file| file.sha256.clone()).collect::<Vec<_>>()).collect())
 }

@@ -32,9 +32,9 @@ impl PrunePlan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeepLimits {
     /// Maximum number of runs.
-    pub runs: usize,
+    pub run_count: usize,
     /// Maximum size of the runs together, in bytes. The newest run stays even if it is larger.
-    pub bytes: Option<u64>,
+    pub total_bytes: Option<u64>,
 }
 
 /// Counts the runs of a series, from the newest to the oldest.
@@ -55,17 +55,21 @@ impl KeptRuns {
                 self.bytes = self.bytes.saturating_add(file.size);
             }
         }
-        self.runs <= keep.runs && (self.runs == 1 || keep.bytes.is_none_or(|bytes| self.bytes <= bytes))
+        self.runs <= keep.run_count && (self.runs == 1 || keep.total_bytes.is_none_or(|bytes| self.bytes <= bytes))
     }
 }
 
 impl Store {
     /// Returns the runs to remove, newest first, so that the newest runs of each series stay. Skips runs without a series,
     /// tagged runs, and runs that cannot be loaded: of another user, of a newer version, or damaged. Changes nothing.
-    pub fn outdated<S: Ord>(&self, keep: KeepLimits, series: impl Fn(&Run) -> Option<S>) -> Result<Vec<Run>, Error> {
+    pub fn outdated_runs<S: Ord>(
+        &self,
+        keep: KeepLimits,
+        series: impl Fn(&Run) -> Option<S>,
+    ) -> Result<Vec<Run>, Error> {
         let mut kept = BTreeMap::new();
         let mut outdated = Vec::new();
-        let tagged = self.tagged()?;
+        let tagged = self.tagged_runs()?;
         for run in self.list()?.into_iter().filter_map(|entry| entry.run.ok()) {
             let Some(series) = series(&run).filter(|_| !tagged.contains(run.id())) else { continue };
             let kept: &mut KeptRuns = kept.entry(series).or_default();
@@ -84,7 +88,7 @@ impl Store {
             (self.open_sub_dir("runs")?, self.open_sub_dir("partial")?, self.open_sub_dir("trash")?);
         // Empty the trash of an interrupted removal first: a full disk may need its space for the rest.
         empty_trash(&trash)?;
-        let tagged = self.tagged()?;
+        let tagged = self.tagged_runs()?;
         for id in plan.runs.iter().filter(|id| !tagged.contains(*id)) {
             move_to_trash(&runs, id, &trash)?;
         }
@@ -95,7 +99,7 @@ impl Store {
         }
         remove_idle_locks(&partial)?;
         empty_trash(&trash)?;
-        program::remove_unused(self)
+        program::remove_unused_programs(self)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::fsio;
 /// The manifest's file name in a run.
 pub(super) const MANIFEST: &str = "manifest.json";
 /// Number of the manifest schema that this version writes. This is also the newest schema that it can read.
-pub(super) const SCHEMA: u64 = 1;
+pub(super) const MANIFEST_SCHEMA: u64 = 1;
 /// Maximum size of a manifest in bytes. A real manifest has a few KiB.
 const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 
@@ -46,8 +46,8 @@ impl ManifestHead {
         let manifest: Value = serde_json::from_slice(bytes).map_err(not_a_manifest)?;
         // Read the schema number first and separately: a newer schema may have changed the rest.
         let ManifestVersion { schema: found } = ManifestVersion::deserialize(&manifest).map_err(not_a_manifest)?;
-        if found > SCHEMA {
-            return Err(Damage::NewerSchema { found, known: SCHEMA });
+        if found > MANIFEST_SCHEMA {
+            return Err(Damage::NewerSchema { found, known: MANIFEST_SCHEMA });
         }
         let head = Self::deserialize(&manifest).map_err(not_a_manifest)?;
         if head.id != id.as_str() {
@@ -169,7 +169,7 @@ impl Run {
 
     /// Compares every file with the manifest. Reports all bad files, not only the first.
     pub(super) fn verify(&self) -> Result<Vec<FileProblem>, Error> {
-        let tree = tree::walk(&self.dir)?;
+        let tree = tree::list_tree(&self.dir)?;
         let present: BTreeMap<&str, NodeKind> =
             tree.entries.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
         let mut problems = Vec::new();
@@ -179,7 +179,7 @@ impl Run {
                 None => add(name, Discrepancy::Missing),
                 Some(NodeKind::Link) => add(name, Discrepancy::Link),
                 Some(NodeKind::Other) => add(name, Discrepancy::NotAFile),
-                Some(NodeKind::File) => match tree::digest_file(&self.dir.join(name)) {
+                Some(NodeKind::File) => match tree::hash_file(&self.dir.join(name)) {
                     Ok(found) if found == *expected => {}
                     Ok(found) => add(name, Discrepancy::Changed { expected: expected.clone(), found }),
                     Err(error) => add(name, Discrepancy::Unreadable(error.source.to_string())),

@@ -18,14 +18,14 @@ use super::tree;
 use crate::fsio::{self, FileError};
 
 /// Number of the format that this version writes. This is also the newest format that it can read.
-const FORMAT: u64 = 2;
+const STORE_FORMAT: u64 = 2;
 /// The marker file of an archive.
-const MARKER: &str = "format";
+const MARKER_FILE: &str = "format";
 /// The signature of <https://bford.info/cachedir/>. Backup programs skip directories with it.
 const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# Runs kept by goflame.\n";
 const GITIGNORE: &str = "*\n";
 /// The directories of an archive.
-const DIRS: [&str; 5] = ["runs", "partial", "bin", "trash", "tags"];
+const STORE_DIRS: [&str; 5] = ["runs", "partial", "bin", "trash", "tags"];
 
 /// An archive on disk.
 #[derive(Debug, Clone)]
@@ -71,17 +71,17 @@ impl Store {
         let store = Self { dir: dir.to_owned(), root: Arc::new(Dir::open_root(dir)?) };
         if store.format()?.is_none() {
             // If there is a marker now, another process has just created the archive, with this entry.
-            if let Some(entry) = store.foreign_entry()?
+            if let Some(entry) = store.find_foreign_entry()?
                 && store.format()?.is_none()
             {
                 return Err(Error::Foreign { dir: dir.to_owned(), entry });
             }
             // Write the marker first: an interruption after this leaves a valid archive. Another process may write it at
             // the same time.
-            store.root.write(MARKER, format!("{FORMAT}\n").as_bytes())?;
+            store.root.write(MARKER_FILE, format!("{STORE_FORMAT}\n").as_bytes())?;
         }
         let _lock = store.lock()?;
-        for name in DIRS {
+        for name in STORE_DIRS {
             store.root.open_or_create_dir(name)?;
         }
         for (name, text) in [(".gitignore", GITIGNORE), ("CACHEDIR.TAG", CACHEDIR_TAG)] {
@@ -103,7 +103,7 @@ impl Store {
         };
         let store = Self { dir: dir.to_owned(), root: Arc::new(root) };
         store.format()?.ok_or_else(no_store)?;
-        for name in DIRS {
+        for name in STORE_DIRS {
             // Fails if the directory is a symbolic link.
             store.root.open_dir_if_present(name)?;
         }
@@ -135,7 +135,7 @@ impl Store {
     /// skipped.
     pub fn list(&self) -> Result<Vec<RunEntry>, Error> {
         let (mut whole, mut broken) = (Vec::new(), Vec::new());
-        for id in self.ids_in("runs")? {
+        for id in self.run_ids_in("runs")? {
             let dir = self.run_dir(&id);
             match Run::load(&id, &dir) {
                 Ok(run) => whole.push(run),
@@ -145,13 +145,13 @@ impl Store {
             }
         }
         whole.sort_by_cached_key(|run| {
-            (run.sequence(), run.id().stamp().to_owned(), completion_time(run), run.id().clone())
+            (run.sequence(), run.id().timestamp().to_owned(), completion_time(run), run.id().clone())
         });
         let mut entries: Vec<RunEntry> =
             whole.into_iter().rev().map(|run| RunEntry { id: run.id().clone(), run: Ok(run) }).collect();
         broken.sort_by(|a, b| a.id.cmp(&b.id));
         for entry in broken {
-            let older = entries.iter().position(|other| other.id.stamp() <= entry.id.stamp());
+            let older = entries.iter().position(|other| other.id.timestamp() <= entry.id.timestamp());
             entries.insert(older.unwrap_or(entries.len()), entry);
         }
         Ok(entries)
@@ -165,10 +165,10 @@ impl Store {
         match self.select_id(&entries, &[], query) {
             Ok(id) => {
                 let at = entries.iter().position(|entry| entry.id == id);
-                at.map_or_else(|| Err(self.not_found(query, &[])), |at| entries.swap_remove(at).run)
+                at.map_or_else(|| Err(self.not_found_error(query, &[])), |at| entries.swap_remove(at).run)
             }
             Err(error @ Error::NotFound { .. }) => {
-                let partials = self.partials()?;
+                let partials = self.partial_runs()?;
                 let ids: Vec<&RunId> = partials.iter().map(|partial| &partial.id).collect();
                 let id = self.select_id(&[], &ids, query).map_err(|_| error)?;
                 Err(Error::Incomplete { dir: self.partial_dir(&id), id })
@@ -180,12 +180,12 @@ impl Store {
     /// Finds the id of a run as [`Store::find`] does, also of runs that cannot be loaded or were not completed. `latest`
     /// and `@1` count only completed runs.
     pub fn find_id(&self, query: &str) -> Result<RunId, Error> {
-        let (entries, partials) = (self.list()?, self.partials()?);
+        let (entries, partials) = (self.list()?, self.partial_runs()?);
         let others: Vec<&RunId> = partials.iter().map(|partial| &partial.id).collect();
         self.select_id(&entries, &others, query)
     }
 
-    fn not_found(&self, query: &str, entries: &[RunEntry]) -> Error {
+    fn not_found_error(&self, query: &str, entries: &[RunEntry]) -> Error {
         let failed = entries.iter().filter(|entry| entry.has_failed()).count();
         Error::NotFound { query: query.to_owned(), dir: self.dir.clone(), failed }
     }
@@ -196,7 +196,7 @@ impl Store {
         if let Some(position) = position {
             let mut counted = entries.iter().filter(|entry| !entry.has_failed());
             let entry = position.parse::<usize>().ok().and_then(|position| counted.nth(position));
-            return entry.map(|entry| entry.id.clone()).ok_or_else(|| self.not_found(query, entries));
+            return entry.map(|entry| entry.id.clone()).ok_or_else(|| self.not_found_error(query, entries));
         }
         let all = || entries.iter().map(|entry| &entry.id).chain(others.iter().copied());
         let tags = self.tags()?;
@@ -208,7 +208,7 @@ impl Store {
         let fits = |id: &RunId| !query.is_empty() && (id.as_str().starts_with(query) || id.suffix() == query);
         let candidates: Vec<RunId> = all().filter(|id| fits(id)).cloned().collect();
         match &candidates[..] {
-            [] => Err(self.not_found(query, &[])),
+            [] => Err(self.not_found_error(query, &[])),
             [only] => Ok(only.clone()),
             _ => Err(Error::Ambiguous { query: query.to_owned(), candidates }),
         }
@@ -226,10 +226,10 @@ impl Store {
     }
 
     /// Runs that were not completed, newest first. Each is being written, or was left behind by a crash.
-    pub fn partials(&self) -> Result<Vec<PartialRun>, Error> {
+    pub fn partial_runs(&self) -> Result<Vec<PartialRun>, Error> {
         let Some(dir) = self.root.open_dir_if_present("partial")? else { return Ok(Vec::new()) };
         let mut partials = Vec::new();
-        for id in self.ids_in("partial")? {
+        for id in self.run_ids_in("partial")? {
             let in_progress = lock::is_held(&dir, &lock_name(&id))?;
             let path = self.partial_dir(&id);
             partials.push(PartialRun { size: tree::total_size(&path), dir: path, id, in_progress });
@@ -243,7 +243,7 @@ impl Store {
         self.root.write("index.html", page)
     }
 
-    fn ids_in(&self, name: &str) -> Result<Vec<RunId>, Error> {
+    fn run_ids_in(&self, name: &str) -> Result<Vec<RunId>, Error> {
         let names = match self.root.open_dir_if_present(name)? {
             Some(dir) => dir.utf8_names()?,
             None => Vec::new(),
@@ -280,25 +280,25 @@ impl Store {
     }
 
     /// Marks the store as having contents that only this format supports. The caller holds the lock.
-    pub(super) fn upgrade(&self) -> Result<(), Error> {
-        if self.format()?.is_some_and(|found| found < FORMAT) {
-            self.root.write(MARKER, format!("{FORMAT}\n").as_bytes())?;
+    pub(super) fn upgrade_format(&self) -> Result<(), Error> {
+        if self.format()?.is_some_and(|found| found < STORE_FORMAT) {
+            self.root.write(MARKER_FILE, format!("{STORE_FORMAT}\n").as_bytes())?;
         }
         Ok(())
     }
 
     /// Reads the format number. `None` if the file does not exist. Fails if the number is not supported.
     fn format(&self) -> Result<Option<u64>, Error> {
-        let file = match self.root.open_file(MARKER) {
+        let file = match self.root.open_file(MARKER_FILE) {
             Err(Error::File(error)) if error.is_missing() => return Ok(None),
             file => file?,
         };
-        let path = self.dir.join(MARKER);
+        let path = self.dir.join(MARKER_FILE);
         let mut bytes = Vec::new();
         file.take(4096).read_to_end(&mut bytes).map_err(|error| FileError::new("read", &path, error))?;
         let text = String::from_utf8_lossy(&bytes);
         match text.trim().parse::<u64>() {
-            Ok(found) if found > FORMAT => Err(Error::NewerFormat { path, found, known: FORMAT }),
+            Ok(found) if found > STORE_FORMAT => Err(Error::NewerFormat { path, found, known: STORE_FORMAT }),
             Ok(found) if found > 0 => Ok(Some(found)),
             _ => Err(Error::BadFormat { path, text: text.trim().chars().take(40).collect() }),
         }
@@ -306,7 +306,7 @@ impl Store {
 
     /// Returns an entry that shows that a directory without a marker is not an archive whose creation was interrupted.
     /// Such an archive has at most the marker's temporary file. Older versions wrote the marker after all other entries.
-    fn foreign_entry(&self) -> Result<Option<String>, Error> {
+    fn find_foreign_entry(&self) -> Result<Option<String>, Error> {
         let root = &self.root;
         let is_file = |name: &str| Ok::<_, Error>(root.file_type(name)? == Some(FileType::RegularFile));
         let holds = |name: &str, text: &str| {
@@ -317,11 +317,11 @@ impl Store {
             let name = name.to_string_lossy();
             let expected = match &*name {
                 name if is_temporary(name) => is_file(name)?,
-                name if !older => name == MARKER,
-                "lock" | MARKER => true,
+                name if !older => name == MARKER_FILE,
+                "lock" | MARKER_FILE => true,
                 ".gitignore" => holds(".gitignore", GITIGNORE)?,
                 "CACHEDIR.TAG" => holds("CACHEDIR.TAG", CACHEDIR_TAG)?,
-                name if DIRS.contains(&name) => root.open_dir(name)?.entries()?.is_empty(),
+                name if STORE_DIRS.contains(&name) => root.open_dir(name)?.entries()?.is_empty(),
                 _ => false,
             };
             if !expected {

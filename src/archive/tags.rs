@@ -19,7 +19,7 @@ impl Store {
     pub fn tags(&self) -> Result<BTreeMap<String, RunId>, Error> {
         let mut tags = BTreeMap::new();
         let Some(dir) = self.root().open_dir_if_present("tags")? else { return Ok(tags) };
-        for name in dir.utf8_names()?.into_iter().filter(|name| is_tag(name)) {
+        for name in dir.utf8_names()?.into_iter().filter(|name| is_valid_tag(name)) {
             let mut text = String::new();
             let file = match dir.open_file(&name) {
                 // Another process has removed the tag meanwhile.
@@ -38,7 +38,7 @@ impl Store {
 
     /// Gives a complete run a tag. Returns the run that had the tag before.
     pub fn tag(&self, id: &RunId, name: &str) -> Result<Option<RunId>, Error> {
-        if !is_tag(name) {
+        if !is_valid_tag(name) {
             return Err(Error::BadTag { name: name.to_owned() });
         }
         let _lock = self.lock()?;
@@ -62,13 +62,13 @@ impl Store {
     }
 
     /// Returns the runs that have a tag. Pruning never removes such runs.
-    pub(super) fn tagged(&self) -> Result<BTreeSet<RunId>, Error> {
+    pub(super) fn tagged_runs(&self) -> Result<BTreeSet<RunId>, Error> {
         Ok(self.tags()?.into_values().collect())
     }
 }
 
 /// Whether a text can be a tag: nobody can mistake it for an id, for `latest`, for `@1`, or for a file or a flag.
-fn is_tag(text: &str) -> bool {
+fn is_valid_tag(text: &str) -> bool {
     let fits = (1..=MAX_TAG_BYTES).contains(&text.len()) && text.chars().all(is_name_char) && !text.starts_with('-');
     fits && text != "latest" && text.parse::<RunId>().is_err()
 }

@@ -42,7 +42,7 @@ pub(super) struct Tree {
 }
 
 /// Lists a tree. A link is an entry and is never followed.
-pub(super) fn walk(root: &Path) -> Result<Tree, FileError> {
+pub(super) fn list_tree(root: &Path) -> Result<Tree, FileError> {
     let mut tree = Tree { entries: Vec::new(), dirs: vec![root.to_owned()] };
     let mut next = 0;
     while let Some(dir) = tree.dirs.get(next).cloned() {
@@ -113,20 +113,20 @@ impl<R: Read> Read for HashingReader<R> {
 }
 
 /// Computes SHA-256 and size of the bytes of a reader.
-pub(super) fn digest(from: impl Read) -> io::Result<FileEntry> {
+pub(super) fn hash_reader(from: impl Read) -> io::Result<FileEntry> {
     let mut hashed = BufReader::with_capacity(128 << 10, HashingReader::new(from));
     io::copy(&mut hashed, &mut io::sink())?;
     Ok(hashed.into_inner().finish())
 }
 
 /// Computes SHA-256 and size of a plain file.
-pub(super) fn digest_file(path: &Path) -> Result<FileEntry, FileError> {
+pub(super) fn hash_file(path: &Path) -> Result<FileEntry, FileError> {
     let file = open_plain(path)?;
-    digest(file).map_err(|source| FileError::new("read", path, source))
+    hash_reader(file).map_err(|source| FileError::new("read", path, source))
 }
 
 /// The total size in bytes of the files in a tree, as far as it can be read.
 pub(super) fn total_size(root: &Path) -> u64 {
-    let files = walk(root).unwrap_or_default().entries.into_iter().filter(|(_, kind)| *kind == NodeKind::File);
+    let files = list_tree(root).unwrap_or_default().entries.into_iter().filter(|(_, kind)| *kind == NodeKind::File);
     files.filter_map(|(name, _)| fs::symlink_metadata(root.join(name)).ok()).map(|meta| meta.len()).sum()
 }

@@ -44,7 +44,11 @@ pub(super) fn lacks_cache(message: &str) -> bool {
 /// Returns the first release with the version of a go line: 1.27.0 for `1.27`.
 pub fn first_release(go_line: &str) -> String {
     let first = format!("{go_line}.0");
-    if crate::config::is_release(go_line) || !crate::config::is_release(&first) { go_line.to_owned() } else { first }
+    if crate::config::is_go_release(go_line) || !crate::config::is_go_release(&first) {
+        go_line.to_owned()
+    } else {
+        first
+    }
 }
 
 /// Returns the message of a go command that failed.

@@ -9,7 +9,7 @@ use crate::config::{Toolchain, Variant};
 use crate::fsio::MappedFile;
 use crate::gobin::{Binary, BinaryFacts};
 
-use super::{Error, Mismatch, inspect};
+use super::{Error, Mismatch, find_mismatches};
 
 /// Chunk size in bytes: the part of a program that is in memory while it is hashed.
 const HASH_CHUNK_BYTES: usize = 4 << 20;
@@ -35,7 +35,7 @@ impl Artifact {
         let mapped = MappedFile::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let binary = Binary::parse(mapped.as_ref());
         let facts = binary.map_err(|source| Error::Inspect { path: path.to_owned(), source })?.facts();
-        let mismatches = inspect(&facts, variant, pin);
+        let mismatches = find_mismatches(&facts, variant, pin);
         let size = u64::try_from(mapped.as_ref().len()).unwrap_or(u64::MAX);
         Ok(Self { path: path.to_owned(), sha256: sha256(&mapped), size, facts, mismatches })
     }

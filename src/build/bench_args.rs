@@ -1,7 +1,7 @@
 //! Arguments of a test binary that runs benchmarks.
 
 use crate::config::BenchmarkChoice;
-use crate::config::goflags::name_and_value;
+use crate::config::goflags::split_name_and_value;
 
 /// Flags of `go test` that it passes to the test binary with the prefix `test.` (`go help testflag`), and whether each
 /// takes a value.
@@ -43,9 +43,9 @@ pub(super) fn bench_args(typed: &[String], choice: &BenchmarkChoice) -> Vec<Stri
 }
 
 /// Returns the first of the typed flags that `choice` replaces.
-pub fn replaced_flag<'a>(typed: &'a [String], choice: &BenchmarkChoice) -> Option<&'a str> {
+pub fn find_replaced_flag<'a>(typed: &'a [String], choice: &BenchmarkChoice) -> Option<&'a str> {
     let is_replaced = |word: &&str| {
-        let name = name_and_value(word).map(|(name, _)| name.strip_prefix("test.").unwrap_or(name));
+        let name = split_name_and_value(word).map(|(name, _)| name.strip_prefix("test.").unwrap_or(name));
         flags_for_choice(choice).any(|(flag, _)| name == Some(flag))
     };
     split_at_args(typed).0.iter().map(String::as_str).find(is_replaced)
@@ -73,7 +73,7 @@ fn translate_flags(typed: &[String]) -> Vec<String> {
     let mut args = Vec::with_capacity(typed.len());
     let mut words = typed.iter();
     while let Some(word) = words.next() {
-        let known = name_and_value(word).and_then(|(name, value)| {
+        let known = split_name_and_value(word).and_then(|(name, value)| {
             let name = name.strip_prefix("test.").unwrap_or(name);
             TEST_FLAGS.iter().find(|(flag, _)| *flag == name).map(|(flag, takes_value)| (flag, *takes_value, value))
         });

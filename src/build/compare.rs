@@ -20,7 +20,7 @@ pub struct ComparedProgram<'a> {
     pub name: &'a str,
 }
 
-/// Difference between two builds. [`compare`] returns `None` if they are equal.
+/// Difference between two builds. [`compare_programs`] returns `None` if they are equal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
 #[error("{}", sections.join("\n"))]
 pub struct BuildDifference {
@@ -40,7 +40,7 @@ pub struct Culprit {
 }
 
 /// Compares two builds. Returns `None` if the bytes are equal.
-pub fn compare(a: &ComparedProgram<'_>, b: &ComparedProgram<'_>) -> Option<BuildDifference> {
+pub fn compare_programs(a: &ComparedProgram<'_>, b: &ComparedProgram<'_>) -> Option<BuildDifference> {
     if a.bytes == b.bytes {
         return None;
     }

@@ -31,10 +31,10 @@ impl ProjectCopy {
         for dir in &sources.dirs {
             let target = path_in_copy(dir, &common, temporary.path());
             if stamped && dir.join(".git").exists() {
-                check_out(dir, &target)?;
+                check_out_commit(dir, &target)?;
             } else {
                 // The temporary directory may be inside the project.
-                copy(dir, &target, &[&config.archive.dir, temporary.path()]).map_err(Error::Copy)?;
+                copy_tree(dir, &target, &[&config.archive.dir, temporary.path()]).map_err(Error::Copy)?;
             }
         }
         let mut copied = config.clone();
@@ -63,7 +63,7 @@ fn path_in_copy(dir: &Path, common: &Path, to: &Path) -> PathBuf {
     to.join("copy").join(dir.strip_prefix(common).unwrap_or(dir))
 }
 
-fn check_out(repository: &Path, target: &Path) -> Result<(), Error> {
+fn check_out_commit(repository: &Path, target: &Path) -> Result<(), Error> {
     let git = Command::new("git")
         .without_variables(&GIT_REPOSITORY_VARIABLES)
         .args(["clone", "--quiet", "--no-hardlinks"])
@@ -72,7 +72,7 @@ fn check_out(repository: &Path, target: &Path) -> Result<(), Error> {
 }
 
 /// Copies files, directories and links, except the files of git and goflame.
-fn copy(from: &Path, to: &Path, leave_out: &[&Path]) -> Result<(), FileError> {
+fn copy_tree(from: &Path, to: &Path, leave_out: &[&Path]) -> Result<(), FileError> {
     let wrap = |path: &Path| {
         let path = path.to_owned();
         move |source| FileError::new("copy", path, source)
@@ -86,7 +86,7 @@ fn copy(from: &Path, to: &Path, leave_out: &[&Path]) -> Result<(), FileError> {
             continue;
         }
         if kind.is_dir() {
-            copy(&path, &target, leave_out)?;
+            copy_tree(&path, &target, leave_out)?;
         } else if kind.is_symlink() {
             let link = fs::read_link(&path).map_err(wrap(&path))?;
             std::os::unix::fs::symlink(link, &target).map_err(wrap(&path))?;

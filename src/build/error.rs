@@ -20,7 +20,7 @@ pub enum Error {
     NoGo {
         /// The error of the search on PATH.
         source: process::Error,
-        /// A Go in another directory.
+        /// A Go that was found in a directory outside of PATH.
         elsewhere: Option<Box<GoOffPath>>,
     },
     /// Go is installed, but `go env` failed.
@@ -38,7 +38,7 @@ pub enum Error {
     #[error("{by} pins {pin}, but `go` is {found} and cannot switch to {pin}")]
     PinUnobtainable {
         /// Source of the pin.
-        by: PinnedBy,
+        by: PinSource,
         /// The pinned version, for example `go1.27.3`.
         pin: String,
         /// The version of the `go` on PATH.
@@ -50,7 +50,7 @@ pub enum Error {
     #[error("{by} pins {pin}, but `go` is {found} (GOTOOLCHAIN={gotoolchain})")]
     PinMismatch {
         /// Source of the pin.
-        by: PinnedBy,
+        by: PinSource,
         /// The pinned version, for example `go1.27.3`.
         pin: String,
         /// The version that answered.
@@ -154,7 +154,7 @@ pub enum Error {
     Differs {
         /// Which two builds were compared.
         how: &'static str,
-        /// The place of the difference and its reason.
+        /// Where the two programs differ, and why.
         #[source]
         difference: BuildDifference,
     },
@@ -266,14 +266,14 @@ pub enum NotOnePackage {
 
 /// Source of a pinned version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PinnedBy {
+pub enum PinSource {
     /// `[toolchain] go` in the settings.
     Settings,
     /// The lock file.
     Lock,
 }
 
-impl fmt::Display for PinnedBy {
+impl fmt::Display for PinSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Settings => "goflame.toml",
@@ -292,7 +292,7 @@ impl Error {
     }
 
     /// Returns the signal that ended the build, if there was one.
-    pub fn interrupted_by(&self) -> Option<i32> {
+    pub fn interrupting_signal(&self) -> Option<i32> {
         match self {
             Self::Interrupted { signal, .. } | Self::Docker(docker::Error::Interrupted { signal }) => Some(*signal),
             _ => None,
@@ -303,13 +303,13 @@ impl Error {
     #[must_use]
     pub fn pinned_by_lock(mut self) -> Self {
         if let Self::PinUnobtainable { by, .. } | Self::PinMismatch { by, .. } = &mut self {
-            *by = PinnedBy::Lock;
+            *by = PinSource::Lock;
         }
         self
     }
 
     /// Whether Go itself is missing, broken, or not the pinned version. goflame finds this before it builds anything.
-    pub fn is_toolchain(&self) -> bool {
+    pub fn is_toolchain_error(&self) -> bool {
         matches!(
             self,
             Self::NoGo { .. }
@@ -322,12 +322,12 @@ impl Error {
     }
 
     /// Whether Go runs but cannot find or create its build cache.
-    pub fn is_lack_of_cache(&self) -> bool {
+    pub fn is_missing_cache_error(&self) -> bool {
         matches!(self, Self::GoEnv(source) if advice::lacks_cache(&advice::stderr_message(source)))
     }
 
     /// Says in one line why Go cannot be used, in Go's words where it has some.
-    pub fn go_reason(&self) -> Option<String> {
+    pub fn go_failure_reason(&self) -> Option<String> {
         let Self::GoEnv(source) = self else { return None };
         let message = advice::stderr_message(source);
         (!message.is_empty()).then(|| format!("{self}: {message}"))
@@ -359,8 +359,8 @@ impl Error {
             Self::Differs { difference, .. } => {
                 difference.culprits.iter().map(|culprit| format!("{}: {}", culprit.id, culprit.text)).collect()
             }
-            Self::PinUnobtainable { by: PinnedBy::Lock, pin, .. }
-            | Self::PinMismatch { by: PinnedBy::Lock, pin, .. } => vec![
+            Self::PinUnobtainable { by: PinSource::Lock, pin, .. }
+            | Self::PinMismatch { by: PinSource::Lock, pin, .. } => vec![
                 format!("`goflame toolchain install {}` fetches it", pin.trim_start_matches("go")),
                 "`goflame build --update-lock` pins the installed Go instead".to_owned(),
             ],

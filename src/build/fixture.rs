@@ -12,13 +12,13 @@ use super::{BuildProgress, CompiledPackages, GoTool};
 pub(super) struct NoProgress;
 
 impl BuildProgress for NoProgress {
-    fn output(&self, _: &[u8]) {}
+    fn show_output(&self, _: &[u8]) {}
     fn shows_packages(&self) -> bool {
         false
     }
-    fn compiling(&self, _: &CompiledPackages<'_>) {}
-    fn pulling(&self, _: (usize, usize), _: (u64, u64)) {}
-    fn stage(&self, _: &str, _: &str) {}
+    fn show_compiled_packages(&self, _: &CompiledPackages<'_>) {}
+    fn show_pull_progress(&self, _: (usize, usize), _: (u64, u64)) {}
+    fn show_stage(&self, _: &str, _: &str) {}
 }
 
 /// Default flags of a variant, with these `gcflags`.

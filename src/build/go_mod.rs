@@ -17,7 +17,7 @@ pub struct GoMod {
     /// Name in the `toolchain` line, for example `go1.27.3` or `default`.
     pub toolchain: String,
     /// Whether the file requires a module.
-    pub requires: bool,
+    pub requires_modules: bool,
     /// Directories in `use` and `replace` lines, as written.
     pub local_dirs: Vec<String>,
 }
@@ -51,7 +51,7 @@ impl GoMod {
                 ["module", path] => (*path).clone_into(&mut found.module),
                 ["go", version] => (*version).clone_into(&mut found.go),
                 ["toolchain", name] => (*name).clone_into(&mut found.toolchain),
-                ["require", _, ..] => found.requires = true,
+                ["require", _, ..] => found.requires_modules = true,
                 // A version after the replacement path means a module, not a directory.
                 ["use", dir] | ["replace", .., "=>", dir] => found.local_dirs.push((*dir).to_owned()),
                 _ => {}
@@ -74,7 +74,7 @@ mod tests {
             module: "m".to_owned(),
             go: "1.21".to_owned(),
             toolchain: "go1.27.3".to_owned(),
-            requires: true,
+            requires_modules: true,
             local_dirs: ["../b", "/abs/c", "./f"].map(str::to_owned).to_vec(),
         };
         assert_eq!(GoMod::parse(text), expected);

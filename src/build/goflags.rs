@@ -1,6 +1,6 @@
 //! Parser for Go's flag texts: the values of GOFLAGS, `-ldflags` and `-gcflags`.
 
-use crate::config::goflags::{self, StripFlag, is_true, name_and_value, stripping_words};
+use crate::config::goflags::{self, StripFlag, is_true, split_name_and_value, stripping_words};
 
 /// Splits a text like the value of GOFLAGS into words. `None` if a quote is not closed.
 pub(super) fn split_words(text: &str) -> Option<Vec<String>> {
@@ -11,13 +11,13 @@ pub(super) fn split_words(text: &str) -> Option<Vec<String>> {
 /// Returns the value of the last `-name=value` (or `--name=value`) in `fields`. A bare `-name` has the value `true`.
 pub(super) fn last_value<'a>(fields: &'a [String], name: &str) -> Option<&'a str> {
     fields.iter().rev().find_map(|field| {
-        let (key, value) = name_and_value(field)?;
+        let (key, value) = split_name_and_value(field)?;
         (key == name).then_some(value.unwrap_or("true"))
     })
 }
 
 /// Whether the last value of this boolean flag is true, in the spellings of `strconv.ParseBool`.
-pub(super) fn is_set(fields: &[String], name: &str) -> bool {
+pub(super) fn is_flag_true(fields: &[String], name: &str) -> bool {
     last_value(fields, name).is_some_and(is_true)
 }
 
@@ -44,11 +44,11 @@ impl PackageFlags {
 
     /// Whether the flags turn off both optimisation and inlining (`-N` and `-l`) for the packages they apply to.
     pub(super) fn is_debug(&self) -> bool {
-        is_set(&self.words, "N") && self.words.iter().any(|word| word == "-l" || word == "--l")
+        is_flag_true(&self.words, "N") && self.words.iter().any(|word| word == "-l" || word == "--l")
     }
 
     /// Whether the flags apply to every package, not only to the packages named on the command line.
-    pub(super) fn is_all(&self) -> bool {
+    pub(super) fn applies_to_all_packages(&self) -> bool {
         self.pattern.as_deref() == Some("all")
     }
 
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn the_last_flag_wins() {
         let fields = split_words("-race --race=false -tags=a -tags=b").unwrap();
-        assert!(!is_set(&fields, "race"));
+        assert!(!is_flag_true(&fields, "race"));
         assert_eq!(last_value(&fields, "tags"), Some("b"));
         assert_eq!(last_value(&fields, "pgo"), None);
     }
@@ -120,7 +120,7 @@ mod tests {
             ("main=-N -l", true, false),
         ] {
             let flags = PackageFlags::parse(value);
-            assert_eq!((flags.is_debug(), flags.is_all()), (debug, all), "{value}");
+            assert_eq!((flags.is_debug(), flags.applies_to_all_packages()), (debug, all), "{value}");
         }
     }
 }

@@ -16,14 +16,14 @@ pub struct Mismatch {
     /// Value found in the binary.
     pub found: String,
     /// Effect on a profile.
-    pub why: &'static str,
+    pub why_it_matters: &'static str,
     /// Advice: how to fix it.
-    pub fix: &'static str,
+    pub advice: &'static str,
 }
 
 /// Compares a binary with the variant and the pin that it was built for. Returns an empty list if the binary matches,
 /// as far as a binary can show. Unknown facts are not a mismatch: an unknown optimisation state or an empty pin.
-pub fn inspect(facts: &BinaryFacts, variant: &Variant, pin: &Toolchain) -> Vec<Mismatch> {
+pub fn find_mismatches(facts: &BinaryFacts, variant: &Variant, pin: &Toolchain) -> Vec<Mismatch> {
     let mut found = section_mismatches(facts, variant);
     found.extend(compilation_mismatches(facts, variant));
     match &facts.go {
@@ -32,8 +32,8 @@ pub fn inspect(facts: &BinaryFacts, variant: &Variant, pin: &Toolchain) -> Vec<M
             id: "build-info",
             requested: "Go build info".to_owned(),
             found: absence.to_string(),
-            why: "without it neither the Go version nor the flags of this binary can be checked",
-            fix: "build with `go build` or `go test -c`, and do not change the binary",
+            why_it_matters: "without it neither the Go version nor the flags of this binary can be checked",
+            advice: "build with `go build` or `go test -c`, and do not change the binary",
         }),
     }
     found
@@ -47,8 +47,8 @@ fn section_mismatches(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
             id: "pclntab",
             requested: "Go's function table".to_owned(),
             found: reason.to_string(),
-            why: "it names the functions, lines and inlined calls of Go code",
-            fix: "use a Go version that goflame knows, and no tool that rewrites the binary",
+            why_it_matters: "it names the functions, lines and inlined calls of Go code",
+            advice: "use a Go version that goflame knows, and no tool that rewrites the binary",
         });
     }
     if !facts.has_symtab {
@@ -56,8 +56,8 @@ fn section_mismatches(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
             id: "symbol-table",
             requested: "a symbol table".to_owned(),
             found: "none".to_owned(),
-            why: "functions of C and assembly outside of Go's own table have no names",
-            fix: "build without -s, also in GOFLAGS and -extldflags, and do not strip the binary",
+            why_it_matters: "functions of C and assembly outside of Go's own table have no names",
+            advice: "build without -s, also in GOFLAGS and -extldflags, and do not strip the binary",
         });
     }
     let ldflags = PackageFlags::parse(&variant.ldflags);
@@ -66,16 +66,16 @@ fn section_mismatches(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
             id: "dwarf",
             requested: "DWARF debug information".to_owned(),
             found: "none".to_owned(),
-            why: "C functions have no lines and no inlined calls, and the binary cannot be debugged",
-            fix: "build without -w and -s, also in GOFLAGS and -extldflags, and do not strip the binary",
+            why_it_matters: "C functions have no lines and no inlined calls, and the binary cannot be debugged",
+            advice: "build without -w and -s, also in GOFLAGS and -extldflags, and do not strip the binary",
         });
     } else if facts.dwarf.is_compressed && goflags::last_value(&ldflags.words, "compressdwarf") == Some("false") {
         found.push(Mismatch {
             id: "dwarf-compression",
             requested: "uncompressed DWARF (-compressdwarf=false)".to_owned(),
             found: "compressed DWARF".to_owned(),
-            why: "tools that cannot decompress it show no lines",
-            fix: "look for an external linker (-extldflags) or a tool that compresses it again",
+            why_it_matters: "tools that cannot decompress it show no lines",
+            advice: "look for an external linker (-extldflags) or a tool that compresses it again",
         });
     }
     found
@@ -86,19 +86,21 @@ fn compilation_mismatches(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatc
     let mut found = Vec::new();
     let gcflags = PackageFlags::parse(&variant.gcflags);
     match &facts.optimisation {
-        Optimisation::Optimised { why } if gcflags.is_debug() && gcflags.is_all() => found.push(Mismatch {
-            id: "debug-flags",
-            requested: "no optimisation (-gcflags=all=-N -l)".to_owned(),
-            found: format!("optimised code: {why}"),
-            why: "functions are inlined and do not have frames of their own",
-            fix: "look for a wrapper around go or a -toolexec in GOFLAGS that drops -gcflags",
-        }),
+        Optimisation::Optimised { why } if gcflags.is_debug() && gcflags.applies_to_all_packages() => {
+            found.push(Mismatch {
+                id: "debug-flags",
+                requested: "no optimisation (-gcflags=all=-N -l)".to_owned(),
+                found: format!("optimised code: {why}"),
+                why_it_matters: "functions are inlined and do not have frames of their own",
+                advice: "look for a wrapper around go or a -toolexec in GOFLAGS that drops -gcflags",
+            })
+        }
         Optimisation::Debug if !gcflags.is_debug() => found.push(Mismatch {
             id: "optimised",
             requested: "optimised code".to_owned(),
             found: "code built with -N -l".to_owned(),
-            why: "-N -l costs CPU unevenly, so this profile does not rank hot spots as the shipped program does",
-            fix: "take -N -l out of GOFLAGS (`go env GOFLAGS`)",
+            why_it_matters: "-N -l costs CPU unevenly, so this profile does not rank hot spots as the shipped program does",
+            advice: "take -N -l out of GOFLAGS (`go env GOFLAGS`)",
         }),
         _ => {}
     }
@@ -108,8 +110,8 @@ fn compilation_mismatches(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatc
             requested: format!("-buildmode={}", variant.buildmode),
             found: if facts.is_pie { "a position-independent executable" } else { "an executable at fixed addresses" }
                 .to_owned(),
-            why: "addresses and relocations differ from the program that is shipped",
-            fix: "look for -ldflags or -extldflags that choose another kind of executable",
+            why_it_matters: "addresses and relocations differ from the program that is shipped",
+            advice: "look for -ldflags or -extldflags that choose another kind of executable",
         });
     }
     if variant.cgo == Some(false) && facts.uses_cgo {
@@ -117,8 +119,8 @@ fn compilation_mismatches(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatc
             id: "cgo",
             requested: "no cgo".to_owned(),
             found: "C code linked in".to_owned(),
-            why: "stacks that pass through C are harder to follow, and the C library becomes part of the build",
-            fix: "look for CGO_ENABLED in a wrapper around go",
+            why_it_matters: "stacks that pass through C are harder to follow, and the C library becomes part of the build",
+            advice: "look for CGO_ENABLED in a wrapper around go",
         });
     }
     found
@@ -129,7 +131,7 @@ fn build_info_mismatches(info: &BuildInfo, variant: &Variant, pin: &Toolchain) -
     let mut found = Vec::new();
     let mut compare = |id, requested: String, shown: String, why, fix| {
         if requested != shown {
-            found.push(Mismatch { id, requested, found: shown, why, fix });
+            found.push(Mismatch { id, requested, found: shown, why_it_matters: why, advice: fix });
         }
     };
     if let Some(pinned) = pinned_version(pin) {

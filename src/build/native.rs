@@ -28,7 +28,7 @@ const LIST_TEMPLATE: &str =
 /// On success, `into` exists and was written or confirmed by this build.
 pub fn run(plan: &BuildPlan, into: &Path, go: &GoTool, progress: &dyn BuildProgress) -> Result<(), Error> {
     prepare_output(plan, into)?;
-    let argv = plan.argv_into(into)?;
+    let argv = plan.argv_with_output(into)?;
     let ended = if progress.shows_packages() {
         run_with_progress(plan, argv, go, progress)
     } else {
@@ -61,13 +61,13 @@ fn explain_failure(plan: &BuildPlan, go: &GoTool) -> Vec<String> {
     if !package.starts_with(['.', '/']) && plan.dir.join(package).is_dir() {
         advice.push(format!("Go reads this as an import path; the directory is `./{package}`"));
     }
-    advice.extend(for_missing_directory(plan));
+    advice.extend(missing_directory_hint(plan));
     advice.extend(c_compiler_hints(plan, go, &answer));
     advice
 }
 
 /// Returns advice if the package names a directory that does not exist.
-fn for_missing_directory(plan: &BuildPlan) -> Option<String> {
+fn missing_directory_hint(plan: &BuildPlan) -> Option<String> {
     let dir = plan.dir.join(&plan.package);
     if !plan.package.starts_with(['.', '/']) || dir.exists() {
         return None;
@@ -143,7 +143,7 @@ pub fn run_in_container(
     progress: &dyn BuildProgress,
 ) -> Result<(), Error> {
     prepare_output(plan, into)?;
-    let ended = engine.build(&container.clone().with_build_args(plan.argv_into(into)?), progress)?;
+    let ended = engine.build(&container.clone().with_build_args(plan.argv_with_output(into)?), progress)?;
     if ended.status != 0 {
         let status = ExitStatus::Code(i32::try_from(ended.status).unwrap_or(i32::MAX));
         let advice = container_hints(&ended.output_tail, container);
@@ -181,7 +181,7 @@ fn container_hints(output: &str, container: &ContainerPlan) -> Vec<String> {
     advice
 }
 
-/// Checks that the build produced a program.
+/// Checks that the build wrote a program to `into`.
 fn check_output(plan: &BuildPlan, into: &Path) -> Result<(), Error> {
     match plan.kind {
         Kind::Binary if is_archive(into) => Err(Error::NotMain { package: plan.package.clone() }),

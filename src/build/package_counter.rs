@@ -70,19 +70,21 @@ impl<'a> PackageCounter<'a> {
             _ => (self.begun.len(), None),
         };
         let latest = self.begun.last().map_or("", String::as_str);
-        self.progress.compiling(&CompiledPackages { done, total, latest, elapsed });
+        self.progress.show_compiled_packages(&CompiledPackages { done, total, latest, elapsed });
     }
 
     /// Passes on a last line that has no newline.
     pub(super) fn finish(self) {
         if !self.line.is_empty() {
-            self.progress.output(&self.line);
+            self.progress.show_output(&self.line);
         }
     }
 
     fn process_line(&mut self) {
         let line = std::mem::take(&mut self.line);
-        if let Some(package) = import_path(&line).filter(|package| self.list.is_some() && self.is_package(package)) {
+        if let Some(package) =
+            parse_import_path(&line).filter(|package| self.list.is_some() && self.is_package(package))
+        {
             self.in_message = false;
             if let ListState::Known(imports) = &mut self.imports {
                 imports.mark_imports_done(package);
@@ -90,7 +92,7 @@ impl<'a> PackageCounter<'a> {
             self.begun.push(package.to_owned());
         } else {
             self.in_message |= line.starts_with(b"# ");
-            self.progress.output(&line);
+            self.progress.show_output(&line);
         }
     }
 
@@ -122,7 +124,7 @@ impl<'a> PackageCounter<'a> {
 }
 
 /// Returns the line if it has the form of an import path. Messages of Go and of compilers have spaces or colons.
-fn import_path(line: &[u8]) -> Option<&str> {
+fn parse_import_path(line: &[u8]) -> Option<&str> {
     let line = std::str::from_utf8(line).ok()?.trim_end();
     let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "-._~+/".contains(letter);
     (line.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_') && line.chars().all(is_allowed))
@@ -175,10 +177,10 @@ mod tests {
     #[test]
     fn lines_of_go_build_v_are_distinguished_from_messages() {
         for package in ["fmt", "internal/goarch", "vendor/golang.org/x/net/dns/dnsmessage", "gopkg.in/yaml.v3"] {
-            assert_eq!(import_path(format!("{package}\n").as_bytes()), Some(package));
+            assert_eq!(parse_import_path(format!("{package}\n").as_bytes()), Some(package));
         }
         for line in ["", "\n", "# example.com/app", "./main.go:3:2: undefined: x", "go: downloading a v1", "^", "}"] {
-            assert_eq!(import_path(line.as_bytes()), None, "{line}");
+            assert_eq!(parse_import_path(line.as_bytes()), None, "{line}");
         }
     }
 

@@ -23,9 +23,9 @@ pub struct FoundPackage {
 }
 
 /// Maximum depth at which nested modules are searched: `services/shop/server` has 3.
-const MAX_DEPTH: usize = 4;
+const MAX_MODULE_DEPTH: usize = 4;
 /// Maximum number of nested modules that are listed. Each needs one run of Go, 0.1 to 0.5 s.
-const MAX_MODULES: usize = 50;
+const MAX_NESTED_MODULES: usize = 50;
 
 /// Fields requested from `go list -json` (`go help list`).
 #[derive(Default, Deserialize)]
@@ -52,7 +52,7 @@ pub fn discover_packages(dir: &Path, go: &GoTool, env: &BTreeMap<String, String>
     if let Some(work) = &go.gowork {
         return list_packages(dir, go, env, &workspace_patterns(dir, work));
     }
-    let modules = if go.gomod.is_none() { nested_modules(dir) } else { Vec::new() };
+    let modules = if go.gomod.is_none() { find_nested_modules(dir) } else { Vec::new() };
     if modules.is_empty() {
         return list_packages(dir, go, env, &[ALL_PACKAGES.to_owned()]);
     }
@@ -120,10 +120,10 @@ const ALL_PACKAGES: &str = "./...";
 /// Returns the patterns for all packages of a workspace in `dir` and below.
 fn workspace_patterns(dir: &Path, work: &Path) -> Vec<String> {
     let home = work.parent().unwrap_or(dir);
-    let here = canonical(dir);
+    let here = resolve_links(dir);
     let mut patterns = Vec::new();
     for used in GoMod::read(work).unwrap_or_default().local_dirs {
-        let module = canonical(&home.join(used));
+        let module = resolve_links(&home.join(used));
         if here.starts_with(&module) {
             patterns.push(ALL_PACKAGES.to_owned());
         } else if module.starts_with(&here) {
@@ -139,10 +139,10 @@ fn workspace_patterns(dir: &Path, work: &Path) -> Vec<String> {
 
 /// Returns the directories below `dir` that have a go.mod, sorted. Like Go, skips `testdata`, `vendor`, and names that
 /// begin with `.` or `_`.
-fn nested_modules(dir: &Path) -> Vec<PathBuf> {
+fn find_nested_modules(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut level = vec![dir.to_owned()];
-    for _ in 0..MAX_DEPTH {
+    for _ in 0..MAX_MODULE_DEPTH {
         let mut next = Vec::new();
         for entry in level.iter().flat_map(|dir| fs::read_dir(dir).into_iter().flatten().flatten()) {
             let name = entry.file_name();
@@ -159,20 +159,20 @@ fn nested_modules(dir: &Path) -> Vec<PathBuf> {
         level = next;
     }
     found.sort();
-    found.truncate(MAX_MODULES);
+    found.truncate(MAX_NESTED_MODULES);
     found
 }
 
 /// Resolves the links of a path, if it exists.
-fn canonical(path: &Path) -> PathBuf {
+fn resolve_links(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// Returns the package in `package_dir` as an argument for Go in `dir`.
 fn package_argument(dir: &Path, package_dir: &Path) -> String {
     // Go may reach the directory through other symbolic links than the user did.
-    let package_dir = canonical(package_dir);
-    match package_dir.strip_prefix(canonical(dir)) {
+    let package_dir = resolve_links(package_dir);
+    match package_dir.strip_prefix(resolve_links(dir)) {
         Ok(below) if below.as_os_str().is_empty() => ".".to_owned(),
         Ok(below) => format!("./{}", below.display()),
         Err(_) => package_dir.display().to_string(),

@@ -10,7 +10,7 @@ use crate::redact::Secrets;
 
 use super::bench_args::bench_args;
 use super::goflags::{self, PackageFlags};
-use super::toolchain::{COMPILER_FLAGS, knows_buildvcs, pinned_version};
+use super::toolchain::{COMPILER_FLAG_VARIABLES, has_buildvcs_flag, pinned_version};
 use super::{Error, GoTool, NotOnePackage};
 
 /// Go's own flags for the C, C++ and Fortran compilers (`cmd/go/internal/work/exec.go`).
@@ -67,7 +67,7 @@ impl BuildPlan {
     }
 
     /// Returns the arguments with another output file.
-    pub(super) fn argv_into(&self, output: &Path) -> Result<Vec<String>, Error> {
+    pub(super) fn argv_with_output(&self, output: &Path) -> Result<Vec<String>, Error> {
         let mut argv = self.argv.clone();
         let value = argv.iter().rposition(|arg| arg == "-o").and_then(|flag| argv.get_mut(flag + 1));
         if let Some(value) = value {
@@ -81,7 +81,7 @@ impl BuildPlan {
 /// the plan then assumes Linux, empty GOFLAGS, and Go's default flags for C compilers.
 ///
 /// [`Config::root`] must be absolute. Config loading makes it absolute.
-pub fn plan(config: &Config, go: Option<&GoTool>) -> Result<BuildPlan, Error> {
+pub fn plan_build(config: &Config, go: Option<&GoTool>) -> Result<BuildPlan, Error> {
     let name = &config.build.variant;
     let variant = config.variants.get(name).ok_or_else(|| Error::Name { name: name.clone() })?;
     let package = config.go_package();
@@ -95,7 +95,7 @@ pub fn plan(config: &Config, go: Option<&GoTool>) -> Result<BuildPlan, Error> {
         Kind::Binary => vec!["build".to_owned()],
         Kind::Bench => vec!["test".to_owned(), "-c".to_owned()],
     };
-    let has_stamp = go.is_none_or(|go| knows_buildvcs(&go.version));
+    let has_stamp = go.is_none_or(|go| has_buildvcs_flag(&go.version));
     argv.extend(build_flags(variant).into_iter().filter(|flag| has_stamp || !flag.starts_with("-buildvcs=")));
     argv.extend(["-o".to_owned(), output_text, package.clone()]);
 
@@ -158,7 +158,7 @@ fn build_environment(
         && env.get("CGO_ENABLED").map_or_else(|| go.is_none_or(|go| go.cgo_enabled), |cgo| cgo == "1")
     {
         let of_go = go.map_or(DEFAULT_COMPILER_FLAGS, |go| go.compiler_flags.each_ref().map(String::as_str));
-        for (name, of_go) in COMPILER_FLAGS.into_iter().zip(of_go) {
+        for (name, of_go) in COMPILER_FLAG_VARIABLES.into_iter().zip(of_go) {
             // Go treats an empty variable as unset.
             let flags = env.get(name).filter(|flags| !flags.is_empty()).map_or(of_go, String::as_str);
             let flags = with_frame_pointers(flags);
@@ -277,11 +277,11 @@ fn check_flags(name: &str, variant: &Variant, go: Option<&GoTool>) -> Result<Vec
         ("asan", "makes the program slower"),
         ("cover", "counts every block that runs"),
     ] {
-        if !(flag == "race" && variant.race) && goflags::is_set(&extra, flag) {
+        if !(flag == "race" && variant.race) && goflags::is_flag_true(&extra, flag) {
             warnings.push(format!("-{flag} in GOFLAGS {why}"));
         }
     }
-    if !variant.trimpath && goflags::is_set(&extra, "trimpath") {
+    if !variant.trimpath && goflags::is_flag_true(&extra, "trimpath") {
         warnings.push(format!("-trimpath in GOFLAGS overrides trimpath = false of [variant.{name}]"));
     }
     for (flag, own) in [("tags", !variant.tags.is_empty()), ("pgo", !variant.pgo.is_empty())] {

@@ -5,16 +5,16 @@ use std::time::Duration;
 /// Receiver of the progress of a build.
 pub trait BuildProgress: Sync {
     /// The build wrote these bytes to standard output or standard error.
-    fn output(&self, bytes: &[u8]);
-    /// Whether [`BuildProgress::compiling`] is shown. If not, Go is not asked for the names of packages.
+    fn show_output(&self, bytes: &[u8]);
+    /// Whether [`BuildProgress::show_compiled_packages`] is shown. If not, Go is not asked for the names of packages.
     fn shows_packages(&self) -> bool;
     /// Go compiles packages.
-    fn compiling(&self, packages: &CompiledPackages<'_>);
+    fn show_compiled_packages(&self, packages: &CompiledPackages<'_>);
     /// Progress of an image pull: layers done and total, then bytes done and total. Bytes count only layers with a
     /// known size.
-    fn pulling(&self, layers: (usize, usize), bytes: (u64, u64));
+    fn show_pull_progress(&self, layers: (usize, usize), bytes: (u64, u64));
     /// A step that uses the network or that waits begins. `verb` and `text` (the object) name the step.
-    fn stage(&self, verb: &str, text: &str);
+    fn show_stage(&self, verb: &str, text: &str);
 }
 
 /// Packages of a build.

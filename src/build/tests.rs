@@ -42,7 +42,7 @@ fn project(dir: &Path) -> Config {
 fn build(config: &Config) -> Result<Artifact, Error> {
     let variant = config.variants.get(&config.build.variant).unwrap();
     let go = GoTool::find(&config.root, &config.toolchain, &variant.env, &|_| {})?;
-    let plan = plan(config, Some(&go))?;
+    let plan = plan_build(config, Some(&go))?;
     run(&plan, &plan.output, &go, &NoProgress)?;
     Artifact::read(&plan.output, variant, &config.toolchain)
 }
@@ -101,7 +101,7 @@ fn a_dry_run_line_builds_the_same_bytes_in_a_shell() {
     let dir = module();
     let config = project(dir.path());
     let artifact = build(&config).unwrap();
-    let line = plan(&config, Some(&go(dir.path()))).unwrap().to_string();
+    let line = plan_build(&config, Some(&go(dir.path()))).unwrap().to_string();
     fs::remove_file(&artifact.path).unwrap();
     let out = Command::new("sh").args(["-c", &line]).output().unwrap();
     assert!(out.status.success(), "{line}\n{out:?}");
@@ -122,11 +122,11 @@ fn compile_errors_pass_through_untouched() {
         let config = broken(Path::new(&dir));
         let Err(Error::Failed { status, command, .. }) = build(&config) else { panic!("a broken program was built") };
         assert_eq!(status, ExitStatus::Code(1));
-        assert_eq!(command, plan(&config, Some(&go(&config.root))).unwrap().to_string());
+        assert_eq!(command, plan_build(&config, Some(&go(&config.root))).unwrap().to_string());
         return;
     }
     let dir = module();
-    let line = plan(&broken(dir.path()), Some(&go(dir.path()))).unwrap().to_string();
+    let line = plan_build(&broken(dir.path()), Some(&go(dir.path()))).unwrap().to_string();
     let alone = Command::new("sh").args(["-c", &line]).output().unwrap();
     let own = Command::new(env::current_exe().unwrap())
         .args(["--exact", "build::tests::compile_errors_pass_through_untouched"])

@@ -7,7 +7,7 @@ use crate::config::Toolchain;
 use crate::process::{self, Command};
 
 use super::Error;
-use super::error::PinnedBy;
+use super::error::PinSource;
 
 /// Variables that set the directory for temporary files of Go and the compilers. A killed process leaves its files
 /// there.
@@ -34,7 +34,7 @@ pub(super) const GO_ENV_VARIABLES: [&str; 16] = [
 ];
 
 /// Variables with the flags of the C, C++ and Fortran compilers.
-pub(super) const COMPILER_FLAGS: [&str; 3] = ["CGO_CFLAGS", "CGO_CXXFLAGS", "CGO_FFLAGS"];
+pub(super) const COMPILER_FLAG_VARIABLES: [&str; 3] = ["CGO_CFLAGS", "CGO_CXXFLAGS", "CGO_FFLAGS"];
 
 /// A `go` command and its settings for one project, as `go env` reports them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub struct GoTool {
     pub gowork: Option<PathBuf>,
     /// CC.
     pub cc: String,
-    /// Flags of the C, C++ and Fortran compilers, by [`COMPILER_FLAGS`].
+    /// Flags of the C, C++ and Fortran compilers, by [`COMPILER_FLAG_VARIABLES`].
     pub compiler_flags: [String; 3],
     /// The version that [`GoTool::find_offline`] did not find on this machine.
     pub missing: Option<MissingGo>,
@@ -79,7 +79,7 @@ pub struct MissingGo {
     /// The version, for example `go1.27.3`. `None` means the version that go.mod or go.work requires.
     pub version: Option<String>,
     /// Whether a build may download it.
-    pub fetchable: bool,
+    pub is_downloadable: bool,
 }
 
 impl GoTool {
@@ -121,14 +121,14 @@ impl GoTool {
                 if bare_version(&found) == pin {
                     return Err(Error::GoEnv(source));
                 }
-                return Err(Error::PinUnobtainable { by: PinnedBy::Settings, pin, found, source: Box::new(source) });
+                return Err(Error::PinUnobtainable { by: PinSource::Settings, pin, found, source: Box::new(source) });
             }
             (Err(source), None) => return Err(Error::GoEnv(source)),
         };
-        let tool = Self::from_answer(path, &answer.stdout)?;
+        let tool = Self::from_go_env_json(path, &answer.stdout)?;
         match pin {
             Some(pin) if bare_version(&tool.version) != pin => Err(Error::PinMismatch {
-                by: PinnedBy::Settings,
+                by: PinSource::Settings,
                 pin,
                 found: tool.version,
                 gotoolchain: tool.gotoolchain,
@@ -143,7 +143,8 @@ impl GoTool {
     pub fn find_offline(dir: &Path, pin: &Toolchain, env: &BTreeMap<String, String>) -> Result<Self, Error> {
         let set = |name: &str| env.get(name).filter(|value| !value.is_empty());
         let own_pin = pinned_version(pin);
-        let pin = own_pin.clone().or_else(|| set("GOTOOLCHAIN").filter(|value| release(value).is_some()).cloned());
+        let pin =
+            own_pin.clone().or_else(|| set("GOTOOLCHAIN").filter(|value| release_number(value).is_some()).cloned());
         let go = Command::new("go").dir(dir);
         let path = go.program_file().map_err(go_not_found)?;
         let go = go.with_program_file(&path);
@@ -159,7 +160,7 @@ impl GoTool {
             Ok(answer) => (answer, false),
             Err(_) => (ask(Some("local")).map_err(Error::GoEnv)?, true),
         };
-        let mut tool = Self::from_answer(path, &answer.stdout)?;
+        let mut tool = Self::from_go_env_json(path, &answer.stdout)?;
         if missing {
             // `go env GOTOOLCHAIN` never switches to another version (Select in cmd/go/internal/toolchain).
             let setting = |name: &str, go: Command| {
@@ -168,12 +169,12 @@ impl GoTool {
             };
             let usual = setting("GOTOOLCHAIN", go.clone())?;
             let proxy = setting("GOPROXY", go.clone().env("GOTOOLCHAIN", "local"))?;
-            let fetchable = set("GOPROXY").unwrap_or(&proxy) != "off";
+            let is_downloadable = set("GOPROXY").unwrap_or(&proxy) != "off";
             tool.gotoolchain = pin.clone().unwrap_or(usual);
-            tool.missing = Some(MissingGo { version: pin, fetchable });
+            tool.missing = Some(MissingGo { version: pin, is_downloadable });
         } else if let Some(pin) = own_pin.filter(|pin| bare_version(&tool.version) != pin) {
             let (found, gotoolchain) = (tool.version, tool.gotoolchain);
-            return Err(Error::PinMismatch { by: PinnedBy::Settings, pin, found, gotoolchain });
+            return Err(Error::PinMismatch { by: PinSource::Settings, pin, found, gotoolchain });
         }
         for (name, answer) in [
             ("GOFLAGS", &mut tool.goflags),
@@ -198,7 +199,7 @@ impl GoTool {
     }
 
     /// Parses the answer of `go env -json` for [`GO_ENV_VARIABLES`].
-    pub(super) fn from_answer(path: PathBuf, json: &[u8]) -> Result<Self, Error> {
+    pub(super) fn from_go_env_json(path: PathBuf, json: &[u8]) -> Result<Self, Error> {
         let mut values: BTreeMap<String, String> =
             serde_json::from_slice(json).map_err(|source| Error::GoJson { command: "go env -json", source })?;
         let mut take = |name: &str| values.remove(name).unwrap_or_default();
@@ -217,7 +218,7 @@ impl GoTool {
             gomod: Some(take("GOMOD")).filter(|path| !path.is_empty() && path != "/dev/null").map(PathBuf::from),
             gowork: Some(take("GOWORK")).filter(|path| !path.is_empty() && path != "off").map(PathBuf::from),
             cc: take("CC"),
-            compiler_flags: COMPILER_FLAGS.map(&mut take),
+            compiler_flags: COMPILER_FLAG_VARIABLES.map(&mut take),
             missing: None,
         })
     }
@@ -244,7 +245,7 @@ pub(super) fn pinned_version(pin: &Toolchain) -> Option<String> {
 }
 
 /// Whether `go build` of this version has the flag `-buildvcs`: since Go 1.18. Versions without a number are newer.
-pub(super) fn knows_buildvcs(version: &str) -> bool {
+pub(super) fn has_buildvcs_flag(version: &str) -> bool {
     let numbers = bare_version(version).strip_prefix("go1.");
     let minor = numbers.and_then(|numbers| numbers.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u32>().ok());
     minor.is_none_or(|minor| minor >= 18)
@@ -252,9 +253,9 @@ pub(super) fn knows_buildvcs(version: &str) -> bool {
 
 /// Returns the number of a release, in the form of settings and lock: `1.27.3`. `None` for `devel go1.28-...` and
 /// similar versions.
-pub fn release(version: &str) -> Option<String> {
+pub fn release_number(version: &str) -> Option<String> {
     let number = bare_version(version).strip_prefix("go")?;
-    crate::config::is_release(number).then(|| number.to_owned())
+    crate::config::is_go_release(number).then(|| number.to_owned())
 }
 
 /// Returns the version without the suffix: `go1.25.5` for `go1.25.5 X:nodwarf5`.

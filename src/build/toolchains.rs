@@ -10,7 +10,7 @@ use crate::config::Toolchain;
 use crate::fsio;
 use crate::process::{Command, acting_account};
 
-use super::toolchain::release;
+use super::toolchain::release_number;
 use super::{Error, GoTool};
 
 /// Installer of a toolchain.
@@ -45,7 +45,7 @@ pub struct InstalledGo {
 #[derive(Debug, Clone, Default)]
 pub struct SearchPaths {
     /// Directories of PATH.
-    pub path: Vec<PathBuf>,
+    pub path_dirs: Vec<PathBuf>,
     /// The home directory.
     pub home: Option<PathBuf>,
     /// GOMODCACHE.
@@ -61,7 +61,7 @@ impl SearchPaths {
         let home = acting_account().map(|account| account.home.clone()).or_else(|| var("HOME"));
         let go = GoTool::find_offline(Path::new("/"), &Toolchain::default(), &BTreeMap::new()).ok();
         Self {
-            path: std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
+            path_dirs: std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
             gomodcache: go.map(|go| go.gomodcache).or_else(|| Some(home.clone()?.join("go/pkg/mod"))),
             goroot: var("GOROOT"),
             home,
@@ -92,11 +92,11 @@ impl SearchPaths {
 }
 
 /// Lists the toolchains in these paths, each once, newest first. Runs no program: reads the VERSION file of each.
-pub fn installed(paths: &SearchPaths) -> Vec<InstalledGo> {
+pub fn list_installed(paths: &SearchPaths) -> Vec<InstalledGo> {
     let mut found: Vec<InstalledGo> = Vec::new();
-    for dir in &paths.path {
+    for dir in &paths.path_dirs {
         let programs = fs::read_dir(dir).into_iter().flatten().flatten();
-        let is_go = |name: &str| name == "go" || name.strip_prefix("go").is_some_and(crate::config::is_release);
+        let is_go = |name: &str| name == "go" || name.strip_prefix("go").is_some_and(crate::config::is_go_release);
         for program in programs.filter(|entry| entry.file_name().to_str().is_some_and(is_go)) {
             // GOROOT/bin/go, with links resolved. A wrapper has no GOROOT, so it is not a toolchain.
             let goroot = fs::canonicalize(program.path()).ok().and_then(|go| Some(go.parent()?.parent()?.to_owned()));
@@ -107,7 +107,9 @@ pub fn installed(paths: &SearchPaths) -> Vec<InstalledGo> {
         let entries = fs::read_dir(parent).into_iter().flatten().flatten();
         found.extend(entries.filter_map(|entry| read_toolchain(&entry.path(), installer)));
     }
-    found.sort_by(|a, b| sort_key(&b.version).cmp(&sort_key(&a.version)).then_with(|| a.installer.cmp(&b.installer)));
+    found.sort_by(|a, b| {
+        version_sort_key(&b.version).cmp(&version_sort_key(&a.version)).then_with(|| a.installer.cmp(&b.installer))
+    });
     let mut seen = std::collections::BTreeSet::new();
     found.retain(|toolchain| {
         seen.insert(fs::canonicalize(&toolchain.goroot).unwrap_or_else(|_| toolchain.goroot.clone()))
@@ -126,7 +128,7 @@ fn read_toolchain(goroot: &Path, installer: Installer) -> Option<InstalledGo> {
 }
 
 /// Sort key of a version like `go1.27.3`: its numbers. A release sorts after its candidates.
-fn sort_key(version: &str) -> (Vec<u32>, bool, Vec<u32>) {
+fn version_sort_key(version: &str) -> (Vec<u32>, bool, Vec<u32>) {
     let numbers = |text: &str| text.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect();
     let at = version.find("rc").or_else(|| version.find("beta")).unwrap_or(version.len());
     let (head, tail) = version.split_at(at);
@@ -135,7 +137,7 @@ fn sort_key(version: &str) -> (Vec<u32>, bool, Vec<u32>) {
 
 /// Makes the go command download this version, as for a project that pins it, with the checksum database. Progress goes
 /// to standard error. Does nothing if the version is already present.
-pub fn install(version: &str) -> Result<GoTool, Error> {
+pub fn install_go(version: &str) -> Result<GoTool, Error> {
     let name = format!("go{version}");
     let command = Command::new("go").args(["version"]).env("GOTOOLCHAIN", name).dir("/");
     let status = command.pass_through().map_err(Error::from_process)?;
@@ -144,7 +146,7 @@ pub fn install(version: &str) -> Result<GoTool, Error> {
     }
     let pin = Toolchain { go: version.to_owned(), ..Toolchain::default() };
     let go = GoTool::find(Path::new("/"), &pin, &BTreeMap::new(), &|_| {})?;
-    debug_assert_eq!(release(&go.version).as_deref(), Some(version));
+    debug_assert_eq!(release_number(&go.version).as_deref(), Some(version));
     Ok(go)
 }
 
@@ -178,12 +180,12 @@ mod tests {
         fs::write(at("bin/gofmt"), "").unwrap();
         fs::create_dir_all(at("home/sdk/go1.99.0")).unwrap();
         let paths = SearchPaths {
-            path: vec![at("bin"), at("usr/go/bin"), at("none")],
+            path_dirs: vec![at("bin"), at("usr/go/bin"), at("none")],
             home: Some(at("home")),
             gomodcache: Some(at("mod")),
             goroot: Some(at("home/.go")),
         };
-        let found: Vec<_> = installed(&paths).into_iter().map(|go| (go.version, go.installer)).collect();
+        let found: Vec<_> = list_installed(&paths).into_iter().map(|go| (go.version, go.installer)).collect();
         let expected = [
             ("go1.27.3", Installer::GoCommand),
             ("go1.27rc1", Installer::Sdk),
@@ -200,7 +202,7 @@ mod tests {
         for (older, newer) in
             [("go1.9.7", "go1.10"), ("go1.27rc1", "go1.27.0"), ("go1.27beta1", "go1.27.3"), ("go1.27.3", "go1.27.10")]
         {
-            assert!(sort_key(older) < sort_key(newer), "{older} {newer}");
+            assert!(version_sort_key(older) < version_sort_key(newer), "{older} {newer}");
         }
     }
 }

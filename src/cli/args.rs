@@ -14,7 +14,7 @@ use super::runs_args::RunsCommand;
 use super::shared_args::{RecordingArgs, TableArgs};
 use super::svg_args::SvgArgs;
 use super::window_args::WindowArgs;
-use crate::pipeline::{BuildOptions, RunProfile, Verify};
+use crate::pipeline::{BuildOptions, BuildPair, RunProfile};
 use crate::render::Format;
 use crate::render::diff::{DiffFormat, WidthSource};
 use crate::views::{GroupBy, Normalize};
@@ -261,7 +261,7 @@ pub(super) struct BuildArgs {
         default_missing_value = "twice",
         conflicts_with_all = ["plan_only", "print_dockerfile", "clean_cache"]
     )]
-    pub(super) verify: Option<Verify>,
+    pub(super) verify: Option<BuildPair>,
     /// Print a Dockerfile with the same steps
     #[arg(long, conflicts_with = "plan_only")]
     pub(super) print_dockerfile: bool,

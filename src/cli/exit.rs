@@ -70,12 +70,12 @@ pub(super) fn code_of_signal(signal: i32) -> u8 {
 }
 
 fn code_of_build_error(error: &build::Error) -> u8 {
-    match (error, error.interrupted_by()) {
+    match (error, error.interrupting_signal()) {
         (_, Some(signal)) => code_of_signal(signal),
         (build::Error::Docker(_), None) => DOCKER,
         (build::Error::SeveralPackages { .. }, None) => USAGE,
         // A missing Go, or one that is not the pinned version, is detected before the build starts.
-        _ if error.is_toolchain() => READINESS,
+        _ if error.is_toolchain_error() => READINESS,
         _ => BUILD,
     }
 }

@@ -177,7 +177,7 @@ fn dispatch(cli: Cli, args: &[OsString], terminal: &Terminal) -> Result<ExitCode
     if !dir.is_dir() {
         return Err(Failure::Directory(dir.to_owned()));
     }
-    pipeline::drop_to_caller()?;
+    pipeline::switch_to_calling_user()?;
     let project = cmd::Project { dir, config: global.config.as_deref() };
     match command {
         CliCommand::Init(init) => cmd::init(&project, &init, terminal),

@@ -13,7 +13,7 @@ pub fn with_pinned_go(text: &str, version: &str) -> Option<String> {
     let toolchain = document.entry("toolchain").or_insert_with(|| Item::Table(Table::new()));
     let table = toolchain.as_table_like_mut()?;
     match table.get_mut("go") {
-        Some(Item::Value(old)) => replace(old, version),
+        Some(Item::Value(old)) => replace_value(old, version),
         _ => {
             table.insert("go", value(version));
         }
@@ -22,7 +22,7 @@ pub fn with_pinned_go(text: &str, version: &str) -> Option<String> {
 }
 
 /// Masks the secrets in a text, including those in comments. A text without secrets stays unchanged.
-pub fn redacted(text: &str, secrets: &Secrets) -> String {
+pub fn redact_settings(text: &str, secrets: &Secrets) -> String {
     let Ok(mut document) = text.parse::<DocumentMut>() else { return secrets.mask_text(text) };
     for (key, item) in document.iter_mut() {
         mask_item(&key, item, secrets);
@@ -43,14 +43,14 @@ fn mask_value(key: &str, value: &mut Value, secrets: &Secrets) {
     match value {
         Value::String(text) => {
             let masked = secrets.mask_value(key, text.value());
-            replace(value, &masked);
+            replace_value(value, &masked);
         }
         Value::InlineTable(table) => table.iter_mut().for_each(|(key, value)| mask_value(&key, value, secrets)),
         Value::Array(array) => {
             let words: Vec<String> = array.iter().map(|value| value.as_str().unwrap_or_default().to_owned()).collect();
             for (value, masked) in array.iter_mut().zip(secrets.mask_args(&words)) {
                 if value.is_str() {
-                    replace(value, &masked);
+                    replace_value(value, &masked);
                 }
             }
         }
@@ -59,7 +59,7 @@ fn mask_value(key: &str, value: &mut Value, secrets: &Secrets) {
 }
 
 /// Replaces a value but keeps the comment after it. An equal value is unchanged and keeps its style of quotes.
-fn replace(old: &mut Value, new: &str) {
+fn replace_value(old: &mut Value, new: &str) {
     if old.as_str() != Some(new) {
         let decor = old.decor().clone();
         *old = new.into();
@@ -69,7 +69,7 @@ fn replace(old: &mut Value, new: &str) {
 
 /// Checks a version with the rule of `[toolchain] go`. The error is advice for the user.
 pub fn check_version(version: &str) -> Result<(), String> {
-    match rules::go_version(version) {
+    match rules::check_go_version(version) {
         Ok(version) if !version.is_empty() => Ok(()),
         Ok(_) => Err(rules::EXPECTED_RELEASE.to_owned()),
         Err(fault) => Err(fault.help.unwrap_or(fault.label)),
@@ -106,7 +106,7 @@ mod tests {
     fn secrets_are_masked_and_other_text_is_unchanged() {
         let secrets = Secrets::new(&["DSN".to_owned()]);
         let plain = include_str!("../../goflame.toml.example");
-        assert_eq!(redacted(plain, &secrets), plain);
+        assert_eq!(redact_settings(plain, &secrets), plain);
         let text = r#"# PASSWORD = "old"
 [variant.debug]
 env = { NPM_TOKEN = 'one', GOAMD64 = "v3", DSN = "two" } # mine
@@ -136,8 +136,8 @@ env.GOPROXY = "https://me:***@host"
 [archive]
 redact = ["DSN"]
 "#;
-        assert_eq!(redacted(text, &secrets), masked);
-        assert_eq!(redacted("[broken\nTOKEN = \"x\"", &secrets), "[broken\nTOKEN = \"***\"");
+        assert_eq!(redact_settings(text, &secrets), masked);
+        assert_eq!(redact_settings("[broken\nTOKEN = \"x\"", &secrets), "[broken\nTOKEN = \"***\"");
     }
 
     #[test]

@@ -134,7 +134,7 @@ pub fn is_true(value: &str) -> bool {
 }
 
 /// Splits a flag of one or two dashes into its name and its value.
-pub fn name_and_value(word: &str) -> Option<(&str, Option<&str>)> {
+pub fn split_name_and_value(word: &str) -> Option<(&str, Option<&str>)> {
     let flag = word.strip_prefix("--").or_else(|| word.strip_prefix('-')).filter(|flag| !flag.is_empty())?;
     Some(flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value))))
 }
@@ -147,7 +147,7 @@ pub fn stripping_words(value: &str) -> Result<Vec<StrippingWord>, String> {
     let words = split_flags(value)?;
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        let Some((name, given)) = name_and_value(word.text) else { continue };
+        let Some((name, given)) = split_name_and_value(word.text) else { continue };
         let (slot, flag) = match name {
             "s" => (&mut symbols, StripFlag::Symbols),
             "w" => (&mut dwarf, StripFlag::Dwarf),

@@ -65,7 +65,7 @@ pub fn init_text(root: &Path, mains: &[String], benches: &[String]) -> String {
 
 /// Returns the packages that can be written in a file.
 fn writable_packages(found: &[String]) -> Vec<&String> {
-    found.iter().filter(|package| rules::package_argument(package).is_ok() && !package.contains('\0')).collect()
+    found.iter().filter(|package| rules::check_package_argument(package).is_ok() && !package.contains('\0')).collect()
 }
 
 /// Returns the line for the name. It is a comment unless the name comes from the directory, which may be renamed.

@@ -140,7 +140,7 @@ fn decode_utf8(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
         let bytes = error.into_bytes();
         let valid = String::from_utf8_lossy(bytes.get(..offset).unwrap_or_default());
         let position = TextPosition::new(&valid, offset);
-        let (line, column) = (position.number, position.char_column());
+        let (line, column) = (position.line_number, position.char_column());
         Error::NotUtf8 {
             path: path.to_owned(),
             byte: bytes.get(offset).copied().unwrap_or_default(),
@@ -290,7 +290,7 @@ fn go_dir(config: &Config) -> PathBuf {
     let variant = config.variants.get(&config.build.variant).and_then(|variant| variant.env.get("GOWORK").cloned());
     let is_workspace = variant.or_else(|| std::env::var("GOWORK").ok()).as_deref() != Some("off")
         && root.ancestors().any(|dir| dir.join("go.work").is_file());
-    if is_workspace || !rules::is_path(&config.app.package) {
+    if is_workspace || !rules::is_package_path(&config.app.package) {
         return root.clone();
     }
     let package = fsio::normalize(&root.join(&config.app.package));
@@ -301,16 +301,16 @@ fn go_dir(config: &Config) -> PathBuf {
 fn apply_overrides(config: &mut Config, dir: &Path, overrides: &Overrides) -> Result<(), Error> {
     let wrong = |flag| move |fault: Fault| Error::Flag { flag, reason: fault.label, help: fault.help };
     if let Some(name) = &overrides.variant {
-        config.build.variant = schema::defined_variant(config, name).map_err(wrong("--variant"))?;
+        config.build.variant = schema::check_variant_name(config, name).map_err(wrong("--variant"))?;
     }
     if let Some(frequency) = overrides.frequency {
-        config.record.frequency = rules::frequency(frequency.into()).map_err(wrong("--freq"))?;
+        config.record.frequency = rules::check_frequency(frequency.into()).map_err(wrong("--freq"))?;
     }
     if let Some(stack) = overrides.stack {
-        config.record.stack = rules::stack_size(&stack.to_string()).map_err(wrong("--stack"))?;
+        config.record.stack = rules::parse_stack_size(&stack.to_string()).map_err(wrong("--stack"))?;
     }
     if let Some(archive_dir) = &overrides.archive_dir {
-        let archive_dir = rules::archive_dir(archive_dir, &real_or_absolute(dir), &config.root);
+        let archive_dir = rules::resolve_archive_dir(archive_dir, &real_or_absolute(dir), &config.root);
         config.archive.dir = archive_dir.map_err(wrong("--archive-dir"))?;
     }
     config.build.mounts = overrides.mounts.iter().map(|mount| real_or_absolute(&dir.join(mount))).collect();
@@ -324,7 +324,7 @@ fn apply_overrides(config: &mut Config, dir: &Path, overrides: &Overrides) -> Re
         config.workload.args.clone_from(args);
     }
     if let Some(formats) = &overrides.formats {
-        config.report.formats = schema::without_repeats(formats.clone());
+        config.report.formats = schema::without_duplicates(formats.clone());
     }
     if let Some(title) = &overrides.title {
         config.report.title.clone_from(title);

@@ -18,9 +18,9 @@ use super::value::{ConfigValue, entries, is_bare_key};
 use crate::redact::Secrets;
 
 /// Number of the format that this version writes. This is also the newest format that it can read.
-const FORMAT: i64 = 1;
+const LOCK_FORMAT: i64 = 1;
 
-const HEADER: &str = "# Written by goflame; commit it. `goflame build --update-lock` writes it again.\n";
+const LOCK_HEADER: &str = "# Written by goflame; commit it. `goflame build --update-lock` writes it again.\n";
 
 /// The pinned inputs. Native and Docker builds pin separate Go versions. A build of one kind does not change the
 /// version of the other.
@@ -84,7 +84,7 @@ impl LockFile {
 
     /// Returns the text of the file. Equal locks give equal texts.
     pub fn text(&self) -> String {
-        let mut text = format!("{HEADER}format = {FORMAT}\n");
+        let mut text = format!("{LOCK_HEADER}format = {LOCK_FORMAT}\n");
         for (table, entries) in self.tables() {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "\n[{table}]");
@@ -97,7 +97,7 @@ impl LockFile {
 
     /// Replaces secrets with digests. `secrets` selects the kind of digest.
     #[must_use]
-    pub fn with_digests(mut self, secrets: &Secrets) -> Self {
+    pub fn with_hashed_secrets(mut self, secrets: &Secrets) -> Self {
         for variant in self.variants.values_mut() {
             variant.flags = secrets.mask_args(&variant.flags);
             for (name, value) in &mut variant.env {
@@ -170,12 +170,12 @@ fn read_tables(lock: &mut LockFile, table: &DeTable<'_>, text: &str, problems: &
         match name {
             "format" => {
                 let before = problems.len();
-                format = value.integer_by(problems, known_format);
+                format = value.read_integer_with(problems, check_format);
                 format_problem = problems.get(before).cloned();
             }
             "native" => read_entries(&value, problems, |name, value, problems| {
                 match name {
-                    "go" => lock.native_go = value.text_by(problems, go_release),
+                    "go" => lock.native_go = value.read_text_with(problems, check_go_release),
                     _ => return false,
                 }
                 true
@@ -184,9 +184,9 @@ fn read_tables(lock: &mut LockFile, table: &DeTable<'_>, text: &str, problems: &
                 docker = Some(value.key.clone());
                 read_entries(&value, problems, |name, value, problems| {
                     match name {
-                        "image" => image = value.text_by(problems, rules::image_name),
-                        "digest" => digest = value.text_by(problems, check_pinned_image),
-                        "go" => image_go = value.text(problems).map(str::to_owned),
+                        "image" => image = value.read_text_with(problems, rules::check_image_name),
+                        "digest" => digest = value.read_text_with(problems, check_pinned_image),
+                        "go" => image_go = value.read_text(problems).map(str::to_owned),
                         _ => return false,
                     }
                     true
@@ -194,7 +194,9 @@ fn read_tables(lock: &mut LockFile, table: &DeTable<'_>, text: &str, problems: &
             }
             "modules" => read_entries(&value, problems, |name, value, problems| {
                 match name {
-                    "go_sum" => lock.go_sum = value.text_by(problems, |text| sha256_digits(text).map(str::to_owned)),
+                    "go_sum" => {
+                        lock.go_sum = value.read_text_with(problems, |text| parse_sha256(text).map(str::to_owned))
+                    }
                     _ => return false,
                 }
                 true
@@ -203,8 +205,8 @@ fn read_tables(lock: &mut LockFile, table: &DeTable<'_>, text: &str, problems: &
                 let mut variant = LockedVariant::default();
                 read_entries(value, problems, |name, value, problems| {
                     match name {
-                        "flags" => variant.flags = value.list(problems).unwrap_or_default(),
-                        "env" => variant.env = value.env(problems).unwrap_or_default(),
+                        "flags" => variant.flags = value.read_list(problems).unwrap_or_default(),
+                        "env" => variant.env = value.read_env(problems).unwrap_or_default(),
                         _ => return false,
                     }
                     true
@@ -215,7 +217,7 @@ fn read_tables(lock: &mut LockFile, table: &DeTable<'_>, text: &str, problems: &
         }
     }
     if format.is_none() && problems.is_empty() {
-        let label = format!("expected `format = {FORMAT}`");
+        let label = format!("expected `format = {LOCK_FORMAT}`");
         problems.push(Problem { message: "`format` is missing".to_owned(), span: 0..0, label, help: None });
     }
     match (image, digest, image_go, docker) {
@@ -270,19 +272,17 @@ fn unknown_key_problem(value: &ConfigValue<'_>) -> Problem {
     }
 }
 
-fn known_format(format: i64) -> Result<i64, Fault> {
+fn check_format(format: i64) -> Result<i64, Fault> {
     match format {
-        FORMAT => Ok(format),
-        newer if newer > FORMAT => {
-            Err(Fault::new(format!("this goflame can read formats up to {FORMAT}"))
-                .help("a newer goflame wrote this file"))
-        }
-        _ => Err(Fault::new(format!("expected {FORMAT}"))),
+        LOCK_FORMAT => Ok(format),
+        newer if newer > LOCK_FORMAT => Err(Fault::new(format!("this goflame can read formats up to {LOCK_FORMAT}"))
+            .help("a newer goflame wrote this file")),
+        _ => Err(Fault::new(format!("expected {LOCK_FORMAT}"))),
     }
 }
 
-fn go_release(text: &str) -> Result<String, Fault> {
-    match rules::go_version(text)? {
+fn check_go_release(text: &str) -> Result<String, Fault> {
+    match rules::check_go_version(text)? {
         empty if empty.is_empty() => Err(Fault::new(rules::EXPECTED_RELEASE)),
         version => Ok(version),
     }
@@ -291,7 +291,7 @@ fn go_release(text: &str) -> Result<String, Fault> {
 const SHA256_PREFIX: &str = "sha256:";
 
 /// Returns the 64 hex digits after `sha256:`.
-fn sha256_digits(text: &str) -> Result<&str, Fault> {
+fn parse_sha256(text: &str) -> Result<&str, Fault> {
     let digits = text.strip_prefix(SHA256_PREFIX).filter(|digits| digits.len() == 64);
     digits
         .filter(|digits| digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
@@ -301,7 +301,7 @@ fn sha256_digits(text: &str) -> Result<&str, Fault> {
 /// Checks that an image is pinned by digest, so that no tag can move it.
 fn check_pinned_image(text: &str) -> Result<String, Fault> {
     let digest = text.rsplit_once('@').map_or(text, |(_, digest)| digest);
-    sha256_digits(digest).map(|_| text.to_owned())
+    parse_sha256(digest).map(|_| text.to_owned())
 }
 
 #[cfg(test)]

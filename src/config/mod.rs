@@ -20,7 +20,7 @@ mod server;
 mod trust;
 mod value;
 
-pub use edit::{check_version, redacted, with_pinned_go};
+pub use edit::{check_version, redact_settings, with_pinned_go};
 pub use error::Error;
 pub use init::init_text;
 pub use load::{FILE_NAME, Overrides, SourceFile, load};
@@ -32,7 +32,7 @@ pub use model::{
 pub use name::name_of;
 pub use nearest::nearest;
 pub use problem::{Problem, Problems};
-pub use rules::{builds_program, derived_name, is_release, parse_duration};
+pub use rules::{builds_program, derived_name, is_go_release, parse_duration};
 pub use server::{HttpAddress, Ready, ReadySign, Server, Stop};
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub struct Config {
 
 impl Config {
     /// The text of `goflame.toml`, unchanged and with its comments. Empty when there was no file.
-    pub fn source(&self) -> &str {
+    pub fn file_text(&self) -> &str {
         &self.text
     }
 
@@ -245,13 +245,13 @@ pub struct Runtime {
 }
 
 /// Interval of scheduler reports if only `scheddetail` is set.
-const DETAIL_INTERVAL: Duration = Duration::from_secs(1);
+const DETAILED_SCHEDTRACE_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Runtime {
     /// Returns the value of `GODEBUG` that requests these reports. `None` if none is requested. Ends with `existing`, the
     /// value that the program would get otherwise: of two equal keys, the runtime uses the last.
-    pub fn godebug(&self, existing: &str) -> Option<String> {
-        let schedtrace = self.schedtrace.or(self.scheddetail.then_some(DETAIL_INTERVAL));
+    pub fn godebug_value(&self, existing: &str) -> Option<String> {
+        let schedtrace = self.schedtrace.or(self.scheddetail.then_some(DETAILED_SCHEDTRACE_INTERVAL));
         let mut keys: Vec<String> = Vec::new();
         keys.extend(self.gctrace.then(|| "gctrace=1".into()));
         keys.extend(schedtrace.map(|interval| format!("schedtrace={}", interval.as_millis())));

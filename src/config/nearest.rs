@@ -3,22 +3,22 @@
 /// Returns the candidate nearest to the typed text. `None` if no candidate is near: a wrong guess is worse than no
 /// guess.
 pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let typed = normalised(typed);
+    let typed = normalise_name(typed);
     candidates
         .into_iter()
-        .filter_map(|candidate| Some((distance(&typed, &normalised(candidate))?, candidate)))
+        .filter_map(|candidate| Some((edit_distance(&typed, &normalise_name(candidate))?, candidate)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
 /// Ignores case and dashes: no two valid names differ only in these.
-fn normalised(name: &str) -> String {
+fn normalise_name(name: &str) -> String {
     name.to_lowercase().replace('-', "_")
 }
 
 /// Edit distance, if it is at most a third of the longer name, as in Cargo. An abbreviation (`freq`) also counts as
 /// near.
-fn distance(typed: &str, candidate: &str) -> Option<usize> {
+fn edit_distance(typed: &str, candidate: &str) -> Option<usize> {
     let (short, long) = (typed.chars().count(), candidate.chars().count());
     if short >= 3 && candidate.starts_with(typed) {
         return Some(1);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 /// Maximum number of problems that are drawn. A file that is not TOML at all would have thousands.
-const MAX_DRAWN: usize = 20;
+const MAX_DRAWN_PROBLEMS: usize = 20;
 
 /// One problem in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Problem {
     pub message: String,
     /// The position: a range of bytes in the text.
     pub span: Range<usize>,
-    /// The text below the marked position.
+    /// The message drawn below the marked position.
     pub label: String,
     /// Advice.
     pub help: Option<String>,
@@ -44,13 +44,13 @@ impl Problems {
         let renderer = renderer(color);
         let path = self.path.display().to_string();
         let mut out = String::new();
-        for problem in self.list.iter().take(MAX_DRAWN) {
+        for problem in self.list.iter().take(MAX_DRAWN_PROBLEMS) {
             if !out.is_empty() {
                 out.push_str("\n\n");
             }
             out.push_str(&renderer.render(&[self.draw_problem(problem, &path)]));
         }
-        let left = self.list.len().saturating_sub(MAX_DRAWN);
+        let left = self.list.len().saturating_sub(MAX_DRAWN_PROBLEMS);
         if left > 0 {
             let title = format!("{left} more {} in {path}", if left == 1 { "problem" } else { "problems" });
             out.push_str("\n\n");
@@ -63,9 +63,9 @@ impl Problems {
         let position = TextPosition::new(&self.text, problem.span.start);
         // A problem of several lines is shown at its first line: the rest of a long array explains nothing.
         let end = problem.span.end.saturating_sub(position.start).clamp(position.column, position.line.len());
-        let end = floor_char(position.line, end).max(position.column);
+        let end = char_start(position.line, end).max(position.column);
         let annotation = AnnotationKind::Primary.span(position.column..end).label(problem.label.as_str());
-        let snippet = Snippet::source(position.line).line_start(position.number).path(path).annotation(annotation);
+        let snippet = Snippet::source(position.line).line_start(position.line_number).path(path).annotation(annotation);
         let group = Level::ERROR.primary_title(problem.message.as_str()).element(snippet);
         match &problem.help {
             Some(help) => group.element(Level::HELP.message(help.as_str())),
@@ -80,7 +80,7 @@ impl fmt::Display for Problems {
         write!(f, "{}", self.path.display())?;
         if let Some(first) = self.list.first() {
             let position = TextPosition::new(&self.text, first.span.start);
-            write!(f, ":{}:{}: {}", position.number, position.char_column(), first.message)?;
+            write!(f, ":{}:{}: {}", position.line_number, position.char_column(), first.message)?;
         }
         match self.list.len() {
             0 | 1 => Ok(()),
@@ -97,7 +97,7 @@ fn renderer(color: bool) -> Renderer {
 /// The position of a byte in a text.
 pub(super) struct TextPosition<'a> {
     /// Line number, from 1.
-    pub(super) number: usize,
+    pub(super) line_number: usize,
     /// The line's text, without its line end and without a byte order mark.
     pub(super) line: &'a str,
     /// Byte of the text at which `line` starts.
@@ -109,7 +109,7 @@ pub(super) struct TextPosition<'a> {
 impl<'a> TextPosition<'a> {
     /// Returns the position of a byte. An offset beyond the end gives the end.
     pub(super) fn new(text: &'a str, offset: usize) -> Self {
-        let offset = floor_char(text, offset);
+        let offset = char_start(text, offset);
         let (before, after) = text.split_at(offset);
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let end = after.find('\n').map_or(text.len(), |newline| offset + newline);
@@ -119,7 +119,7 @@ impl<'a> TextPosition<'a> {
         let line = line.get(mark..).unwrap_or_default();
         let start = start + mark;
         let number = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        Self { number, line, start, column: offset.saturating_sub(start).min(line.len()) }
+        Self { line_number: number, line, start, column: offset.saturating_sub(start).min(line.len()) }
     }
 
     /// Column in characters, from 1.
@@ -129,7 +129,7 @@ impl<'a> TextPosition<'a> {
 }
 
 /// Returns the first byte of the character that contains byte `offset`. An offset beyond the end gives the end.
-fn floor_char(text: &str, offset: usize) -> usize {
+fn char_start(text: &str, offset: usize) -> usize {
     let mut offset = offset.min(text.len());
     while !text.is_char_boundary(offset) {
         offset -= 1; // 0 is a boundary

@@ -46,14 +46,14 @@ const MAX_NAME_BYTES: usize = 100;
 /// Maximum duration: one year. Added to a clock, it cannot overflow.
 const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-pub(super) fn frequency(value: i64) -> Result<u32, Fault> {
+pub(super) fn check_frequency(value: i64) -> Result<u32, Fault> {
     match u32::try_from(value) {
         Ok(frequency @ 1..=MAX_FREQUENCY) => Ok(frequency),
         _ => Err(Fault::new(format!("expected 1 to {MAX_FREQUENCY} samples per second, found {value}"))),
     }
 }
 
-pub(super) fn stack_size(value: &str) -> Result<StackSize, Fault> {
+pub(super) fn parse_stack_size(value: &str) -> Result<StackSize, Fault> {
     if value == "auto" {
         return Ok(StackSize::ByProgram);
     }
@@ -68,7 +68,7 @@ pub(super) fn stack_size(value: &str) -> Result<StackSize, Fault> {
     }
 }
 
-pub(super) fn kept_runs(value: i64) -> Result<usize, Fault> {
+pub(super) fn check_kept_runs(value: i64) -> Result<usize, Fault> {
     match usize::try_from(value) {
         Ok(keep) if keep > 0 => Ok(keep),
         _ => Err(Fault::new(format!("expected 1 or more runs, found {value}"))),
@@ -76,7 +76,7 @@ pub(super) fn kept_runs(value: i64) -> Result<usize, Fault> {
 }
 
 /// Parses a size limit. Empty means no limit.
-pub(super) fn max_bytes(value: &str) -> Result<Option<u64>, Fault> {
+pub(super) fn parse_size_limit(value: &str) -> Result<Option<u64>, Fault> {
     if value.is_empty() {
         return Ok(None);
     }
@@ -119,17 +119,17 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-pub(super) fn duration(value: &str) -> Result<Duration, Fault> {
+pub(super) fn parse_setting_duration(value: &str) -> Result<Duration, Fault> {
     parse_duration(value).map_err(Fault::new)
 }
 
 /// Parses a duration. Empty means none.
-pub(super) fn optional_duration(value: &str) -> Result<Option<Duration>, Fault> {
-    if value.is_empty() { Ok(None) } else { duration(value).map(Some) }
+pub(super) fn parse_optional_duration(value: &str) -> Result<Option<Duration>, Fault> {
+    if value.is_empty() { Ok(None) } else { parse_setting_duration(value).map(Some) }
 }
 
 /// Parses `http://host:port/path`. The port is 80 if it is left out.
-pub(super) fn http_address(value: &str) -> Result<HttpAddress, Fault> {
+pub(super) fn parse_http_address(value: &str) -> Result<HttpAddress, Fault> {
     const EXPECTED: &str = "expected an address such as `http://127.0.0.1:8080/healthz`";
     if value.starts_with("https://") {
         return Err(Fault::new(EXPECTED).help("for a server with TLS, use `tcp = \"host:port\"`"));
@@ -140,7 +140,7 @@ pub(super) fn http_address(value: &str) -> Result<HttpAddress, Fault> {
     let authority = if has_port { authority.to_owned() } else { format!("{authority}:80") };
     let is_plain =
         value.chars().all(|c| c.is_ascii_graphic()) && !authority.contains('@') && rest.starts_with(|c| c != '/');
-    match tcp_address(&authority) {
+    match check_tcp_address(&authority) {
         Ok(authority) if is_plain => {
             let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
             Ok(HttpAddress { authority, path: path.split('#').next().unwrap_or_default().to_owned() })
@@ -150,7 +150,7 @@ pub(super) fn http_address(value: &str) -> Result<HttpAddress, Fault> {
 }
 
 /// Checks `host:port`. A missing host is this machine, as in Go.
-pub(super) fn tcp_address(value: &str) -> Result<String, Fault> {
+pub(super) fn check_tcp_address(value: &str) -> Result<String, Fault> {
     let fault = || Fault::new("expected a host and a port, for example `127.0.0.1:8080`");
     let (host, port) = value.rsplit_once(':').ok_or_else(fault)?;
     let is_ipv6 = host.starts_with('[') && host.ends_with(']');
@@ -162,7 +162,7 @@ pub(super) fn tcp_address(value: &str) -> Result<String, Fault> {
 }
 
 /// Checks a regular expression for a line.
-pub(super) fn line_pattern(value: &str) -> Result<String, Fault> {
+pub(super) fn check_line_pattern(value: &str) -> Result<String, Fault> {
     let fault = || Fault::new("expected a text or a regular expression of a line, for example `listening on`");
     match regex::Regex::new(value) {
         Ok(_) if !value.is_empty() => Ok(value.to_owned()),
@@ -172,7 +172,7 @@ pub(super) fn line_pattern(value: &str) -> Result<String, Fault> {
 }
 
 /// Parses the name of a signal that can ask a program to end.
-pub(super) fn stop_signal(value: &str) -> Result<i32, Fault> {
+pub(super) fn parse_stop_signal(value: &str) -> Result<i32, Fault> {
     let name = value.strip_prefix("SIG").unwrap_or(value);
     let signal = Signal::from_str(&format!("SIG{name}")).ok();
     let signal = signal.filter(|signal| !matches!(signal, Signal::SIGSTOP | Signal::SIGTSTP | Signal::SIGCONT));
@@ -180,7 +180,7 @@ pub(super) fn stop_signal(value: &str) -> Result<i32, Fault> {
 }
 
 /// Checks a command: the program and its arguments. Empty means none.
-pub(super) fn command_words(words: Vec<String>) -> Result<Vec<String>, Fault> {
+pub(super) fn check_command_words(words: Vec<String>) -> Result<Vec<String>, Fault> {
     match words.first() {
         Some(program) if program.is_empty() => Err(Fault::new("expected the name of a program first")),
         _ => Ok(words),
@@ -188,17 +188,17 @@ pub(super) fn command_words(words: Vec<String>) -> Result<Vec<String>, Fault> {
 }
 
 /// Parses an interval of at least one millisecond, the unit of the Go runtime. Empty means none.
-pub(super) fn schedtrace_interval(value: &str) -> Result<Option<Duration>, Fault> {
+pub(super) fn parse_schedtrace_interval(value: &str) -> Result<Option<Duration>, Fault> {
     match value {
         "" => Ok(None),
-        _ => match duration(value)? {
+        _ => match parse_setting_duration(value)? {
             interval if interval < Duration::from_millis(1) => Err(Fault::new("expected at least `1ms`")),
             interval => Ok(Some(interval)),
         },
     }
 }
 
-pub(super) fn package_argument(value: &str) -> Result<String, Fault> {
+pub(super) fn check_package_argument(value: &str) -> Result<String, Fault> {
     if value.is_empty() {
         return Err(Fault::new("expected a package").help("`.` is the package in the directory of goflame.toml"));
     }
@@ -212,13 +212,13 @@ pub(super) fn package_argument(value: &str) -> Result<String, Fault> {
 }
 
 /// Whether a package argument is a directory or a file, not an import path.
-pub(super) fn is_path(package: &str) -> bool {
+pub(super) fn is_package_path(package: &str) -> bool {
     package.starts_with(['.', '/']) || Path::new(package).extension() == Some("go".as_ref())
 }
 
 /// Converts a package argument relative to `dir` into a package argument relative to `root`.
 pub(super) fn rebase_package(dir: &Path, package: &str, root: &Path) -> String {
-    if !is_path(package) {
+    if !is_package_path(package) {
         return package.to_owned();
     }
     let dir = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
@@ -233,17 +233,17 @@ pub(super) fn rebase_package(dir: &Path, package: &str, root: &Path) -> String {
 /// Whether two package arguments name the same package: `./cmd/a/` and `./cmd/a`.
 pub(super) fn is_same_package(a: &str, b: &str) -> bool {
     let plain = |package: &str| fsio::normalize(&Path::new("/").join(package));
-    is_path(a) == is_path(b) && plain(a) == plain(b)
+    is_package_path(a) == is_package_path(b) && plain(a) == plain(b)
 }
 
 /// Checks a name given by the user. It must be valid as a file name, because it is used unchanged. An empty name is
 /// derived later.
-pub(super) fn app_name(value: &str) -> Result<String, Fault> {
-    if value.is_empty() { Ok(String::new()) } else { file_name(value) }
+pub(super) fn check_app_name(value: &str) -> Result<String, Fault> {
+    if value.is_empty() { Ok(String::new()) } else { check_file_name(value) }
 }
 
 /// Checks the name of a variant, which is a directory in `.goflame/build`.
-pub(super) fn file_name(value: &str) -> Result<String, Fault> {
+pub(super) fn check_file_name(value: &str) -> Result<String, Fault> {
     if value.is_empty() {
         return Err(Fault::new("expected a name, found nothing"));
     }
@@ -275,7 +275,8 @@ pub fn derived_name(package: &str, root: &Path) -> String {
     };
     let mut elements = path.iter().rev().map(|element| element.to_string_lossy());
     let last = elements.next().unwrap_or_default();
-    let chosen = if is_version(&last) { elements.next().filter(|before| *before != "/").unwrap_or(last) } else { last };
+    let chosen =
+        if is_major_version(&last) { elements.next().filter(|before| *before != "/").unwrap_or(last) } else { last };
     let mut name: String = chosen.chars().map(|c| if is_name_char(c) { c } else { '-' }).collect();
     while name.len() > MAX_NAME_BYTES {
         name.pop();
@@ -287,7 +288,7 @@ pub fn derived_name(package: &str, root: &Path) -> String {
 }
 
 /// Whether a path element is a major version: `v2` and higher (`isVersionElement` in cmd/go/internal/load/pkg.go).
-fn is_version(element: &str) -> bool {
+fn is_major_version(element: &str) -> bool {
     match element.strip_prefix('v') {
         Some(digits) => {
             !digits.is_empty()
@@ -300,24 +301,24 @@ fn is_version(element: &str) -> bool {
 }
 
 /// Checks an exact Go release, without the prefix `go` of toolchain names. Empty means that none is configured.
-pub(super) fn go_version(value: &str) -> Result<String, Fault> {
-    match value.strip_prefix("go").filter(|bare| exact_release(bare).is_ok()) {
+pub(super) fn check_go_version(value: &str) -> Result<String, Fault> {
+    match value.strip_prefix("go").filter(|bare| check_exact_release(bare).is_ok()) {
         Some(bare) => Err(Fault::new(EXPECTED_RELEASE).help(format!("write it without the prefix `go`: `{bare}`"))),
         None if value.is_empty() => Ok(String::new()),
-        None => exact_release(value).map(|()| value.to_owned()),
+        None => check_exact_release(value).map(|()| value.to_owned()),
     }
 }
 
 /// Whether `text` is an exact Go release.
-pub fn is_release(text: &str) -> bool {
-    exact_release(text).is_ok()
+pub fn is_go_release(text: &str) -> bool {
+    check_exact_release(text).is_ok()
 }
 
 pub(super) const EXPECTED_RELEASE: &str = "expected a Go release, for example `1.27.3`";
 
 /// Accepts `1.27.3`, `1.27rc1`, and `1.20` but not `1.21`: since 1.21, releases have three numbers
 /// (go.dev/doc/toolchain). A suffix, for example `-custom`, names a custom build of that release.
-fn exact_release(value: &str) -> Result<(), Fault> {
+fn check_exact_release(value: &str) -> Result<(), Fault> {
     let none = || Fault::new(EXPECTED_RELEASE);
     let number = |digits: &str| digits.parse::<u32>().ok().filter(|n| n.to_string() == digits);
     let (release, suffix) = value.split_once('-').unwrap_or((value, "custom"));
@@ -337,7 +338,7 @@ fn exact_release(value: &str) -> Result<(), Fault> {
 
 /// Checks the characters of a Docker image name (the grammar is in distribution's `reference` package). Everything else
 /// is left to the engine. Empty means that none is configured.
-pub(super) fn image_name(value: &str) -> Result<String, Fault> {
+pub(super) fn check_image_name(value: &str) -> Result<String, Fault> {
     let fault = || Fault::new("expected the name of a Docker image, for example `golang:1.27.3`");
     if let Some(odd) = value.chars().find(|c| !c.is_ascii_alphanumeric() && !"._-/:@".contains(*c)) {
         return Err(fault().help(format!("the name of an image must not contain `{}`", odd.escape_debug())));
@@ -349,7 +350,7 @@ pub(super) fn image_name(value: &str) -> Result<String, Fault> {
 }
 
 /// Checks a build tag (`go help build`: comma-separated; go/build/constraint: letters, digits, `_` and `.`).
-pub(super) fn build_tag(value: &str) -> Result<String, Fault> {
+pub(super) fn check_build_tag(value: &str) -> Result<String, Fault> {
     if !value.is_empty() && value.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.')) {
         return Ok(value.to_owned());
     }
@@ -367,7 +368,7 @@ pub fn builds_program(mode: &str) -> bool {
 }
 
 /// Checks that a build mode produces a program that can run (`go help buildmode`).
-pub(super) fn buildmode(value: &str) -> Result<String, Fault> {
+pub(super) fn check_buildmode(value: &str) -> Result<String, Fault> {
     match value {
         "" | "default" | "exe" | "pie" => Ok(value.to_owned()),
         _ if !builds_program(value) => Err(Fault::new("this mode does not build a program that can run")
@@ -377,7 +378,7 @@ pub(super) fn buildmode(value: &str) -> Result<String, Fault> {
 }
 
 /// Parses the URL of a program's profiles. Empty means none.
-pub(super) fn pprof_url(value: &str) -> Result<Option<Endpoint>, Fault> {
+pub(super) fn parse_pprof_url(value: &str) -> Result<Option<Endpoint>, Fault> {
     if value.is_empty() {
         return Ok(None);
     }
@@ -392,7 +393,7 @@ pub(super) fn pprof_url(value: &str) -> Result<Option<Endpoint>, Fault> {
 }
 
 /// Checks the name of a variable or flag whose value is a secret.
-pub(super) fn secret_name(value: &str) -> Result<String, Fault> {
+pub(super) fn check_secret_name(value: &str) -> Result<String, Fault> {
     if value.contains(char::is_alphanumeric) && !value.contains('=') {
         return Ok(value.to_owned());
     }
@@ -400,7 +401,7 @@ pub(super) fn secret_name(value: &str) -> Result<String, Fault> {
 }
 
 /// Checks the name of an environment variable.
-pub(super) fn env_name(name: &str) -> Result<(), Fault> {
+pub(super) fn check_env_name(name: &str) -> Result<(), Fault> {
     if name.is_empty() || name.contains(['=', '\0']) {
         return Err(Fault::new("expected the name of an environment variable"));
     }
@@ -409,7 +410,7 @@ pub(super) fn env_name(name: &str) -> Result<(), Fault> {
 
 /// Makes the archive directory absolute. It must not contain the project, because the archive writes a `.gitignore` of
 /// `*` into it.
-pub(super) fn archive_dir(value: &Path, base: &Path, root: &Path) -> Result<PathBuf, Fault> {
+pub(super) fn resolve_archive_dir(value: &Path, base: &Path, root: &Path) -> Result<PathBuf, Fault> {
     if value == Path::new("") {
         return Err(Fault::new("expected a directory, found nothing"));
     }
@@ -452,11 +453,11 @@ mod tests {
             ("http://[::1]:8080/a/b#c", "[::1]:8080", "/a/b"),
         ] {
             let expected = HttpAddress { authority: authority.to_owned(), path: path.to_owned() };
-            assert_eq!(http_address(text), Ok(expected), "{text}");
+            assert_eq!(parse_http_address(text), Ok(expected), "{text}");
         }
         for wrong in ["http://", "http://a:", "http://u@a/", "http://a:0/", "http://a\r\nb/", "ftp://a/", "http://::1/"]
         {
-            assert!(http_address(wrong).is_err(), "{wrong}");
+            assert!(parse_http_address(wrong).is_err(), "{wrong}");
         }
     }
 }

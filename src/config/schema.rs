@@ -15,15 +15,15 @@ use super::server::{Ready, ReadySign, Stop};
 use super::value::{ConfigValue, InertValue, entries, key_text};
 
 /// Stores a value in its field. Reports a problem and leaves the field unchanged if the value is invalid.
-type Apply<T> = fn(&mut T, &ConfigValue<'_>, &mut Vec<Problem>);
+type ApplyValue<T> = fn(&mut T, &ConfigValue<'_>, &mut Vec<Problem>);
 
 /// One key of a table.
-pub(super) struct Key<T: 'static> {
+pub(super) struct ConfigKey<T: 'static> {
     /// The name of the key.
     pub(super) name: &'static str,
     /// Whether any value of the key has an effect.
-    pub(super) available: bool,
-    apply: Apply<T>,
+    pub(super) is_available: bool,
+    apply: ApplyValue<T>,
 }
 
 /// One table of the file.
@@ -31,71 +31,78 @@ pub(super) struct ConfigTable {
     /// The name of the table.
     pub(super) name: &'static str,
     /// The keys of the table.
-    pub(super) keys: &'static [Key<Config>],
+    pub(super) keys: &'static [ConfigKey<Config>],
 }
 
-const fn key<T>(name: &'static str, apply: Apply<T>) -> Key<T> {
-    Key { name, available: true, apply }
+const fn key<T>(name: &'static str, apply: ApplyValue<T>) -> ConfigKey<T> {
+    ConfigKey { name, is_available: true, apply }
 }
 
 /// A key whose feature does not exist yet. Accepts only the value that has the same effect as no key ([`InertValue`]).
-const fn planned_key<T>(name: &'static str, apply: Apply<T>) -> Key<T> {
-    Key { name, available: false, apply }
+const fn planned_key<T>(name: &'static str, apply: ApplyValue<T>) -> ConfigKey<T> {
+    ConfigKey { name, is_available: false, apply }
 }
 
 /// All tables except `[variant.*]`.
-pub(super) const SECTIONS: &[ConfigTable] = &[
+pub(super) const CONFIG_TABLES: &[ConfigTable] = &[
     ConfigTable {
         name: "app",
         keys: &[
-            key("package", |c, v, p| set(&mut c.app.package, v.text_by(p, rules::package_argument))),
-            key("kind", |c, v, p| set(&mut c.app.kind, v.choice(p))),
-            key("name", |c, v, p| set(&mut c.app.name, v.text_by(p, rules::app_name))),
+            key("package", |c, v, p| {
+                set_if_valid(&mut c.app.package, v.read_text_with(p, rules::check_package_argument))
+            }),
+            key("kind", |c, v, p| set_if_valid(&mut c.app.kind, v.read_choice(p))),
+            key("name", |c, v, p| set_if_valid(&mut c.app.name, v.read_text_with(p, rules::check_app_name))),
         ],
     },
     ConfigTable {
         name: "build",
         keys: &[
             key("variant", |c, v, p| {
-                let name = v.text_by(p, |name| defined_variant(c, name));
-                set(&mut c.build.variant, name);
+                let name = v.read_text_with(p, |name| check_variant_name(c, name));
+                set_if_valid(&mut c.build.variant, name);
             }),
-            key("docker", |c, v, p| set(&mut c.build.docker, v.boolean(p))),
+            key("docker", |c, v, p| set_if_valid(&mut c.build.docker, v.read_boolean(p))),
         ],
     },
     ConfigTable {
         name: "toolchain",
         keys: &[
-            key("go", |c, v, p| set(&mut c.toolchain.go, v.text_by(p, rules::go_version))),
-            key("image", |c, v, p| set(&mut c.toolchain.image, v.text_by(p, rules::image_name))),
+            key("go", |c, v, p| set_if_valid(&mut c.toolchain.go, v.read_text_with(p, rules::check_go_version))),
+            key("image", |c, v, p| set_if_valid(&mut c.toolchain.image, v.read_text_with(p, rules::check_image_name))),
         ],
     },
     ConfigTable {
         name: "workload",
         keys: &[
-            key("args", |c, v, p| set(&mut c.workload.args, v.list(p))),
-            key("env", |c, v, p| set(&mut c.workload.env, v.env(p))),
+            key("args", |c, v, p| set_if_valid(&mut c.workload.args, v.read_list(p))),
+            key("env", |c, v, p| set_if_valid(&mut c.workload.env, v.read_env(p))),
             key("dir", |c, v, p| {
-                let dir = v.text(p).map(|dir| rules::resolve_path(&c.root, Path::new(dir)));
-                set(&mut c.workload.dir, dir);
+                let dir = v.read_text(p).map(|dir| rules::resolve_path(&c.root, Path::new(dir)));
+                set_if_valid(&mut c.workload.dir, dir);
             }),
             key("stdin", |c, v, p| {
-                let file =
-                    v.text(p).map(|file| (!file.is_empty()).then(|| rules::resolve_path(&c.root, Path::new(file))));
-                set(&mut c.workload.stdin, file);
+                let file = v
+                    .read_text(p)
+                    .map(|file| (!file.is_empty()).then(|| rules::resolve_path(&c.root, Path::new(file))));
+                set_if_valid(&mut c.workload.stdin, file);
             }),
-            key("timeout", |c, v, p| set(&mut c.workload.timeout, v.text_by(p, rules::duration))),
+            key("timeout", |c, v, p| {
+                set_if_valid(&mut c.workload.timeout, v.read_text_with(p, rules::parse_setting_duration))
+            }),
             planned_key("repeat", |_, v, p| v.accept_only(&InertValue::Integer(1), p)),
             key("ready", |c, v, p| apply_keys(&mut c.workload.server.ready, READY_KEYS, "workload.ready", v, p)),
             key("warmup", |c, v, p| {
-                let warmup = v.text_by(p, rules::optional_duration);
-                set(&mut c.workload.server.warmup, warmup.map(Option::unwrap_or_default));
+                let warmup = v.read_text_with(p, rules::parse_optional_duration);
+                set_if_valid(&mut c.workload.server.warmup, warmup.map(Option::unwrap_or_default));
             }),
-            key("duration", |c, v, p| set(&mut c.workload.server.duration, v.text_by(p, rules::optional_duration))),
+            key("duration", |c, v, p| {
+                set_if_valid(&mut c.workload.server.duration, v.read_text_with(p, rules::parse_optional_duration))
+            }),
             key("load", |c, v, p| {
-                let command = v.list(p).map(rules::command_words);
+                let command = v.read_list(p).map(rules::check_command_words);
                 let command = command.and_then(|command| command.map_err(|fault| v.report_fault(fault, p)).ok());
-                set(&mut c.workload.server.load, command);
+                set_if_valid(&mut c.workload.server.load, command);
             }),
             key("stop", |c, v, p| apply_keys(&mut c.workload.server.stop, STOP_KEYS, "workload.stop", v, p)),
         ],
@@ -103,85 +110,98 @@ pub(super) const SECTIONS: &[ConfigTable] = &[
     ConfigTable {
         name: "record",
         keys: &[
-            key("engine", |c, v, p| set(&mut c.record.engine, v.choice(p))),
-            key("frequency", |c, v, p| set(&mut c.record.frequency, v.integer_by(p, rules::frequency))),
-            key("event", |c, v, p| set(&mut c.record.event, v.choice(p))),
-            key("kernel", |c, v, p| set(&mut c.record.kernel, v.choice(p))),
-            key("stack", |c, v, p| set(&mut c.record.stack, v.text_or_integer_by(p, rules::stack_size))),
-            key("labels", |c, v, p| set(&mut c.record.labels, v.boolean(p))),
-            key("off_cpu", |c, v, p| set(&mut c.record.off_cpu, v.boolean(p))),
+            key("engine", |c, v, p| set_if_valid(&mut c.record.engine, v.read_choice(p))),
+            key("frequency", |c, v, p| {
+                set_if_valid(&mut c.record.frequency, v.read_integer_with(p, rules::check_frequency))
+            }),
+            key("event", |c, v, p| set_if_valid(&mut c.record.event, v.read_choice(p))),
+            key("kernel", |c, v, p| set_if_valid(&mut c.record.kernel, v.read_choice(p))),
+            key("stack", |c, v, p| {
+                set_if_valid(&mut c.record.stack, v.read_text_or_integer_with(p, rules::parse_stack_size))
+            }),
+            key("labels", |c, v, p| set_if_valid(&mut c.record.labels, v.read_boolean(p))),
+            key("off_cpu", |c, v, p| set_if_valid(&mut c.record.off_cpu, v.read_boolean(p))),
         ],
     },
     ConfigTable {
         name: "runtime",
         keys: &[
-            key("gctrace", |c, v, p| set(&mut c.runtime.gctrace, v.boolean(p))),
-            key("schedtrace", |c, v, p| set(&mut c.runtime.schedtrace, v.text_by(p, rules::schedtrace_interval))),
-            key("scheddetail", |c, v, p| set(&mut c.runtime.scheddetail, v.boolean(p))),
-            key("inittrace", |c, v, p| set(&mut c.runtime.inittrace, v.boolean(p))),
-            key("pprof", |c, v, p| set(&mut c.runtime.pprof, v.text_by(p, rules::pprof_url))),
+            key("gctrace", |c, v, p| set_if_valid(&mut c.runtime.gctrace, v.read_boolean(p))),
+            key("schedtrace", |c, v, p| {
+                set_if_valid(&mut c.runtime.schedtrace, v.read_text_with(p, rules::parse_schedtrace_interval))
+            }),
+            key("scheddetail", |c, v, p| set_if_valid(&mut c.runtime.scheddetail, v.read_boolean(p))),
+            key("inittrace", |c, v, p| set_if_valid(&mut c.runtime.inittrace, v.read_boolean(p))),
+            key("pprof", |c, v, p| set_if_valid(&mut c.runtime.pprof, v.read_text_with(p, rules::parse_pprof_url))),
             key("profiles", |c, v, p| {
-                let profiles = v.list_by(p, ConfigValue::choice);
-                set(&mut c.runtime.profiles, profiles.map(without_repeats));
+                let profiles = v.read_list_with(p, ConfigValue::read_choice);
+                set_if_valid(&mut c.runtime.profiles, profiles.map(without_duplicates));
             }),
         ],
     },
     ConfigTable {
         name: "doctor",
         keys: &[
-            key("strict", |c, v, p| set(&mut c.doctor.strict, v.boolean(p))),
-            key("ignore", |c, v, p| set(&mut c.doctor.ignore, v.list(p))),
+            key("strict", |c, v, p| set_if_valid(&mut c.doctor.strict, v.read_boolean(p))),
+            key("ignore", |c, v, p| set_if_valid(&mut c.doctor.ignore, v.read_list(p))),
         ],
     },
     ConfigTable {
         name: "report",
         keys: &[
             key("formats", |c, v, p| {
-                let formats = v.list_by(p, ConfigValue::format);
-                set(&mut c.report.formats, formats.map(without_repeats));
+                let formats = v.read_list_with(p, ConfigValue::read_format);
+                set_if_valid(&mut c.report.formats, formats.map(without_duplicates));
             }),
             planned_key("palette", |_, v, p| v.accept_only(&InertValue::Text("go"), p)),
-            key("title", |c, v, p| set(&mut c.report.title, v.text(p).map(str::to_owned))),
-            key("source", |c, v, p| set(&mut c.report.source, v.boolean(p))),
+            key("title", |c, v, p| set_if_valid(&mut c.report.title, v.read_text(p).map(str::to_owned))),
+            key("source", |c, v, p| set_if_valid(&mut c.report.source, v.read_boolean(p))),
         ],
     },
     ConfigTable {
         name: "archive",
         keys: &[
-            key("compress", |c, v, p| set(&mut c.archive.compress, v.boolean(p))),
+            key("compress", |c, v, p| set_if_valid(&mut c.archive.compress, v.read_boolean(p))),
             key("dir", |c, v, p| {
-                let dir = v.text_by(p, |dir| rules::archive_dir(Path::new(dir), &c.root, &c.root));
-                set(&mut c.archive.dir, dir);
+                let dir = v.read_text_with(p, |dir| rules::resolve_archive_dir(Path::new(dir), &c.root, &c.root));
+                set_if_valid(&mut c.archive.dir, dir);
             }),
-            key("keep", |c, v, p| set(&mut c.archive.keep, v.integer_by(p, rules::kept_runs))),
-            key("keep_bytes", |c, v, p| set(&mut c.archive.keep_bytes, v.text_or_integer_by(p, rules::max_bytes))),
-            key("max_bytes", |c, v, p| set(&mut c.archive.max_bytes, v.text_or_integer_by(p, rules::max_bytes))),
-            key("raw", |c, v, p| set(&mut c.archive.raw, v.boolean(p))),
+            key("keep", |c, v, p| set_if_valid(&mut c.archive.keep, v.read_integer_with(p, rules::check_kept_runs))),
+            key("keep_bytes", |c, v, p| {
+                set_if_valid(&mut c.archive.keep_bytes, v.read_text_or_integer_with(p, rules::parse_size_limit))
+            }),
+            key("max_bytes", |c, v, p| {
+                set_if_valid(&mut c.archive.max_bytes, v.read_text_or_integer_with(p, rules::parse_size_limit))
+            }),
+            key("raw", |c, v, p| set_if_valid(&mut c.archive.raw, v.read_boolean(p))),
             key("redact", |c, v, p| {
-                set(&mut c.archive.redact, v.list_by(p, |element, p| element.text_by(p, rules::secret_name)));
+                set_if_valid(
+                    &mut c.archive.redact,
+                    v.read_list_with(p, |element, p| element.read_text_with(p, rules::check_secret_name)),
+                );
             }),
         ],
     },
 ];
 
 /// The keys of `ready` in `[workload]`.
-const READY_KEYS: &[Key<Ready>] = &[
+const READY_KEYS: &[ConfigKey<Ready>] = &[
     key("http", |ready, v, p| {
-        let sign = v.text_by(p, rules::http_address).map(ReadySign::Http);
-        set_sign(ready, sign, v, p);
+        let sign = v.read_text_with(p, rules::parse_http_address).map(ReadySign::Http);
+        set_ready_sign(ready, sign, v, p);
     }),
     key("tcp", |ready, v, p| {
-        let sign = v.text_by(p, rules::tcp_address).map(ReadySign::Tcp);
-        set_sign(ready, sign, v, p);
+        let sign = v.read_text_with(p, rules::check_tcp_address).map(ReadySign::Tcp);
+        set_ready_sign(ready, sign, v, p);
     }),
     key("log", |ready, v, p| {
-        let sign = v.text_by(p, rules::line_pattern).map(ReadySign::Log);
-        set_sign(ready, sign, v, p);
+        let sign = v.read_text_with(p, rules::check_line_pattern).map(ReadySign::Log);
+        set_ready_sign(ready, sign, v, p);
     }),
-    key("within", |ready, v, p| set(&mut ready.within, v.text_by(p, rules::duration))),
+    key("within", |ready, v, p| set_if_valid(&mut ready.within, v.read_text_with(p, rules::parse_setting_duration))),
 ];
 
-fn set_sign(ready: &mut Ready, sign: Option<ReadySign>, value: &ConfigValue<'_>, problems: &mut Vec<Problem>) {
+fn set_ready_sign(ready: &mut Ready, sign: Option<ReadySign>, value: &ConfigValue<'_>, problems: &mut Vec<Problem>) {
     if ready.sign.is_some() {
         value.report_fault(Fault::new("expected only one of `http`, `tcp` and `log`"), problems);
     }
@@ -189,26 +209,26 @@ fn set_sign(ready: &mut Ready, sign: Option<ReadySign>, value: &ConfigValue<'_>,
 }
 
 /// The keys of `stop` in `[workload]`.
-const STOP_KEYS: &[Key<Stop>] = &[
-    key("signal", |stop, v, p| set(&mut stop.signal, v.text_by(p, rules::stop_signal))),
-    key("grace", |stop, v, p| set(&mut stop.grace, v.text_by(p, rules::duration))),
+const STOP_KEYS: &[ConfigKey<Stop>] = &[
+    key("signal", |stop, v, p| set_if_valid(&mut stop.signal, v.read_text_with(p, rules::parse_stop_signal))),
+    key("grace", |stop, v, p| set_if_valid(&mut stop.grace, v.read_text_with(p, rules::parse_setting_duration))),
 ];
 
 /// The keys of each `[variant.*]`.
-pub(super) const VARIANT_KEYS: &[Key<Variant>] = &[
-    key("gcflags", |c, v, p| set(&mut c.gcflags, v.compiler_flags(p))),
-    key("ldflags", |c, v, p| set(&mut c.ldflags, v.linker_flags(p))),
+pub(super) const VARIANT_KEYS: &[ConfigKey<Variant>] = &[
+    key("gcflags", |c, v, p| set_if_valid(&mut c.gcflags, v.read_compiler_flags(p))),
+    key("ldflags", |c, v, p| set_if_valid(&mut c.ldflags, v.read_linker_flags(p))),
     key("tags", |c, v, p| {
-        set(&mut c.tags, v.list_by(p, |element, p| element.text_by(p, rules::build_tag)));
+        set_if_valid(&mut c.tags, v.read_list_with(p, |element, p| element.read_text_with(p, rules::check_build_tag)));
     }),
-    key("env", |c, v, p| set(&mut c.env, v.env(p))),
-    key("trimpath", |c, v, p| set(&mut c.trimpath, v.boolean(p))),
-    key("buildvcs", |c, v, p| set(&mut c.buildvcs, v.boolean(p))),
-    key("race", |c, v, p| set(&mut c.race, v.boolean(p))),
-    key("cgo", |c, v, p| set(&mut c.cgo, v.boolean(p).map(Some))),
-    key("c_frame_pointers", |c, v, p| set(&mut c.c_frame_pointers, v.boolean(p))),
-    key("pgo", |c, v, p| set(&mut c.pgo, v.text(p).map(str::to_owned))),
-    key("buildmode", |c, v, p| set(&mut c.buildmode, v.text_by(p, rules::buildmode))),
+    key("env", |c, v, p| set_if_valid(&mut c.env, v.read_env(p))),
+    key("trimpath", |c, v, p| set_if_valid(&mut c.trimpath, v.read_boolean(p))),
+    key("buildvcs", |c, v, p| set_if_valid(&mut c.buildvcs, v.read_boolean(p))),
+    key("race", |c, v, p| set_if_valid(&mut c.race, v.read_boolean(p))),
+    key("cgo", |c, v, p| set_if_valid(&mut c.cgo, v.read_boolean(p).map(Some))),
+    key("c_frame_pointers", |c, v, p| set_if_valid(&mut c.c_frame_pointers, v.read_boolean(p))),
+    key("pgo", |c, v, p| set_if_valid(&mut c.pgo, v.read_text(p).map(str::to_owned))),
+    key("buildmode", |c, v, p| set_if_valid(&mut c.buildmode, v.read_text_with(p, rules::check_buildmode))),
 ];
 
 /// Merges a file's settings into `config`. A variant with a new name starts as `new_variant`.
@@ -224,8 +244,8 @@ pub(super) fn apply_tables(
         apply_variants(config, new_variant, name, &value, problems);
     }
     for (name, value) in entries(table, "", text) {
-        match SECTIONS.iter().find(|section| section.name == name) {
-            Some(section) if section.keys.iter().any(|key| key.available) => {
+        match CONFIG_TABLES.iter().find(|section| section.name == name) {
+            Some(section) if section.keys.iter().any(|key| key.is_available) => {
                 apply_keys(config, section.keys, &format!("[{name}]"), &value, problems);
             }
             // One problem for the table covers all its keys.
@@ -237,7 +257,7 @@ pub(super) fn apply_tables(
 }
 
 /// Returns the name if a variant with this name exists.
-pub(super) fn defined_variant(config: &Config, name: &str) -> Result<String, Fault> {
+pub(super) fn check_variant_name(config: &Config, name: &str) -> Result<String, Fault> {
     if config.variants.contains_key(name) {
         return Ok(name.to_owned());
     }
@@ -250,7 +270,7 @@ pub(super) fn defined_variant(config: &Config, name: &str) -> Result<String, Fau
 }
 
 /// Removes duplicates.
-pub(super) fn without_repeats<T: PartialEq>(values: Vec<T>) -> Vec<T> {
+pub(super) fn without_duplicates<T: PartialEq>(values: Vec<T>) -> Vec<T> {
     let mut once = Vec::with_capacity(values.len());
     for value in values {
         if !once.contains(&value) {
@@ -260,7 +280,7 @@ pub(super) fn without_repeats<T: PartialEq>(values: Vec<T>) -> Vec<T> {
     once
 }
 
-fn set<T>(place: &mut T, value: Option<T>) {
+fn set_if_valid<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *place = value;
     }
@@ -278,7 +298,7 @@ fn apply_variants(
         return;
     };
     for (name, value) in entries(table, "variant", value.text) {
-        if let Err(fault) = rules::file_name(name) {
+        if let Err(fault) = rules::check_file_name(name) {
             problems.push(Problem {
                 message: format!("invalid name for the variant `{}`", name.escape_debug()),
                 span: value.key.clone(),
@@ -293,7 +313,7 @@ fn apply_variants(
 
 fn apply_keys<T>(
     target: &mut T,
-    known: &[Key<T>],
+    known: &[ConfigKey<T>],
     table_name: &str,
     value: &ConfigValue<'_>,
     problems: &mut Vec<Problem>,
@@ -312,12 +332,12 @@ fn apply_keys<T>(
 
 fn report_unknown_key<T>(
     name: &str,
-    known: &[Key<T>],
+    known: &[ConfigKey<T>],
     table: &str,
     value: &ConfigValue<'_>,
     problems: &mut Vec<Problem>,
 ) {
-    let names = || known.iter().filter(|key| key.available).map(|key| key.name);
+    let names = || known.iter().filter(|key| key.is_available).map(|key| key.name);
     let near = nearest(name, names()).map(|near| format!("did you mean `{near}`?"));
     let label = near.or_else(|| table_with_key(name).map(|home| format!("`{name}` belongs in `[{home}]`")));
     problems.push(Problem {
@@ -330,8 +350,8 @@ fn report_unknown_key<T>(
 
 fn report_unknown_name(name: &str, value: &ConfigValue<'_>, problems: &mut Vec<Problem>) {
     let tables = || {
-        let available = SECTIONS.iter().filter(|section| section.keys.iter().any(|key| key.available));
-        available.map(|section| section.name).chain(["variant"])
+        let is_available = CONFIG_TABLES.iter().filter(|section| section.keys.iter().any(|key| key.is_available));
+        is_available.map(|section| section.name).chain(["variant"])
     };
     let is_table = matches!(value.node.get_ref(), DeValue::Table(_));
     let shown = name.escape_debug();
@@ -352,8 +372,8 @@ fn report_unknown_name(name: &str, value: &ConfigValue<'_>, problems: &mut Vec<P
 
 /// Returns the table that has a key of exactly this name.
 fn table_with_key(name: &str) -> Option<&'static str> {
-    let mut sections = SECTIONS.iter();
-    let home = sections.find(|section| section.keys.iter().any(|key| key.available && key.name == name));
+    let mut sections = CONFIG_TABLES.iter();
+    let home = sections.find(|section| section.keys.iter().any(|key| key.is_available && key.name == name));
     home.map(|section| section.name)
         .or_else(|| VARIANT_KEYS.iter().any(|key| key.name == name).then_some("variant.NAME"))
 }

@@ -58,6 +58,6 @@ pub struct HttpAddress {
 pub struct Stop {
     /// Number of the signal that asks the server to end.
     pub signal: i32,
-    /// Time until everything that still runs is killed.
+    /// Time after the signal until all processes that still run are killed.
     pub grace: Duration,
 }

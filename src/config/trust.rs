@@ -29,7 +29,7 @@ pub(super) struct Trust {
 }
 
 impl Trust {
-    /// Trusts these users and everyone who may write to `here`.
+    /// Trusts these users and everyone who may write to the directory `here`.
     pub(super) fn new(users: &[u32], here: &Path) -> Result<Self, Error> {
         let working_dir = fs::metadata(here).map_err(|source| FileError::new("open directory", here, source))?;
         let users = users.iter().copied().chain([working_dir.uid()]).collect();
@@ -80,7 +80,7 @@ impl Trust {
                 return Some("can be changed by anybody".to_owned());
             }
             let trusted =
-                self.is_private(gid) || (may_in_working_dir(GROUP_MAY_WRITE) && gid == self.working_dir.gid());
+                self.is_private_group(gid) || (may_in_working_dir(GROUP_MAY_WRITE) && gid == self.working_dir.gid());
             (may(GROUP_MAY_WRITE) && !trusted).then(|| format!("can be changed by the group {}", group_name(gid)))
         })
     }
@@ -95,7 +95,7 @@ impl Trust {
 
     /// Whether a group is the private group of a trusted user: it has the user's name and no other members. Systems
     /// with umask 002 give each user such a group.
-    fn is_private(&self, gid: u32) -> bool {
+    fn is_private_group(&self, gid: u32) -> bool {
         let group = Group::from_gid(Gid::from_raw(gid)).ok().flatten();
         self.users.iter().any(|&uid| match (find_account(uid), &group) {
             (Some(account), Some(group)) => {

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::goflags::{StripFlag, split_flags, stripping_words};
 use super::name::parse_name;
 use super::problem::Problem;
-use super::rules::{Fault, env_name};
+use super::rules::{Fault, check_env_name};
 use crate::render::Format;
 
 /// The value of one key, with everything that an error message about it needs.
@@ -29,7 +29,7 @@ pub(super) struct ConfigValue<'a> {
 
 impl<'a> ConfigValue<'a> {
     /// Reads a string. Rejects NUL, because no program argument and no file name may contain it.
-    pub(super) fn text(&self, problems: &mut Vec<Problem>) -> Option<&'a str> {
+    pub(super) fn read_text(&self, problems: &mut Vec<Problem>) -> Option<&'a str> {
         let DeValue::String(text) = self.node.get_ref() else {
             return self.report_wrong_type("a string", problems);
         };
@@ -41,17 +41,17 @@ impl<'a> ConfigValue<'a> {
     }
 
     /// Reads a string and applies a rule.
-    pub(super) fn text_by<T>(
+    pub(super) fn read_text_with<T>(
         &self,
         problems: &mut Vec<Problem>,
         rule: impl FnOnce(&str) -> Result<T, Fault>,
     ) -> Option<T> {
-        let text = self.text(problems)?;
+        let text = self.read_text(problems)?;
         rule(text).map_err(|fault| self.report_fault(fault, problems)).ok()
     }
 
     /// Reads an integer and applies a rule.
-    pub(super) fn integer_by<T>(
+    pub(super) fn read_integer_with<T>(
         &self,
         problems: &mut Vec<Problem>,
         rule: impl FnOnce(i64) -> Result<T, Fault>,
@@ -65,19 +65,19 @@ impl<'a> ConfigValue<'a> {
     }
 
     /// Reads a string, or an integer as if it were a string, and applies a rule.
-    pub(super) fn text_or_integer_by<T>(
+    pub(super) fn read_text_or_integer_with<T>(
         &self,
         problems: &mut Vec<Problem>,
         rule: impl FnOnce(&str) -> Result<T, Fault>,
     ) -> Option<T> {
         match self.node.get_ref() {
-            DeValue::Integer(_) => self.integer_by(problems, |integer| rule(&integer.to_string())),
-            _ => self.text_by(problems, rule),
+            DeValue::Integer(_) => self.read_integer_with(problems, |integer| rule(&integer.to_string())),
+            _ => self.read_text_with(problems, rule),
         }
     }
 
     /// Reads `true` or `false`.
-    pub(super) fn boolean(&self, problems: &mut Vec<Problem>) -> Option<bool> {
+    pub(super) fn read_boolean(&self, problems: &mut Vec<Problem>) -> Option<bool> {
         match self.node.get_ref() {
             DeValue::Boolean(value) => Some(*value),
             _ => self.report_wrong_type("a boolean", problems),
@@ -85,17 +85,17 @@ impl<'a> ConfigValue<'a> {
     }
 
     /// Reads one of an enum's names.
-    pub(super) fn choice<T: ValueEnum>(&self, problems: &mut Vec<Problem>) -> Option<T> {
-        self.text_by(problems, |name| parse_name(name).map_err(Fault::new))
+    pub(super) fn read_choice<T: ValueEnum>(&self, problems: &mut Vec<Problem>) -> Option<T> {
+        self.read_text_with(problems, |name| parse_name(name).map_err(Fault::new))
     }
 
     /// Reads the name of an output format.
-    pub(super) fn format(&self, problems: &mut Vec<Problem>) -> Option<Format> {
-        self.choice(problems)
+    pub(super) fn read_format(&self, problems: &mut Vec<Problem>) -> Option<Format> {
+        self.read_choice(problems)
     }
 
     /// Reads an array, each element with `read`. `None` if any element is invalid.
-    pub(super) fn list_by<T>(
+    pub(super) fn read_list_with<T>(
         &self,
         problems: &mut Vec<Problem>,
         read: impl Fn(&ConfigValue<'a>, &mut Vec<Problem>) -> Option<T>,
@@ -112,34 +112,34 @@ impl<'a> ConfigValue<'a> {
     }
 
     /// Reads an array of strings.
-    pub(super) fn list(&self, problems: &mut Vec<Problem>) -> Option<Vec<String>> {
-        self.list_by(problems, |element, problems| element.text(problems).map(str::to_owned))
+    pub(super) fn read_list(&self, problems: &mut Vec<Problem>) -> Option<Vec<String>> {
+        self.read_list_with(problems, |element, problems| element.read_text(problems).map(str::to_owned))
     }
 
     /// Reads a table of environment variables.
-    pub(super) fn env(&self, problems: &mut Vec<Problem>) -> Option<BTreeMap<String, String>> {
+    pub(super) fn read_env(&self, problems: &mut Vec<Problem>) -> Option<BTreeMap<String, String>> {
         let DeValue::Table(table) = self.node.get_ref() else {
             return self.report_wrong_type("a table of strings", problems);
         };
         let entries: Vec<_> = entries(table, &self.path, self.text)
             .map(|(name, value)| {
-                if let Err(fault) = env_name(name) {
+                if let Err(fault) = check_env_name(name) {
                     problems.push(value.problem_at(fault, value.key.clone()));
                 }
-                Some((name.to_owned(), value.text(problems)?.to_owned()))
+                Some((name.to_owned(), value.read_text(problems)?.to_owned()))
             })
             .collect();
         entries.into_iter().collect()
     }
 
     /// Reads compiler flags in one string.
-    pub(super) fn compiler_flags(&self, problems: &mut Vec<Problem>) -> Option<String> {
-        self.text_by(problems, |flags| split_flags(flags).map(|_| flags.to_owned()).map_err(Fault::new))
+    pub(super) fn read_compiler_flags(&self, problems: &mut Vec<Problem>) -> Option<String> {
+        self.read_text_with(problems, |flags| split_flags(flags).map(|_| flags.to_owned()).map_err(Fault::new))
     }
 
     /// Reads linker flags in one string. Rejects flags that strip the binary.
-    pub(super) fn linker_flags(&self, problems: &mut Vec<Problem>) -> Option<String> {
-        let flags = self.text(problems)?;
+    pub(super) fn read_linker_flags(&self, problems: &mut Vec<Problem>) -> Option<String> {
+        let flags = self.read_text(problems)?;
         let strips = stripping_words(flags).map_err(|reason| self.report_fault(Fault::new(reason), problems)).ok()?;
         for strip in &strips {
             let label = match strip.flag {
@@ -155,11 +155,13 @@ impl<'a> ConfigValue<'a> {
     /// Checks a key that accepts only one value today: the value that has the same effect as no key.
     pub(super) fn accept_only(&self, inert: &InertValue, problems: &mut Vec<Problem>) {
         let (is_off, shown) = match *inert {
-            InertValue::Integer(off) => (self.integer_by(problems, Ok).map(|value| value == off), off.to_string()),
-            InertValue::Text(off) => (self.text(problems).map(|value| value == off), format!("{off:?}")),
+            InertValue::Integer(off) => {
+                (self.read_integer_with(problems, Ok).map(|value| value == off), off.to_string())
+            }
+            InertValue::Text(off) => (self.read_text(problems).map(|value| value == off), format!("{off:?}")),
         };
         if is_off == Some(false) {
-            let raw = if self.raw().contains('\n') { "..." } else { self.raw() };
+            let raw = if self.raw_text().contains('\n') { "..." } else { self.raw_text() };
             let what = format!("`{} = {raw}`", self.path);
             problems.push(unavailable_problem(&what, self.node.span(), Some(format!("only `{shown}` works today"))));
         }
@@ -177,7 +179,7 @@ impl<'a> ConfigValue<'a> {
 
     /// Reports a value of an unexpected type. Always returns `None`.
     pub(super) fn report_wrong_type<T>(&self, expected: &str, problems: &mut Vec<Problem>) -> Option<T> {
-        let (found, raw) = (type_name(self.node.get_ref()), self.raw());
+        let (found, raw) = (type_name(self.node.get_ref()), self.raw_text());
         let help = match (expected, self.node.get_ref()) {
             ("a string", DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_)) => {
                 Some(format!("write it in quotes: `\"{raw}\"`"))
@@ -205,7 +207,7 @@ impl<'a> ConfigValue<'a> {
     }
 
     /// Returns the value as written in the text.
-    fn raw(&self) -> &'a str {
+    fn raw_text(&self) -> &'a str {
         self.text.get(self.node.span()).unwrap_or_default()
     }
 
@@ -213,14 +215,14 @@ impl<'a> ConfigValue<'a> {
     /// whole value.
     fn span_of_part(&self, value: &str, part: &Range<usize>) -> Range<usize> {
         let whole = self.node.span();
-        match self.raw().get(1..self.raw().len().saturating_sub(1)) {
+        match self.raw_text().get(1..self.raw_text().len().saturating_sub(1)) {
             Some(inner) if inner == value => whole.start + 1 + part.start..whole.start + 1 + part.end,
             _ => whole,
         }
     }
 }
 
-/// Makes the problem for a feature of a later version.
+/// Creates the problem that reports a feature of a later version.
 fn unavailable_problem(what: &str, span: Range<usize>, help: Option<String>) -> Problem {
     Problem { message: format!("{what} is not yet available"), span, label: "not yet available".to_owned(), help }
 }

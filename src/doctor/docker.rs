@@ -4,7 +4,7 @@ use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::Fix;
 use super::inputs::Inputs;
-use crate::build::docker::{EngineFacts, OLDEST_API};
+use crate::build::docker::{EngineFacts, OLDEST_API_VERSION};
 
 pub(super) static CHECKS: [Check; 5] = [
     Check {
@@ -72,13 +72,13 @@ fn daemon_facts<'a>(inputs: &Inputs<'a>, check: &Check) -> Option<Result<&'a Eng
 }
 
 fn judge_api_version(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    let (major, minor) = OLDEST_API;
+    let (major, minor) = OLDEST_API_VERSION;
     let needed = format!("{major}.{minor} or newer");
     Some(match daemon_facts(inputs, check)? {
         Err(skipped) => skipped,
         Ok(daemon) => {
             let status = match parse_version(&daemon.api) {
-                Some(found) if found < OLDEST_API => Status::Failure,
+                Some(found) if found < OLDEST_API_VERSION => Status::Failure,
                 Some(_) => Status::Ok,
                 None => Status::Warning,
             };
@@ -99,7 +99,7 @@ fn judge_image(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
         return None;
     }
     let needed = format!("{} on this machine, or a registry that has it", docker.image);
-    Some(match (daemon_facts(inputs, check)?, &docker.digest) {
+    Some(match (daemon_facts(inputs, check)?, &docker.image_digest) {
         (Err(skipped), _) => skipped,
         (Ok(_), Some(digest)) => check.finding(Status::Ok, format!("{} ({digest})", docker.image), needed),
         (Ok(_), None) => check
@@ -116,21 +116,21 @@ fn is_shell_safe(image: &str) -> bool {
 
 fn judge_image_digest(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let docker = inputs.docker?;
-    let Some(locked) = &docker.locked else {
+    let Some(locked) = &docker.locked_digest else {
         let needed = "goflame.lock with a digest";
         return Some(check.finding(Status::Info, "no digest yet: the next build writes it", needed));
     };
     let needed = format!("{locked}, as in goflame.lock");
-    Some(match (daemon_facts(inputs, check)?, &docker.digest) {
+    Some(match (daemon_facts(inputs, check)?, &docker.image_digest) {
         (Err(skipped), _) => skipped,
         (Ok(_), Some(local)) if local == locked => check.finding(Status::Ok, local, needed),
-        (Ok(_), Some(local)) if docker.locked_present => {
+        (Ok(_), Some(local)) if docker.has_locked_image => {
             let found = format!("{} is now {local}; builds still use the locked image", docker.image);
             check
                 .finding(Status::Warning, found, needed)
                 .with_fix(Some(Fix::user_command("goflame build --update-lock")))
         }
-        (Ok(_), None) if docker.locked_present => {
+        (Ok(_), None) if docker.has_locked_image => {
             check.finding(Status::Ok, "the locked image is on this machine, without its name", needed)
         }
         // An image with a digest (`name@sha256:...`) is in a registry. An image id is valid in one engine only.
@@ -147,7 +147,7 @@ fn judge_rootless_mode(check: &'static Check, inputs: &Inputs) -> Option<Finding
     let needed = "either; goflame gives the files to the user";
     Some(match daemon_facts(inputs, check)? {
         Err(skipped) => skipped,
-        Ok(EngineFacts { rootless: true, .. }) => check.finding(Status::Info, "rootless", needed),
+        Ok(EngineFacts { is_rootless: true, .. }) => check.finding(Status::Info, "rootless", needed),
         Ok(_) => check.finding(Status::Ok, "the daemon runs as root", needed),
     })
 }
@@ -183,23 +183,23 @@ mod tests {
         assert_eq!(statuses(&docker)[1], Failure, "9 is less than 41");
         set_api(&mut docker, "new");
         assert_eq!(statuses(&docker)[1], Warning);
-        assert_eq!(with(|docker| docker.digest = None)[2..4], [Warning, Ok]);
-        assert_eq!(with(|docker| docker.digest = Some("sha256:bb".into()))[3], Warning);
+        assert_eq!(with(|docker| docker.image_digest = None)[2..4], [Warning, Ok]);
+        assert_eq!(with(|docker| docker.image_digest = Some("sha256:bb".into()))[3], Warning);
         let gone = |docker: &mut DockerFacts| {
-            docker.digest = Some("sha256:bb".into());
-            docker.locked_present = false;
+            docker.image_digest = Some("sha256:bb".into());
+            docker.has_locked_image = false;
         };
         assert_eq!(with(gone)[3], Failure, "an image id is in no registry");
         docker = facts();
         gone(&mut docker);
-        docker.locked = Some("golang@sha256:aa".into());
+        docker.locked_digest = Some("golang@sha256:aa".into());
         assert_eq!(statuses(&docker)[3], Info);
-        assert_eq!(with(|docker| docker.locked = None)[3], Info);
+        assert_eq!(with(|docker| docker.locked_digest = None)[3], Info);
         assert_eq!(with(|docker| docker.image.clear()).len(), 4);
         assert!(is_shell_safe("registry:5000/golang:1.27.3@sha256:aa"));
         assert!(!is_shell_safe("golang; reboot") && !is_shell_safe("-v"));
         let rootless = |docker: &mut DockerFacts| {
-            docker.engine = Result::Ok(EngineFacts { rootless: true, api: "1.47".into(), ..EngineFacts::default() });
+            docker.engine = Result::Ok(EngineFacts { is_rootless: true, api: "1.47".into(), ..EngineFacts::default() });
         };
         assert_eq!(with(rootless)[4], Info);
     }

@@ -5,7 +5,7 @@ use super::finding::{Finding, Group, Status};
 use super::fix::Fix;
 use super::inputs::{GoFacts, Inputs, Target, Tools};
 use crate::build::{GoOffPath, MissingGo, SET_GOCACHE, first_release};
-use crate::config::goflags::{StripFlag, name_and_value, split_words, stripping_words};
+use crate::config::goflags::{StripFlag, split_name_and_value, split_words, stripping_words};
 use crate::host::HostFacts;
 
 pub(super) static CHECKS: [Check; 11] = [
@@ -148,7 +148,7 @@ fn judge_go_command(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
 /// The finding for a version that is not on this machine. A failure only if the build is not allowed to download it.
 fn missing_go_finding(check: &'static Check, go: &GoFacts, missing: &MissingGo) -> Finding {
     let asked = missing.version.as_deref().unwrap_or("the version that go.mod or go.work asks for");
-    let (status, then) = if missing.fetchable {
+    let (status, then) = if missing.is_downloadable {
         (Status::Warning, "the next build downloads it")
     } else {
         (Status::Failure, "GOPROXY=off forbids the download")
@@ -274,7 +274,7 @@ fn judge_goflags(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
 /// Finds the flag in GOFLAGS that strips binaries.
 fn stripping_flag(goflags: &str) -> Option<StripFlag> {
     let words = split_words(goflags).ok()?;
-    let flags = words.iter().rev().filter_map(|word| name_and_value(word.text));
+    let flags = words.iter().rev().filter_map(|word| split_name_and_value(word.text));
     let value = flags.filter(|(name, _)| *name == "ldflags").find_map(|(_, value)| value)?;
     Some(stripping_words(value).ok()?.first()?.flag)
 }

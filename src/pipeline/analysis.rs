@@ -30,7 +30,9 @@ pub(super) fn analyse_bytes<'o>(
             .map_err(|source| Error::Unreadable { path: name.into(), source })?;
         images.note_origin(data.features());
         let options = AnalyseOptions { release: Some(&release), code_files: code_files(&data), ..options };
-        let kernel = |addresses: &[u64]| kernel.join().unwrap_or_else(|panic| resume_unwind(panic)).covering(addresses);
+        let kernel = |addresses: &[u64]| {
+            kernel.join().unwrap_or_else(|panic| resume_unwind(panic)).into_symbols_covering(addresses)
+        };
         analyse(data, &*images, kernel, &options).map_err(|source| Error::Analyse { path: name.into(), source })
     })?;
     Ok((analysis, started.elapsed().as_secs_f64()))

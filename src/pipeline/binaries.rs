@@ -11,7 +11,7 @@ use crate::archive::{Draft, Run, StoredFile};
 use crate::sources::{DELETED, DiskImages, ImageBytes, MappedId};
 
 /// Maximum bytes of sampled files that a run keeps. A Go toolchain has about 60 MB, a browser 200 MB.
-const MAX_BYTES: u64 = 512 << 20;
+const MAX_KEPT_BYTES: u64 = 512 << 20;
 
 /// First bytes of an ELF file.
 const ELF_MAGIC: &[u8] = b"\x7fELF";
@@ -43,7 +43,7 @@ pub(super) fn keep_binaries(
         .filter(|(_, bytes)| bytes.bytes().starts_with(ELF_MAGIC))
         .collect();
     files.sort_by_key(|(_, bytes)| bytes.bytes().len());
-    let mut room = MAX_BYTES;
+    let mut room = MAX_KEPT_BYTES;
     let mut keep = |path: &str, image: &ImageBytes| {
         let bytes = image.bytes();
         let Some(rest) = room.checked_sub(bytes.len() as u64) else { return Ok(None) };
@@ -74,7 +74,7 @@ pub(super) fn keep_binaries(
         binaries.push(BinaryRecord { id, copy, debug_file: kept });
     }
     binaries.sort_by(|a, b| (&a.id.path, &a.copy.file).cmp(&(&b.id.path, &b.copy.file)));
-    let note = (!left_out.is_empty()).then_some(RunNote::BinariesLeftOut { files: left_out, bound: MAX_BYTES });
+    let note = (!left_out.is_empty()).then_some(RunNote::BinariesLeftOut { files: left_out, bound: MAX_KEPT_BYTES });
     Ok((binaries, note))
 }
 

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use super::Error;
 use super::observer::{Observer, PipelineEvent, Warning};
-use super::settle::{BuildOptions, InContainer, SettledBuild, settle};
-use crate::archive::{BuildPlace, FileEntry, Program, Store};
+use super::settle::{BuildOptions, ContainerFacts, SettledBuild, settle};
+use crate::archive::{FileEntry, PrivateBuildDir, Program, Store};
 use crate::build::{self, Artifact, BuildPlan, GoTool, docker};
 use crate::config::{Config, Kind};
 
 /// Result of a finished build.
 #[derive(Debug)]
-pub struct Built {
+pub struct FinishedBuild {
     /// Plan of the build.
     pub plan: BuildPlan,
     /// Commands of the build, ready to paste into a shell.
@@ -19,35 +19,36 @@ pub struct Built {
     /// Go that built the program.
     pub go: GoTool,
     /// Container of the build; `None` for a build on this machine.
-    pub container: Option<InContainer>,
+    pub container: Option<ContainerFacts>,
     /// The built program, and facts from its inspection.
     pub artifact: Artifact,
     /// Duration of the build.
-    pub wall: Duration,
+    pub build_duration: Duration,
     /// Text of the lock file.
     pub lock: String,
 }
 
 /// Builds the program and inspects it.
-pub fn build(config: &Config, options: BuildOptions, observer: &dyn Observer) -> Result<Built, Error> {
+pub fn build(config: &Config, options: BuildOptions, observer: &dyn Observer) -> Result<FinishedBuild, Error> {
     let settled = settle(config, options, observer)?;
-    build_privately(config, settled, &Store::open(&config.archive.dir)?, Reuse::LastProgram, observer)?.publish()
+    build_privately(config, settled, &Store::open(&config.archive.dir)?, ReusedProgram::LastProgram, observer)?
+        .publish()
 }
 
-/// Starting point of a build.
+/// Program that a build may reuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reuse {
+pub(super) enum ReusedProgram {
     /// Program that was published last. Go skips linking if that program is up to date.
     LastProgram,
-    /// Nothing: the program is built anew.
+    /// No program: Go links the program again.
     Nothing,
 }
 
 /// Build whose program is still in a private directory, where no other process uses it.
 #[derive(Debug)]
 pub(super) struct PrivateBuild {
-    built: Built,
-    place: BuildPlace,
+    built: FinishedBuild,
+    place: PrivateBuildDir,
     name: String,
 }
 
@@ -60,7 +61,7 @@ impl PrivateBuild {
     }
 
     /// Moves the program to its public path, where users look for it.
-    pub(super) fn publish(mut self) -> Result<Built, Error> {
+    pub(super) fn publish(mut self) -> Result<FinishedBuild, Error> {
         self.place.publish(&self.name)?;
         self.built.artifact.path.clone_from(&self.built.plan.output);
         Ok(self.built)
@@ -75,13 +76,13 @@ pub fn clean_cache(config: &Config) -> Result<Vec<String>, Error> {
 }
 
 /// Returns a Dockerfile with the same steps as a Docker build.
-pub fn dockerfile(config: &Config) -> Result<String, Error> {
-    let plan = build::plan(config, None)?;
+pub fn dockerfile_text(config: &Config) -> Result<String, Error> {
+    let plan = build::plan_build(config, None)?;
     let image = config.image().ok_or(build::Error::Docker(docker::Error::NoImage))?;
     let lock = super::settle::load_lock(config)?.and_then(|lock| lock.docker).filter(|locked| locked.image == image);
     // Uses only a digest: an image id is unknown to other engines.
     let pinned = lock.map(|locked| locked.digest).filter(|digest| digest.contains('@'));
-    Ok(docker::dockerfile(config, &plan, &pinned.unwrap_or(image)).map_err(build::Error::Docker)?)
+    Ok(docker::dockerfile_text(config, &plan, &pinned.unwrap_or(image)).map_err(build::Error::Docker)?)
 }
 
 /// Builds into a private directory below `build/` of the archive. Two goflame processes in one project therefore never
@@ -90,7 +91,7 @@ pub(super) fn build_privately(
     config: &Config,
     settled: SettledBuild,
     store: &Store,
-    reuse: Reuse,
+    reuse: ReusedProgram,
     observer: &dyn Observer,
 ) -> Result<PrivateBuild, Error> {
     let SettledBuild { plan, go, container, lock } = settled;
@@ -107,8 +108,8 @@ pub(super) fn build_privately(
         observer.warning(&Warning::Build(warning));
     }
     let name = plan.output.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let place = store.build_place(&plan.variant)?;
-    if plan.kind == Kind::Binary && reuse == Reuse::LastProgram {
+    let place = store.create_private_build_dir(&plan.variant)?;
+    if plan.kind == Kind::Binary && reuse == ReusedProgram::LastProgram {
         place.reuse(&name)?;
     }
     let output = place.path(&name);
@@ -117,7 +118,7 @@ pub(super) fn build_privately(
         Some(container) => build::run_in_container(&plan, &output, &container.plan, &container.engine, observer)?,
         None => build::run(&plan, &output, &go, observer)?,
     }
-    let wall = started.elapsed();
+    let build_duration = started.elapsed();
     let variant = config.variants.get(&config.build.variant);
     let variant = variant.ok_or_else(|| build::Error::Name { name: config.build.variant.clone() })?;
     let artifact = Artifact::read(&output, variant, &config.toolchain).map_err(|error| match error {
@@ -127,8 +128,12 @@ pub(super) fn build_privately(
         }
         error => error,
     })?;
-    let container = container.map(|container| container.record());
-    Ok(PrivateBuild { built: Built { plan, command, go, container, artifact, wall, lock }, place, name })
+    let container = container.map(|container| container.facts());
+    Ok(PrivateBuild {
+        built: FinishedBuild { plan, command, go, container, artifact, build_duration, lock },
+        place,
+        name,
+    })
 }
 
 /// Whether the selected variant turns off the compiler's optimisations, as `debug` does.

@@ -9,13 +9,13 @@ use crate::record::{FramePointerCode, SMALL_COPY_BYTES};
 
 /// Bytes of stack between the root and code without a frame pointer. In servers, the Go functions between
 /// `runtime.goexit` and assembly or C code use 2 to 6 KiB.
-const CALLERS_BYTES: u32 = 8192;
+const CALLERS_STACK_BYTES: u32 = 8192;
 
 /// Maximum bytes of a stack copy whose size goflame chooses.
-const MAX_BYTES: u32 = 16 * 1024;
+const MAX_COPY_BYTES: u32 = 16 * 1024;
 
 /// Maximum bytes of stack copied per second and CPU. Limits the copies at high sampling frequencies.
-const MAX_BYTES_PER_SECOND: u32 = 16 * 1024 * 1024;
+const MAX_COPIED_BYTES_PER_SECOND: u32 = 16 * 1024 * 1024;
 
 /// Settings of the stack copies of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl StackCopies {
             return Self { bytes: SMALL_COPY_BYTES, reason, frame_pointer_code: all_alike };
         };
         let frame = assembly.as_ref().map_or(0, |assembly| assembly.largest_frame);
-        let bytes = copy_bytes(settings, frame);
+        let bytes = stack_copy_bytes(settings, frame);
         // The kernel chooses the addresses of a position-independent program.
         let frame_pointer_code = match assembly {
             Some(Assembly { go_text, functions, .. }) if !facts.is_pie => {
@@ -69,7 +69,8 @@ impl StackCopies {
                 Self { frame_pointer_code: FramePointerCode::default(), ..largest.clone() }
             }
             [] => {
-                let bytes = if let StackSize::Bytes(bytes) = settings.stack { bytes } else { copy_bytes(settings, 0) };
+                let bytes =
+                    if let StackSize::Bytes(bytes) = settings.stack { bytes } else { stack_copy_bytes(settings, 0) };
                 let reason = "code that may use the frame pointer can run".to_owned();
                 Self { bytes, reason, frame_pointer_code: FramePointerCode::default() }
             }
@@ -78,9 +79,9 @@ impl StackCopies {
 }
 
 /// Returns the size in bytes of a stack copy that contains a frame of `frame` bytes and its callers.
-fn copy_bytes(settings: &Record, frame: u32) -> u32 {
-    let rate_bound = (MAX_BYTES_PER_SECOND / settings.frequency.max(1)).max(SMALL_COPY_BYTES);
-    frame.saturating_add(CALLERS_BYTES).min(MAX_BYTES).min(rate_bound) / 8 * 8
+fn stack_copy_bytes(settings: &Record, frame: u32) -> u32 {
+    let rate_bound = (MAX_COPIED_BYTES_PER_SECOND / settings.frequency.max(1)).max(SMALL_COPY_BYTES);
+    frame.saturating_add(CALLERS_STACK_BYTES).min(MAX_COPY_BYTES).min(rate_bound) / 8 * 8
 }
 
 /// Returns why stack copies must contain the callers. `None` if all code keeps the frame pointer.

@@ -26,12 +26,12 @@ pub struct DiffOptions<'o> {
 
 /// Two profiles and their differences.
 #[derive(Debug)]
-pub struct Compared {
+pub struct ComparedProfiles {
     /// The old and the new profile.
     pub sides: [Reported; 2],
     /// The differences.
     pub diff: Diff,
-    /// Limits of the comparison, for the user.
+    /// Notes for the user about what limits the comparison.
     pub notes: Vec<String>,
     /// Names of the profiles.
     pub(super) labels: [&'static str; 2],
@@ -41,7 +41,7 @@ pub struct Compared {
     pub(super) debug_only: Vec<DebugHotSpot>,
 }
 
-impl Compared {
+impl ComparedProfiles {
     /// Returns the comparison in the form that output formats write.
     pub fn document<'a>(&'a self, title: Option<&'a str>, width: WidthSource) -> DiffDocument<'a> {
         let [old, new] = &self.sides;
@@ -64,16 +64,16 @@ pub fn diff(
     sources: [&ReportSource; 2],
     options: &DiffOptions<'_>,
     observer: &dyn Observer,
-) -> Result<Compared, Error> {
+) -> Result<ComparedProfiles, Error> {
     let [old, new] = sources.map(|source| report(source, &options.report, observer));
     let mut sides = [old?, new?];
     check_comparable(&sides, options)?;
     let mut notes = Vec::new();
     hide_frames_of_one_side(&mut sides, &mut notes);
-    notes.extend(limit_notes(&sides));
+    notes.extend(notes_about_limits(&sides));
     let views = sides.each_ref().map(|side| &side.view);
     let diff = Diff::new(views, Scale::new(views.map(View::profile), options.normalize, options.units));
-    Ok(Compared { sides, diff, notes, labels: ["old", "new"], work: None, debug_only: Vec::new() })
+    Ok(ComparedProfiles { sides, diff, notes, labels: ["old", "new"], work: None, debug_only: Vec::new() })
 }
 
 /// Refuses profiles that cannot be compared.
@@ -103,7 +103,7 @@ fn check_comparable(sides: &[Reported; 2], options: &DiffOptions<'_>) -> Result<
     Err(Error::DifferentUnits { old: text(&old.name, old.unit), new: text(&new.name, new.unit), comparable_shares })
 }
 
-/// Test of a function of a profile.
+/// Decides whether a function of a profile is hidden.
 type FunctionPredicate = fn(&Profile, &Function) -> bool;
 
 /// Hides frames that only one of the two profiles has, so that their weight counts for their callers. These are the root
@@ -138,7 +138,7 @@ fn hide_frames_of_one_side(sides: &mut [Reported; 2], notes: &mut Vec<String>) {
 }
 
 /// Returns notes about the limits of the comparison, for the user.
-fn limit_notes(sides: &[Reported; 2]) -> Vec<String> {
+fn notes_about_limits(sides: &[Reported; 2]) -> Vec<String> {
     let mut notes = Vec::new();
     let [old, new] = sides.each_ref().map(|side| side.view.profile());
     if old.event.name != new.event.name {

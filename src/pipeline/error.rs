@@ -178,7 +178,7 @@ pub enum Error {
         old: String,
         /// Event and unit of the new profile.
         new: String,
-        /// Whether their shares could be compared.
+        /// Whether the shares of the two profiles could be compared.
         comparable_shares: bool,
     },
     /// No two runs of the debug and the release build belong together.

@@ -9,7 +9,7 @@ use std::path::Path;
 use clap::ValueEnum as _;
 use serde_json::{Map, Value};
 
-use super::manifest::{LeftOut, Manifest, to_json};
+use super::manifest::{LeftOutFile, Manifest, to_json};
 use super::off_cpu::{OFF_CPU_FILE, OFF_CPU_PPROF, RunProfile};
 use super::report::{GOROUTINES_FILE, PERF_DATA_FILE, ReportOptions, SYMBOLS_DIR, report_run_with_manifest};
 use super::runtime_record::RUNTIME_FILE;
@@ -29,16 +29,16 @@ pub struct ExportOptions {
     /// Whether the export contains the programs.
     pub with_binary: bool,
     /// Whether the export contains all files, unchanged.
-    pub everything: bool,
+    pub with_all_files: bool,
 }
 
 /// A finished export.
 #[derive(Debug)]
-pub struct Exported {
+pub struct FinishedExport {
     /// Number of files of the run in the export.
-    pub files: usize,
+    pub file_count: usize,
     /// Files that were left out.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<LeftOutFile>,
     /// Number of environment variables whose values were left out.
     pub masked_variables: usize,
 }
@@ -51,7 +51,7 @@ pub fn export(
     options: ExportOptions,
     output: &Path,
     observer: &dyn Observer,
-) -> Result<Exported, Error> {
+) -> Result<FinishedExport, Error> {
     let problems = store.verify(run)?;
     if !problems.is_empty() {
         return Err(archive::Error::Changed { id: run.id().clone(), count: problems.len() }.into());
@@ -60,22 +60,22 @@ pub fn export(
         select_content(run, secrets, options, observer)?;
     let write = |out: &mut dyn std::io::Write| write_export(run.id(), manifest, &files, out);
     fsio::replace_with(output, write).map_err(Error::Output)?;
-    Ok(Exported { files: files.len(), left_out, masked_variables })
+    Ok(FinishedExport { file_count: files.len(), left_out, masked_variables })
 }
 
 /// Adds the run of an export to the archive in `dir`, which is made if it does not exist.
-pub fn import(dir: &Path, file: &Path) -> Result<(Run, Vec<LeftOut>), Error> {
+pub fn import(dir: &Path, file: &Path) -> Result<(Run, Vec<LeftOutFile>), Error> {
     let export = check_export(file)?;
     let manifest: Manifest = export.manifest()?;
     let run = Store::open(dir)?.import(&export)?;
     Ok((run, manifest.left_out))
 }
 
-/// Content of an export.
+/// Files and manifest that an export will contain.
 struct SelectedContent {
     manifest: Map<String, Value>,
     files: BTreeMap<String, ExportContent>,
-    left_out: Vec<LeftOut>,
+    left_out: Vec<LeftOutFile>,
     masked_variables: usize,
 }
 
@@ -87,7 +87,7 @@ fn select_content(
 ) -> Result<SelectedContent, Error> {
     let own: Manifest = run.manifest()?;
     let mut files = BTreeMap::new();
-    if options.everything {
+    if options.with_all_files {
         for (name, entry) in run.files() {
             files.insert(name.clone(), ExportContent::File(run.file(name)?, entry.clone()));
         }
@@ -118,7 +118,7 @@ fn select_content(
             None => reason_to_leave_out(name, is_raw, options),
         };
         if let Some(reason) = reason {
-            left_out.push(LeftOut { file: name.clone(), size: entry.size, reason: reason.to_owned() });
+            left_out.push(LeftOutFile { file: name.clone(), size: entry.size, reason: reason.to_owned() });
         } else {
             files.insert(name.clone(), ExportContent::File(run.file(name)?, entry.clone()));
         }
@@ -233,13 +233,13 @@ fn mask_json(value: &mut Value, secrets: &Secrets) {
 }
 
 /// Returns the text of [`LEFT_OUT_FILE`].
-fn left_out_text(run: &Run, left_out: &[LeftOut], masked_variables: usize) -> String {
+fn left_out_text(run: &Run, left_out: &[LeftOutFile], masked_variables: usize) -> String {
     let mut text = format!(
         "Run {} of goflame, exported to be shared: names of functions, files and machines, and figures.\n\nLeft out:\n\n",
         run.id()
     );
     // Writing to a string cannot fail.
-    for LeftOut { file, size, reason } in left_out {
+    for LeftOutFile { file, size, reason } in left_out {
         let _ = writeln!(text, "  {file} ({size} bytes): {reason}");
     }
     let _ = writeln!(text, "  the text of the sources");

@@ -7,10 +7,10 @@ use crate::process::quote_command;
 use crate::render::ServerRun;
 
 /// The build settings that change the code of a program.
-const FLAGS: [&str; 4] = ["-gcflags", "-ldflags", "-tags", "-race"];
+const REPORTED_BUILD_FLAGS: [&str; 4] = ["-gcflags", "-ldflags", "-tags", "-race"];
 
-/// Returns the names and values of the facts. Secrets are masked, as in the manifest.
-pub(super) fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
+/// Returns the names and values of the facts about a run. Secrets are masked, as in the manifest.
+pub(super) fn run_facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
     let Manifest { app, created, goflame, variant, build, git, host, workload, sampler, .. } = manifest;
     // Readers do not need the path of the program in the archive.
     let argv: Vec<&str> = workload.argv.iter().skip(1).map(String::as_str).collect();
@@ -31,7 +31,7 @@ pub(super) fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
     }
     if let Some(build) = build {
         let set = |name: &&str| build.inspection.pointer(&format!("/go/settings/{name}")).and_then(Value::as_str);
-        let flags = FLAGS.iter().filter_map(|name| Some(format!(", {name} {}", set(name)?)));
+        let flags = REPORTED_BUILD_FLAGS.iter().filter_map(|name| Some(format!(", {name} {}", set(name)?)));
         facts.push(("Built with", format!("{}, variant {variant}{}", build.go, flags.collect::<String>())));
     }
     let host = |name: &str| host.pointer(&format!("/{name}/value"));

@@ -36,9 +36,9 @@ pub fn write_index(store: &Store) -> Result<PathBuf, Error> {
     let tags = store.tags()?;
     let ids: Vec<&RunId> = runs.iter().map(|(run, _)| run.id()).collect();
     let index = Index {
-        title: title(store),
+        title: page_title(store),
         runs: runs.iter().map(|(run, manifest)| index_run(run, manifest, &ids, &tags)).collect(),
-        trends: trends(&runs),
+        trends: find_trends(&runs),
         min_series: MIN_SERIES,
     };
     let mut page = Vec::new();
@@ -48,7 +48,7 @@ pub fn write_index(store: &Store) -> Result<PathBuf, Error> {
 }
 
 /// Returns the heading of the page. A hidden archive, such as `.goflame`, is named after its parent directory.
-fn title(store: &Store) -> String {
+fn page_title(store: &Store) -> String {
     let dir = std::path::absolute(store.dir()).unwrap_or_else(|_| store.dir().to_owned());
     let name = |dir: &std::path::Path| dir.file_name().map(|name| name.to_string_lossy().into_owned());
     let own = name(&dir).filter(|name| !name.starts_with('.'));
@@ -77,7 +77,7 @@ fn index_run(run: &Run, manifest: &Manifest, ids: &[&RunId], tags: &BTreeMap<Str
         size: format!("{:.1} MB", run.size() as f64 / 1e6),
         tags: tags.join(" "),
         reports: LINKED_REPORTS.into_iter().filter_map(link).collect(),
-        arguments: arguments(manifest),
+        arguments: workload_arguments(manifest),
     }
 }
 
@@ -89,16 +89,16 @@ fn cpu_seconds(manifest: &Manifest) -> f64 {
     manifest.workload.user_seconds + manifest.workload.system_seconds
 }
 
-fn arguments(manifest: &Manifest) -> String {
+fn workload_arguments(manifest: &Manifest) -> String {
     quote_command(manifest.workload.argv.get(1..).unwrap_or_default())
 }
 
 /// Returns the figures that at least two comparable runs have. Figures that changed come first.
-fn trends(runs: &[(Run, Manifest)]) -> Vec<Trend> {
+fn find_trends(runs: &[(Run, Manifest)]) -> Vec<Trend> {
     let mut series: BTreeMap<SeriesKey, Vec<(String, f64)>> = BTreeMap::new();
     for (run, manifest) in runs.iter().rev().filter(|(run, _)| !run.has_failed()) {
-        for (figure, value) in figures(manifest).into_iter().filter(|(_, value)| value.is_finite()) {
-            let runs_of = [manifest.app.name.clone(), manifest.variant.clone(), arguments(manifest)];
+        for (figure, value) in run_figures(manifest).into_iter().filter(|(_, value)| value.is_finite()) {
+            let runs_of = [manifest.app.name.clone(), manifest.variant.clone(), workload_arguments(manifest)];
             series.entry((runs_of, figure)).or_default().push((run.id().to_string(), value));
         }
     }
@@ -109,7 +109,7 @@ fn trends(runs: &[(Run, Manifest)]) -> Vec<Trend> {
             shared_settings: format!("{app} [{variant}] {arguments}").trim_end().to_owned(),
             figure,
             unit,
-            levels: levels(&points),
+            levels: find_levels(&points),
             points,
         })
         .collect();
@@ -119,7 +119,7 @@ fn trends(runs: &[(Run, Manifest)]) -> Vec<Trend> {
 
 /// Returns name, unit and value of each figure of a run. Leaves out the CPU time of benchmarks: Go repeats a benchmark
 /// for a fixed time.
-fn figures(manifest: &Manifest) -> Vec<([String; 2], f64)> {
+fn run_figures(manifest: &Manifest) -> Vec<([String; 2], f64)> {
     let mut figures = Vec::new();
     if manifest.app.kind != name_of(&Kind::Bench) {
         figures.push((["CPU time".to_owned(), "s".to_owned()], cpu_seconds(manifest)));
@@ -132,7 +132,7 @@ fn figures(manifest: &Manifest) -> Vec<([String; 2], f64)> {
 }
 
 /// Splits a series at its change points. Returns the first position and the median of each part.
-fn levels(points: &[(String, f64)]) -> Vec<(usize, f64)> {
+fn find_levels(points: &[(String, f64)]) -> Vec<(usize, f64)> {
     let values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
     let starts: Vec<usize> = [0].into_iter().chain(change_points(&values)).collect();
     let ends = starts.iter().skip(1).copied().chain([values.len()]);

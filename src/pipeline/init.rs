@@ -16,7 +16,7 @@ pub struct InitialSettings {
     /// Description of the packages found: main packages first, then packages with benchmarks.
     pub packages: Vec<String>,
     /// Description of the package that the text selects.
-    pub chosen: Option<String>,
+    pub chosen_package: Option<String>,
 }
 
 /// Returns an initial `goflame.toml` for the main packages and benchmarks found below `dir`.
@@ -34,5 +34,5 @@ pub fn initial_settings(dir: &Path, observer: &dyn Observer) -> Result<InitialSe
     packages.extend(benches.iter().map(|bench| format!("benchmarks in {bench}")));
     let chosen = mains.first().map(|main| format!("main package {main}"));
     let chosen = chosen.or_else(|| benches.first().map(|bench| format!("benchmarks in {bench}")));
-    Ok(InitialSettings { text: init_text(&config.root, &mains, &benches), packages, chosen })
+    Ok(InitialSettings { text: init_text(&config.root, &mains, &benches), packages, chosen_package: chosen })
 }

@@ -40,7 +40,7 @@ impl KernelSource {
 
     /// Returns symbols that cover these addresses. If the cached symbols do not cover them, removes the cache and reads
     /// the kernel. Symbols just read are cached if all addresses are in the kernel's own code.
-    pub(super) fn covering(self, addresses: &[u64]) -> Result<KernelSymbols, String> {
+    pub(super) fn into_symbols_covering(self, addresses: &[u64]) -> Result<KernelSymbols, String> {
         let symbols = self.symbols?;
         let Some(cache) = self.cache else { return Ok(symbols) };
         let own = symbols.text_range().is_some_and(|text| addresses.iter().all(|address| text.contains(address)));
@@ -81,7 +81,7 @@ fn cached_symbols(cache: &KallsymsCache) -> Option<KernelSymbols> {
 mod tests {
     use super::{KallsymsCache, KernelSource, KernelSymbols, cached_symbols};
 
-    const TEXT: &[u8] = b"ffffffff81000000 T _text\nffffffff81000100 t do_one\nffffffff81000200 T _etext\n\
+    const KALLSYMS_TEXT: &[u8] = b"ffffffff81000000 T _text\nffffffff81000100 t do_one\nffffffff81000200 T _etext\n\
         ffffffffa0000000 t ext4_read\t[ext4]\n";
     const KERNEL_ADDRESS: u64 = 0xffff_ffff_8100_0150;
     const MODULE_ADDRESS: u64 = 0xffff_ffff_a000_0010;
@@ -92,26 +92,26 @@ mod tests {
         let path = dir.path().join("cache/goflame/kernel-symbols");
         let cache = |boot: &str| KallsymsCache::new(path.clone(), boot);
         let from_kernel = || KernelSource {
-            symbols: KernelSymbols::read(TEXT).map_err(|error| error.to_string()),
+            symbols: KernelSymbols::read(KALLSYMS_TEXT).map_err(|error| error.to_string()),
             cache: Some(cache("boot")),
             is_cached: false,
         };
-        let symbols = from_kernel().covering(&[MODULE_ADDRESS]).expect("symbols");
+        let symbols = from_kernel().into_symbols_covering(&[MODULE_ADDRESS]).expect("symbols");
         assert_eq!(symbols.name(MODULE_ADDRESS), Some(("ext4_read", Some("ext4"))));
         assert!(!path.exists());
-        from_kernel().covering(&[KERNEL_ADDRESS]).expect("symbols");
+        from_kernel().into_symbols_covering(&[KERNEL_ADDRESS]).expect("symbols");
         let stored = cached_symbols(&cache("boot")).expect("cached");
         assert_eq!((stored.name(KERNEL_ADDRESS), stored.name(MODULE_ADDRESS)), (Some(("do_one", None)), None));
         assert!(cached_symbols(&cache("another")).is_none());
         let from_cache = || KernelSource { symbols: Ok(stored.clone()), cache: Some(cache("boot")), is_cached: true };
         assert!(
             from_cache()
-                .covering(&[KERNEL_ADDRESS])
+                .into_symbols_covering(&[KERNEL_ADDRESS])
                 .is_ok_and(|symbols| symbols.name(KERNEL_ADDRESS) == Some(("do_one", None)))
         );
         assert!(path.exists());
         // The addresses of the module make this call read the running kernel.
-        let _ = from_cache().covering(&[KERNEL_ADDRESS, MODULE_ADDRESS]);
+        let _ = from_cache().into_symbols_covering(&[KERNEL_ADDRESS, MODULE_ADDRESS]);
         assert!(!path.exists());
     }
 }

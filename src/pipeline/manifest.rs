@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::binaries::BinaryRecord;
 use super::endpoint_record::EndpointRecord;
-use super::{Built, InContainer};
+use super::{ContainerFacts, FinishedBuild};
 use crate::archive::Program;
 use crate::config::{self, Config, Engine, name_of};
 use crate::gobench::BenchmarkResult;
@@ -72,7 +72,7 @@ pub struct Manifest {
     pub notes: Vec<String>,
     /// Files of the run that its export leaves out. Empty in a run that was made here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<LeftOutFile>,
 }
 
 impl Manifest {
@@ -89,7 +89,7 @@ impl Manifest {
 
 /// A file of a run that its export leaves out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeftOut {
+pub struct LeftOutFile {
     /// Name of the file in the run's directory.
     pub file: String,
     /// Size in bytes.
@@ -280,13 +280,13 @@ impl AppRecord {
 impl BuildRecord {
     /// Creates the record of a build whose program is stored in the archive. `verified` is the record of
     /// `goflame build --verify`.
-    pub(super) fn new(built: &Built, program: &Program, sources: SourceDirs, verified: Option<Value>) -> Self {
-        let Built { plan, command, go, container, artifact, wall, .. } = built;
+    pub(super) fn new(built: &FinishedBuild, program: &Program, sources: SourceDirs, verified: Option<Value>) -> Self {
+        let FinishedBuild { plan, command, go, container, artifact, build_duration, .. } = built;
         Self {
             command: command.clone(),
             env: mask_pairs(&plan.env, &plan.secrets),
             go: go.version.clone(),
-            seconds: wall.as_secs_f64(),
+            seconds: build_duration.as_secs_f64(),
             path: program.path().to_owned(),
             file: format!("bin/{}", program.name()),
             sha256: artifact.sha256.clone(),
@@ -299,14 +299,14 @@ impl BuildRecord {
     }
 }
 
-fn container_to_json(container: &InContainer) -> Value {
-    let InContainer { image, digest, engine, user } = container;
+fn container_to_json(container: &ContainerFacts) -> Value {
+    let ContainerFacts { image, digest, engine, user } = container;
     json!({
         "image": image,
         "digest": digest,
         "engine": engine.version,
         "api": engine.api,
-        "rootless": engine.rootless,
+        "rootless": engine.is_rootless,
         "user": format!("{}:{}", user.uid, user.gid),
     })
 }

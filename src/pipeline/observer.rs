@@ -220,7 +220,7 @@ pub enum Warning<'a> {
     Outlived(usize),
     /// A note of the analysis.
     Analysis(&'a str),
-    /// A note that the manifest keeps too.
+    /// A note that is also stored in the manifest.
     Note(&'a RunNote),
     /// A copy of the workload's output is incomplete.
     IncompleteLog(&'a IncompleteLog),
@@ -260,7 +260,7 @@ pub enum RunNote {
     ContainerNotConfined {
         /// The reason.
         reason: String,
-        /// Rights or settings that let goflame sample the other processes.
+        /// Permissions or settings that let goflame also sample these processes.
         remedy: &'static str,
     },
     /// The target, which has this name, ended during the recording.

@@ -35,7 +35,7 @@ const IDLE_FUNCTIONS: [&str; 8] = [
     "os/signal.signal_recv",
 ];
 
-/// A profile of a run that does not come from its samples.
+/// A profile of a run that is not made from the CPU samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunProfile {
     /// The time that threads waited.

@@ -86,7 +86,7 @@ fn find_packages(
     request: &PackageRequest<'_>,
     observer: &dyn Observer,
 ) -> Result<Vec<FoundPackage>, Error> {
-    let (go, env) = go_and_env(config, request, observer)?;
+    let (go, env) = find_go_and_env(config, request, observer)?;
     Ok(match request.package {
         Some(pattern) if pattern != "./..." => build::list_packages(request.dir, &go, &env, &[pattern.to_owned()])?,
         _ => build::discover_packages(request.dir, &go, &env)?,
@@ -95,7 +95,7 @@ fn find_packages(
 
 /// Returns the kind of PACKAGE. If Go cannot read it, the build says why.
 fn package_kind(config: &Config, request: &PackageRequest<'_>, observer: &dyn Observer) -> Kind {
-    let listed = go_and_env(config, request, observer)
+    let listed = find_go_and_env(config, request, observer)
         .and_then(|(go, env)| Ok(build::list_packages(&config.go_dir, &go, &env, &[config.go_package()])?));
     match listed.as_deref() {
         Ok([package]) if !package.is_main && package.has_benchmarks => Kind::Bench,
@@ -103,7 +103,7 @@ fn package_kind(config: &Config, request: &PackageRequest<'_>, observer: &dyn Ob
     }
 }
 
-fn go_and_env(
+fn find_go_and_env(
     config: &Config,
     request: &PackageRequest<'_>,
     observer: &dyn Observer,

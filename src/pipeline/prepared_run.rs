@@ -24,14 +24,14 @@ use super::report::{GOROUTINES_FILE, KALLSYMS_FILE, PERF_DATA_FILE, SYMBOLS_DIR,
 use super::reported::Reported;
 use super::runtime_profiles::{RuntimeProfiles, cross_check, fetcher_plan};
 use super::runtime_record::RuntimeRecord;
-use super::source_text::BuiltFrom;
+use super::source_text::ProgramSource;
 use super::subject::Subject;
 use super::verify::verification_record;
-use super::waits::Waits;
-use super::{BuildOptions, Built, Error};
+use super::waits::AnalysedWaits;
+use super::{BuildOptions, Error, FinishedBuild};
 use crate::analyse::{AnalyseOptions, Analysis, KernelSymbols, RepairedRecording, SampledFile, UsedKernelSymbols};
 use crate::archive::{self, Draft, PrunePlan, RunId, Store};
-use crate::config::{Config, Engine, Kind, redacted};
+use crate::config::{Config, Engine, Kind, redact_settings};
 use crate::doctor::Finding;
 use crate::endpoint::FetcherPlan;
 use crate::fsio;
@@ -56,7 +56,7 @@ pub(super) const STDOUT_LOG: &str = "stdout.log";
 pub struct RunOptions {
     /// Command line of goflame, for the manifest.
     pub command: Vec<String>,
-    /// Whether a failed workload counts as successful.
+    /// Whether the run succeeds even if the workload fails.
     pub ignore_failure: bool,
     /// Whether the build may use the network and change the lock file.
     pub build: BuildOptions,
@@ -98,7 +98,7 @@ pub(super) struct PreparedRun<'a> {
 }
 
 /// A finished recording.
-pub(super) struct Recorded {
+pub(super) struct FinishedRecording {
     pub(super) created: jiff::Timestamp,
     /// Name of the built program in the run's directory.
     pub(super) program_copy: Option<String>,
@@ -114,7 +114,7 @@ pub(super) struct Recorded {
 }
 
 /// An analysed recording.
-struct Analysed {
+struct AnalysedRun {
     created: jiff::Timestamp,
     workload: WorkloadResult,
     status: ExitStatus,
@@ -143,7 +143,7 @@ impl PreparedRun<'_> {
         let outcome = self.execute(draft, fetching.as_ref());
         match &outcome {
             // Nothing was sampled, so there is nothing to keep.
-            Err(error) if never_ran(error) => {
+            Err(error) if failed_before_sampling(error) => {
                 let _ = store.prune(&PrunePlan { partials: vec![id], ..PrunePlan::default() });
             }
             // This error already names the kept files.
@@ -161,8 +161,9 @@ impl PreparedRun<'_> {
     }
 
     /// Analyses the recording, and replaces it with a version without the program's memory.
-    fn analyse(&self, draft: &Draft, recorded: Recorded) -> Result<Analysed, Error> {
-        let Recorded { created, program_copy, workload, outcome, mut recording, kernel, mut notes, .. } = recorded;
+    fn analyse(&self, draft: &Draft, recorded: FinishedRecording) -> Result<AnalysedRun, Error> {
+        let FinishedRecording { created, program_copy, workload, outcome, mut recording, kernel, mut notes, .. } =
+            recorded;
         let path = draft.path(PERF_DATA_FILE);
         self.observer.event(&PipelineEvent::Analysing { perf_data: &path });
         if self.config.record.engine == Engine::Perf {
@@ -206,7 +207,14 @@ impl PreparedRun<'_> {
             self.rewrite_recording(analysis.repaired.take(), analysis.has_registers_or_copies, draft, PERF_DATA_FILE);
         let analyse_waits = |(recorded, kernel)| {
             let code_files = code_files.get().map_or(&[][..], Vec::as_slice);
-            Waits::analyse(&draft.path(OFF_CPU_FILE), recorded, &mut images, kernel, code_files, analysis_options)
+            AnalysedWaits::analyse(
+                &draft.path(OFF_CPU_FILE),
+                recorded,
+                &mut images,
+                kernel,
+                code_files,
+                analysis_options,
+            )
         };
         let mut waits = off_cpu.map(analyse_waits).transpose().unwrap_or_else(|note| {
             self.observer.warning(&Warning::Note(&note));
@@ -234,7 +242,7 @@ impl PreparedRun<'_> {
         notes.extend(kept_copies.iter().flatten().map(ToString::to_string));
         let is_raw =
             analysis.has_registers_or_copies && (self.config.archive.raw || kept_copies.iter().any(Option::is_some));
-        Ok(Analysed {
+        Ok(AnalysedRun {
             created,
             workload,
             status: outcome.status,
@@ -252,18 +260,18 @@ impl PreparedRun<'_> {
     }
 
     /// Writes all files of the run, and completes it.
-    fn archive(self, mut draft: Draft, analysed: Analysed) -> Result<RunOutcome, Error> {
-        let Analysed { created, mut workload, analysis, sampler, sources, mut notes, .. } = analysed;
+    fn archive(self, mut draft: Draft, analysed: AnalysedRun) -> Result<RunOutcome, Error> {
+        let AnalysedRun { created, mut workload, analysis, sampler, sources, mut notes, .. } = analysed;
         let Analysis { profile, quality, kernel, sampled_files, .. } = analysis;
         let binaries = self.keep_binaries(&mut draft, sampled_files, &mut notes)?;
         let view = View::new(profile, GroupBy::Process);
-        let runtime_cpu = analysed.runtime_profiles.as_ref().and_then(|profiles| profiles.cpu.as_ref());
+        let runtime_cpu = analysed.runtime_profiles.as_ref().and_then(|profiles| profiles.cpu_profile.as_ref());
         let cross_check = runtime_cpu.and_then(|runtime| cross_check(view.profile(), runtime));
         if let Some(cross_check) = &cross_check {
             self.observer.event(&PipelineEvent::CrossChecked(cross_check));
         }
         workload.failed |= self.subject.running().is_some() && view.profile().total_count() == 0;
-        let title = self.title();
+        let title = self.run_title();
         let benchmarks = self.benchmark_results(&draft);
         self.write_report_inputs(&draft, kernel.as_ref(), analysed.goroutines.as_deref(), &analysed.code_files)?;
         let built = self.subject.built();
@@ -284,14 +292,14 @@ impl PreparedRun<'_> {
             benchmarks,
             sampler,
             quality: quality.clone(),
-            hottest: hottest(&view),
+            hottest: hottest_function_name(&view),
             runtime_profiles: analysed.runtime_profiles.map(|profiles| profiles.record),
             off_cpu: analysed.off_cpu,
             notes: notes.clone(),
             left_out: Vec::new(),
         };
-        let built = BuiltFrom::new(&manifest);
-        let annotated = built.annotate_hot(&view, self.config);
+        let built = ProgramSource::new(&manifest);
+        let annotated = built.annotate_hot_functions(&view, self.config);
         let runtime = RuntimeRecord::read(draft.dir()).map_err(Error::Input)?;
         let findings = runtime
             .as_ref()
@@ -313,7 +321,7 @@ impl PreparedRun<'_> {
             self.observer.warning(&Warning::OldRunsRemain(&error));
         }
         let (id, dir) = (run.id().to_string(), run.dir().to_owned());
-        let Analysed { status, ending, .. } = analysed;
+        let AnalysedRun { status, ending, .. } = analysed;
         Ok(RunOutcome { id, dir, status, ending, reported, files, workload, findings: self.ready.findings })
     }
 
@@ -367,7 +375,9 @@ impl PreparedRun<'_> {
     /// not build.
     fn source_dirs(&self) -> SourceDirs {
         match self.subject.built() {
-            Some((Built { plan, go, container: None, .. }, _)) => SourceDirs::new(crate::build::source_dirs(plan, go)),
+            Some((FinishedBuild { plan, go, container: None, .. }, _)) => {
+                SourceDirs::new(crate::build::source_dirs(plan, go))
+            }
             _ => SourceDirs::default(),
         }
     }
@@ -397,11 +407,11 @@ impl PreparedRun<'_> {
             cpus: cpus.clone(),
             kernel_text: kernel.and_then(KernelSymbols::text_range),
             goroutines,
-            oldest_code_file: self.subject.oldest_code_file(),
+            oldest_code_file: self.subject.oldest_code_file_time(),
             perf_data: draft.path(PERF_DATA_FILE),
             off_cpu: off_cpu_plan(self.config, draft.path(OFF_CPU_FILE), &self.event, &self.copies, cpus),
             max_bytes: self.config.archive.max_bytes,
-            features: self.features(),
+            features: self.header_features(),
         })
     }
 
@@ -455,7 +465,7 @@ impl PreparedRun<'_> {
         let dir = draft.path(SYMBOLS_DIR);
         fsio::create_dir_all(&dir).and_then(|()| store_code_files(code_files, &dir)).map_err(Error::Output)?;
         if !self.config.text.is_empty() {
-            write_file(draft, "goflame.toml", redacted(&self.config.text, &self.config.secrets()).as_bytes())?;
+            write_file(draft, "goflame.toml", redact_settings(&self.config.text, &self.config.secrets()).as_bytes())?;
             if let Some((built, _)) = self.subject.built() {
                 write_file(draft, "goflame.lock", built.lock.as_bytes())?;
             }
@@ -463,7 +473,7 @@ impl PreparedRun<'_> {
         Ok(())
     }
 
-    fn title(&self) -> String {
+    fn run_title(&self) -> String {
         match self.config.report.title.as_str() {
             "" if self.subject.built().is_none() => self.subject.describe(),
             "" => format!("{} [{}]", self.config.app.name, self.config.build.variant),
@@ -473,7 +483,7 @@ impl PreparedRun<'_> {
 }
 
 /// Whether a run failed before its workload began, or before anything was sampled.
-fn never_ran(error: &Error) -> bool {
+fn failed_before_sampling(error: &Error) -> bool {
     match error {
         Error::Workload(error) => !error.program_ran(),
         Error::Record(error) => !error.has_samples(),
@@ -482,7 +492,7 @@ fn never_ran(error: &Error) -> bool {
 }
 
 /// Returns the name of the function with the largest self weight.
-fn hottest(view: &View) -> Option<String> {
+fn hottest_function_name(view: &View) -> Option<String> {
     let profile = view.profile();
     let row = view.top().functions.first()?;
     Some(profile.str(profile.function(row.function).display).to_owned())

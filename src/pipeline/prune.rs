@@ -11,7 +11,7 @@ use crate::archive::{KeepLimits, PartialRun, PrunePlan, Run, RunId, Store};
 use crate::config::Config;
 
 /// Margin in bytes: free space that a run needs in addition to the size of the previous one.
-const MARGIN_BYTES: u64 = 16 << 20;
+const FREE_SPACE_MARGIN_BYTES: u64 = 16 << 20;
 
 /// Series of runs that `[archive] keep` counts: the runs of one app of one project.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,7 +52,7 @@ pub struct Pruning {
 }
 
 impl Pruning {
-    /// Converts to a plan for the archive.
+    /// Returns the ids of these runs, as the plan that the archive executes.
     pub fn plan(&self) -> PrunePlan {
         prune_plan(&self.runs, &self.partials)
     }
@@ -67,17 +67,17 @@ impl Pruning {
 pub fn plan_prune(config: &Config, store: &Store, keep: usize) -> Result<Pruning, Error> {
     let project = Series::from_config(config, store).project;
     let of_project = |run: &Run| Series::from_run(run, store).filter(|series| series.project == project);
-    let keep = keep_newest(config, keep);
-    Ok(Pruning { runs: store.outdated(keep, of_project)?, partials: abandoned_partials(store)? })
+    let keep = keep_limits(config, keep);
+    Ok(Pruning { runs: store.outdated_runs(keep, of_project)?, partials: abandoned_partial_runs(store)? })
 }
 
 /// Removes outdated runs after the run `new` is complete: older runs of the same app, and its incomplete runs except the
 /// newest.
 pub(super) fn prune_after_run(config: &Config, store: &Store, new: &RunId) -> Result<(), Error> {
-    let mut runs = outdated_of_app(config, store, keep_newest(config, config.archive.keep))?;
+    let mut runs = outdated_runs_of_app(config, store, keep_limits(config, config.archive.keep))?;
     // Keeps the new run even if edited manifests change the order of runs.
     runs.retain(|run| run.id() != new);
-    let partials = abandoned_partials(store)?.into_iter().filter(|partial| partial.id.name() == new.name()).skip(1);
+    let partials = abandoned_partial_runs(store)?.into_iter().filter(|partial| partial.id.name() == new.name()).skip(1);
     Ok(store.prune(&prune_plan(&runs, &partials.collect::<Vec<_>>()))?)
 }
 
@@ -86,15 +86,16 @@ pub(super) fn prune_after_run(config: &Config, store: &Store, new: &RunId) -> Re
 /// plus a margin.
 pub(super) fn make_room(config: &Config, store: &Store, observer: &dyn Observer) -> Result<(), Error> {
     let name = RunId::name_part(&config.app.name);
-    let mut partials = abandoned_partials(store)?;
+    let mut partials = abandoned_partial_runs(store)?;
     partials.retain(|partial| partial.id.name() == name);
-    let last = outdated_of_app(config, store, keep_newest(config, 0))?.first().map(Run::size);
+    let last = outdated_runs_of_app(config, store, keep_limits(config, 0))?.first().map(Run::size);
     let expected = last.max(partials.iter().map(|partial| partial.size).max());
-    let needed = expected.unwrap_or(0).saturating_add(expected.unwrap_or(0) / 4).saturating_add(MARGIN_BYTES);
+    let needed =
+        expected.unwrap_or(0).saturating_add(expected.unwrap_or(0) / 4).saturating_add(FREE_SPACE_MARGIN_BYTES);
     if store.free_bytes()? >= needed {
         return Ok(());
     }
-    let runs = outdated_of_app(config, store, keep_newest(config, config.archive.keep.saturating_sub(1).max(1)))?;
+    let runs = outdated_runs_of_app(config, store, keep_limits(config, config.archive.keep.saturating_sub(1).max(1)))?;
     // Prunes even with an empty plan: this also removes programs without a run and finishes interrupted removals.
     store.prune(&prune_plan(&runs, &partials))?;
     if !runs.is_empty() || !partials.is_empty() {
@@ -108,19 +109,19 @@ pub(super) fn make_room(config: &Config, store: &Store, observer: &dyn Observer)
     Ok(())
 }
 
-/// Returns the rule to keep the newest `runs` runs, within the configured size.
-fn keep_newest(config: &Config, runs: usize) -> KeepLimits {
-    KeepLimits { runs, bytes: config.archive.keep_bytes }
+/// Returns the limits that keep the newest `runs` runs, within the configured size.
+fn keep_limits(config: &Config, runs: usize) -> KeepLimits {
+    KeepLimits { run_count: runs, total_bytes: config.archive.keep_bytes }
 }
 
 /// Returns the runs of the app that `keep` does not cover, newest first.
-fn outdated_of_app(config: &Config, store: &Store, keep: KeepLimits) -> Result<Vec<Run>, Error> {
+fn outdated_runs_of_app(config: &Config, store: &Store, keep: KeepLimits) -> Result<Vec<Run>, Error> {
     let own = Series::from_config(config, store);
-    Ok(store.outdated(keep, |run| Series::from_run(run, store).filter(|series| *series == own))?)
+    Ok(store.outdated_runs(keep, |run| Series::from_run(run, store).filter(|series| *series == own))?)
 }
 
-fn abandoned_partials(store: &Store) -> Result<Vec<PartialRun>, Error> {
-    let mut partials = store.partials()?;
+fn abandoned_partial_runs(store: &Store) -> Result<Vec<PartialRun>, Error> {
+    let mut partials = store.partial_runs()?;
     partials.retain(|partial| !partial.in_progress);
     Ok(partials)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::settle::{find_go_offline, load_lock};
-use super::tools::{build_directory, target, tools};
+use super::tools::{build_directory, build_target, tools};
 use super::{Error, describe_with_causes};
 use crate::build::docker::{self, DockerFacts};
 use crate::build::{self, GoTool, Mismatch};
@@ -39,12 +39,12 @@ pub struct CheckupOptions {
     /// Binary to check instead of the project's binary.
     pub binary: Option<PathBuf>,
     /// Ids of checks to ignore, in addition to `[doctor] ignore`.
-    pub skip: Vec<String>,
-    /// Ids of the checks to make; empty means all.
-    pub only: Vec<String>,
+    pub skipped_checks: Vec<String>,
+    /// Ids of the checks to perform. Empty means all checks.
+    pub only_checks: Vec<String>,
     /// Whether to judge for a user without privileges, although this process has privileges. The results of trials in
     /// this process are then not used.
-    pub unprivileged: bool,
+    pub as_unprivileged: bool,
 }
 
 /// Result of `goflame doctor`.
@@ -56,7 +56,7 @@ pub struct Checkup {
     pub plan: RepairPlan,
 }
 
-/// Makes the checks of `goflame doctor`, including a trial in which goflame samples itself.
+/// Performs the checks of `goflame doctor`, including a trial in which goflame samples itself.
 pub fn checkup(config: &Config, options: &CheckupOptions) -> Result<Checkup, Error> {
     // An unreadable lock is ignored here: the build reports the reason.
     let lock = load_lock(config).ok().flatten();
@@ -64,26 +64,26 @@ pub fn checkup(config: &Config, options: &CheckupOptions) -> Result<Checkup, Err
     let go = (!in_docker).then(|| find_go_offline(config, lock.as_ref()));
     let examined = match &options.binary {
         Some(path) => Some(ExaminedFile::read(path)?),
-        None => last_build(config, options.in_project, go.as_ref()),
+        None => examine_last_build(config, options.in_project, go.as_ref()),
     };
     let mut environment = Environment::probe(config, options.in_project, go.as_ref());
-    environment.docker = in_docker.then(|| docker::probe(config, lock.as_ref()));
-    if options.unprivileged && environment.facts.is_privileged() {
+    environment.docker = in_docker.then(|| docker::probe_docker(config, lock.as_ref()));
+    if options.as_unprivileged && environment.facts.is_privileged() {
         environment.facts = environment.facts.without_privileges();
         environment.uses_trials = false;
     }
     let trial = ["user-stacks", "kernel-stacks", "user-registers", "stack-copy", "context-switches", "short-lives"];
-    let asked = |id: &&str| options.only.is_empty() || options.only.iter().any(|only| only == id);
-    let skipped = |id: &&str| options.skip.iter().any(|skip| skip == id);
+    let asked = |id: &&str| options.only_checks.is_empty() || options.only_checks.iter().any(|only| only == id);
+    let skipped = |id: &&str| options.skipped_checks.iter().any(|skip| skip == id);
     if environment.uses_trials && trial.iter().any(|id| asked(id) && !skipped(id)) {
         environment.try_sampling();
     }
-    let ignore: Vec<String> = config.doctor.ignore.iter().chain(&options.skip).cloned().collect();
+    let ignore: Vec<String> = config.doctor.ignore.iter().chain(&options.skipped_checks).cloned().collect();
     let inputs = Inputs {
         binary: examined.as_ref().map(ExaminedFile::examined),
         ignored_ids: &ignore,
-        selected_ids: &options.only,
-        ..environment.inputs(config, Purpose::Doctor)
+        selected_ids: &options.only_checks,
+        ..environment.check_inputs(config, Purpose::Doctor)
     };
     let findings = mask_findings(doctor::check(&inputs), &config.secrets());
     let plan = doctor::plan_repair(&inputs, &findings);
@@ -132,13 +132,18 @@ impl ExaminedFile {
     }
 }
 
-/// Binary of the variant's last build, if there is one.
-fn last_build(config: &Config, in_project: bool, go: Option<&Result<GoTool, build::Error>>) -> Option<ExaminedFile> {
+/// Reads the facts of the variant's last built binary. `None` if there is no such binary.
+fn examine_last_build(
+    config: &Config,
+    in_project: bool,
+    go: Option<&Result<GoTool, build::Error>>,
+) -> Option<ExaminedFile> {
     let go = go.map(Result::as_ref).transpose().ok().filter(|_| in_project)?;
-    let output = build::plan(config, go).ok()?.output;
+    let output = build::plan_build(config, go).ok()?.output;
     let variant = config.variants.get(&config.build.variant)?;
     let mut binary = ExaminedFile::read(&output).ok()?;
-    binary.mismatches = binary.facts.as_ref().ok().map(|facts| build::inspect(facts, variant, &config.toolchain));
+    binary.mismatches =
+        binary.facts.as_ref().ok().map(|facts| build::find_mismatches(facts, variant, &config.toolchain));
     Some(binary)
 }
 
@@ -176,7 +181,7 @@ impl Environment {
             trial: None,
             confined: None,
             tools: go.map(|go| tools(config, in_project, go)),
-            target: target_go.filter(|_| in_project).map(|go| target(config, go)),
+            target: target_go.filter(|_| in_project).map(|go| build_target(config, go)),
             docker: None,
             build_directory: in_project.then(|| build_directory(config)),
             gomaxprocs: config.workload.env.get("GOMAXPROCS").cloned().or_else(|| std::env::var("GOMAXPROCS").ok()),
@@ -194,14 +199,14 @@ impl Environment {
     }
 
     /// Inputs of the checks, without a binary.
-    fn inputs<'a>(&'a self, config: &'a Config, purpose: Purpose) -> Inputs<'a> {
+    fn check_inputs<'a>(&'a self, config: &'a Config, purpose: Purpose) -> Inputs<'a> {
         Inputs {
             purpose,
             facts: &self.facts,
             record: &config.record,
             ring_size: RingSize {
-                preferred_bytes: with_control_page(RING_SIZES.1),
-                min_bytes: with_control_page(RING_SIZES.0),
+                preferred_bytes: add_control_page(RING_SIZES.1),
+                min_bytes: add_control_page(RING_SIZES.0),
             },
             probe: self.uses_trials.then(|| self.probe_result()),
             trial: self.trial.clone(),
@@ -217,14 +222,14 @@ impl Environment {
         }
     }
 
-    /// Makes the checks before a run. `artifact` is the program; `None` before the build.
+    /// Performs the checks before a run. `artifact` is the program; `None` before the build.
     pub(super) fn check_for_run(&self, config: &Config, artifact: Option<&build::Artifact>) -> Vec<Finding> {
         let binary = artifact.map(|artifact| ExaminedBinary {
             path: fsio::relative_to_cwd(&artifact.path).display().to_string(),
             facts: Ok(&artifact.facts),
             mismatches: Some(&artifact.mismatches),
         });
-        mask_findings(doctor::check(&Inputs { binary, ..self.inputs(config, Purpose::Run) }), &config.secrets())
+        mask_findings(doctor::check(&Inputs { binary, ..self.check_inputs(config, Purpose::Run) }), &config.secrets())
     }
 
     pub(super) fn into_readiness(self, findings: Vec<Finding>) -> Readiness {
@@ -253,7 +258,7 @@ impl Environment {
     }
 }
 
-/// Adds one page to a ring buffer size: the kernel also counts the buffer's control page.
-fn with_control_page(bytes: usize) -> u64 {
+/// Adds one page to the size of a ring buffer in bytes: the kernel also counts the buffer's control page.
+fn add_control_page(bytes: usize) -> u64 {
     u64::try_from(bytes.saturating_add(rustix::param::page_size())).unwrap_or(u64::MAX)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Error;
 use super::manifest::{LoadRecord, WorkloadResult};
 use super::observer::{PipelineEvent, RunNote, Warning};
-use super::prepared_run::{PreparedRun, Recorded, STDOUT_LOG};
+use super::prepared_run::{FinishedRecording, PreparedRun, STDOUT_LOG};
 use super::runtime_profiles::{self, FetchingSession};
 use super::runtime_record::{CpuWaitWatch, request_traces};
 use super::subject::Subject;
@@ -28,7 +28,7 @@ const LOAD_LOG: &str = "load.log";
 
 impl PreparedRun<'_> {
     /// Launches the workload or observes running programs, and samples them.
-    pub(super) fn record(&self, draft: &mut Draft, fetching: Option<&FetcherPlan>) -> Result<Recorded, Error> {
+    pub(super) fn record(&self, draft: &mut Draft, fetching: Option<&FetcherPlan>) -> Result<FinishedRecording, Error> {
         let created = jiff::Timestamp::now();
         let program_copy = self.subject.built().map(|(_, program)| draft.add_program(program)).transpose()?;
         let kernel = self.kernel_symbols();
@@ -52,10 +52,18 @@ impl PreparedRun<'_> {
         let secrets = self.config.secrets();
         recording.labels.replace_values(|name, value| secrets.mask_text(&secrets.mask_value(name, value)));
         let keep = |plan| {
-            runtime_profiles::keep_fetched(draft, plan, fetched, outcome.ending, &secrets, self.observer, &mut notes)
+            runtime_profiles::keep_fetched_profiles(
+                draft,
+                plan,
+                fetched,
+                outcome.ending,
+                &secrets,
+                self.observer,
+                &mut notes,
+            )
         };
         let runtime_profiles = fetching.map(keep).transpose()?;
-        Ok(Recorded { created, program_copy, workload, outcome, recording, kernel, runtime_profiles, notes })
+        Ok(FinishedRecording { created, program_copy, workload, outcome, recording, kernel, runtime_profiles, notes })
     }
 
     /// Runs the workload and samples it.
@@ -80,7 +88,7 @@ impl PreparedRun<'_> {
         let unbounded = self.is_unbounded().then_some(RunNote::RecordingUnbounded);
         self.report_recording(&outcome, &recording, unbounded.as_ref());
         if let Some(failure) = &outcome.failure {
-            let last_lines = last_lines_about(failure, &launch);
+            let last_lines = last_output_lines(failure, &launch);
             self.observer.warning(&Warning::ServerFailed { failure, last_lines: &last_lines });
         }
         let substitution = match self.subject.built() {
@@ -236,7 +244,7 @@ impl PreparedRun<'_> {
     }
 
     /// Facts about the machine for the header of the perf.data file.
-    pub(super) fn features(&self) -> Features {
+    pub(super) fn header_features(&self) -> Features {
         let facts = &self.ready.facts;
         let clock_ns = monotonic_ns();
         let wall = jiff::Timestamp::now();
@@ -267,12 +275,12 @@ impl PreparedRun<'_> {
 const LOAD_OUTPUT_BYTES: u64 = 256 * 1024;
 
 /// Number of last output lines of a failed server or load command that are shown.
-const LAST_LINES: usize = 8;
+const MAX_SHOWN_LINES: usize = 8;
 
 /// Returns the last lines of the output that may explain a failure.
-fn last_lines_about(failure: &ServerFailure, launch: &LaunchPlan) -> Vec<String> {
+fn last_output_lines(failure: &ServerFailure, launch: &LaunchPlan) -> Vec<String> {
     let of_load = launch.server.load.as_ref().filter(|_| failure.is_shown_in_load_output()).map(|load| &load.log);
     let logs = of_load.map_or_else(|| vec![&launch.stderr_log, &launch.stdout_log], |log| vec![log]);
-    let mut lines = logs.into_iter().filter_map(|log| fsio::last_lines(log, LAST_LINES).ok());
+    let mut lines = logs.into_iter().filter_map(|log| fsio::last_lines(log, MAX_SHOWN_LINES).ok());
     lines.find(|lines| !lines.is_empty()).unwrap_or_default()
 }

@@ -16,9 +16,9 @@ use super::manifest::Manifest;
 use super::observer::{AnalysedInput, PipelineEvent};
 use super::off_cpu::{OFF_CPU_FILE, OFF_CPU_PPROF, RunProfile, leave_out_idle_threads_with_notes};
 use super::reported::Reported;
-use super::runtime_profiles::{cross_check_of_run, has_runtime_cpu};
+use super::runtime_profiles::{cross_check_of_run, has_runtime_cpu_profile};
 use super::runtime_record::RuntimeRecord;
-use super::source_text::BuiltFrom;
+use super::source_text::ProgramSource;
 use super::{Error, Observer};
 use crate::analyse::{AnalyseOptions, Analysis};
 use crate::archive::{Run, RunId, Store};
@@ -81,7 +81,7 @@ pub struct ReportOptions<'o> {
     /// Filters for samples and frames.
     pub filters: Filters,
     /// How samples are grouped.
-    pub by: GroupBy,
+    pub grouping: GroupBy,
     /// Whether the time of each sample of a recording is kept.
     pub keep_times: bool,
 }
@@ -90,7 +90,7 @@ impl ReportOptions<'_> {
     /// Returns the view of a profile, and adds a note for each filter that matches nothing.
     fn view(&self, profile: Profile, notes: &mut Vec<String>) -> View {
         notes.extend(self.filters.unmatched_filters(&profile).iter().map(note_on_unmatched));
-        View::filtered(profile, &self.filters, self.by.clone())
+        View::filtered(profile, &self.filters, self.grouping.clone())
     }
 
     fn analyse_options(&self) -> AnalyseOptions<'_> {
@@ -200,10 +200,10 @@ fn report_bytes(
             if wanted.event.is_some() || wanted.sample_type.is_some() {
                 return Err(Error::NothingToSelect { name: path.display().to_string() });
             }
-            report_text(path, wanted, observer, || stacktext::read_folded(bytes.bytes()))
+            report_stack_text(path, wanted, observer, || stacktext::read_folded(bytes.bytes()))
         }
         Some(InputKind::PerfScript) => {
-            report_text(path, wanted, observer, || stacktext::read_perf_script(bytes.bytes(), wanted.event))
+            report_stack_text(path, wanted, observer, || stacktext::read_perf_script(bytes.bytes(), wanted.event))
         }
         None => Err(Error::UnknownKind { path: path.display().to_string(), empty: bytes.bytes().is_empty() }),
     }
@@ -232,7 +232,7 @@ fn report_pprof(
 }
 
 /// Reads a text with stacks.
-fn report_text(
+fn report_stack_text(
     path: &Path,
     wanted: &ReportOptions<'_>,
     observer: &dyn Observer,
@@ -350,7 +350,7 @@ pub(super) fn report_run_with_manifest(
         return report_exported(run, manifest, wanted, observer);
     }
     let is_off_cpu = wanted.profile == Some(RunProfile::OffCpu);
-    let built = BuiltFrom::new(&manifest);
+    let built = ProgramSource::new(&manifest);
     let path = run.file(if is_off_cpu { OFF_CPU_FILE } else { PERF_DATA_FILE })?;
     let bytes = open_input(&path)?;
     let mut images = DiskImages::new();
@@ -378,7 +378,7 @@ pub(super) fn report_run_with_manifest(
         used_cpu_seconds: manifest.sampler.used_cpu_seconds.filter(|_| !is_off_cpu),
         lost: if is_off_cpu { manifest.off_cpu.as_ref().map(|time| time.lost) } else { manifest.sampler.lost },
         // Times are needed for the comparison: the runtime's CPU profile may cover only a part of the run.
-        keep_times: wanted.analyse_options().keep_times || has_runtime_cpu(run),
+        keep_times: wanted.analyse_options().keep_times || has_runtime_cpu_profile(run),
         ..wanted.analyse_options()
     };
     let (mut analysis, seconds) =

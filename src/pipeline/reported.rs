@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::facts::facts;
+use super::facts::run_facts;
 use super::manifest::Manifest;
-use super::source_text::BuiltFrom;
+use super::source_text::ProgramSource;
 use crate::findings::ProfileFinding;
 use crate::gobench::BenchmarkResult;
 use crate::gotrace::RuntimeTrace;
@@ -50,7 +50,7 @@ pub struct Reported {
     /// The shown range of time in nanoseconds, on the samples' clock. `None` for all.
     pub(super) time: Option<Range<u64>>,
     /// The source that the program was built from.
-    pub built: BuiltFrom,
+    pub built: ProgramSource,
     /// The source of hot functions, for the page. Empty if the page shows no source.
     pub annotated: Vec<AnnotatedFunction>,
     /// Thread time off the CPU in the run. `None` if it was not recorded.
@@ -81,7 +81,7 @@ impl Reported {
             load_time: None,
             runtime: None,
             time: None,
-            built: BuiltFrom::default(),
+            built: ProgramSource::default(),
             annotated: Vec::new(),
             off_cpu: None,
             findings: Vec::new(),
@@ -97,7 +97,7 @@ impl Reported {
         let load = workload.load.as_ref().and_then(|load| load.figures.clone());
         let load_time = workload.load.as_ref().and_then(|load| Duration::try_from_secs_f64(load.wall_seconds).ok());
         let (benchmarks, phases, off_cpu) = (benchmarks.clone(), workload.phases.clone(), manifest.off_cpu.clone());
-        Self { facts: facts(manifest), benchmarks, phases, load, load_time, off_cpu, ..self }
+        Self { facts: run_facts(manifest), benchmarks, phases, load, load_time, off_cpu, ..self }
     }
 
     /// Returns the path of a function's source file. `None` if the file is not on this machine.

@@ -1,7 +1,7 @@
 //! `goflame run`: plan, check, build, inspect, record, analyse, render, archive.
 
 use super::Error;
-use super::build::{Reuse, build_privately};
+use super::build::{ReusedProgram, build_privately};
 use super::observer::{Observer, PipelineEvent, Warning};
 use super::prepared_run::{PreparedRun, RunOptions, RunOutcome, find_perf};
 use super::prune::make_room;
@@ -12,7 +12,7 @@ use crate::archive::Store;
 use crate::config::{Config, Engine};
 use crate::doctor::{self, Finding, Strictness};
 
-/// Makes a complete run. If a stage fails after the workload has started, the files stay in the archive's directory of
+/// Performs a complete run. If a stage fails after the workload has started, the files stay in the archive's directory of
 /// partial runs. The observer receives their path.
 pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Result<RunOutcome, Error> {
     let resolved = resolve_go(config, options.build, observer)?;
@@ -40,7 +40,7 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
         observer.warning(&Warning::OldRunsRemain(&error));
     }
     let settled = settle_with_go(config, options.build, &resolved, observer)?;
-    let built = build_privately(config, settled, &store, Reuse::LastProgram, observer)?;
+    let built = build_privately(config, settled, &store, ReusedProgram::LastProgram, observer)?;
     // The run starts the stored program: no other process writes to it, and recordings refer to it by a path that does
     // not change.
     let program = built.store(&store)?;

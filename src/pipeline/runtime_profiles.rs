@@ -23,7 +23,7 @@ pub(super) struct RuntimeProfiles {
     /// Names, files and problems of the profiles, for the manifest.
     pub(super) record: EndpointRecord,
     /// The CPU profile, to compare the samples with.
-    pub(super) cpu: Option<Profile>,
+    pub(super) cpu_profile: Option<Profile>,
 }
 
 /// Plans which profiles a run fetches. `None` if it fetches none.
@@ -99,7 +99,7 @@ impl Monitor for FetchingSession<'_> {
 
 /// Writes the fetched profiles into the run, and reports them and the missing ones to the user. `ending` says why the
 /// program ended. Adds notes for the manifest.
-pub(super) fn keep_fetched(
+pub(super) fn keep_fetched_profiles(
     draft: &Draft,
     plan: &FetcherPlan,
     fetched: Vec<FetchedProfile>,
@@ -114,7 +114,7 @@ pub(super) fn keep_fetched(
     for FetchedProfile { kind, bytes } in fetched {
         let mut record = FetchedRecord { profile: kind.name(), file: None, headline: None, problem: None };
         let checked = bytes.map_err(|error| [vec![describe_with_causes(&error)], error.hints()].concat().join("; "));
-        let checked = checked.and_then(|bytes| match inspect(kind, &bytes) {
+        let checked = checked.and_then(|bytes| match inspect_profile(kind, &bytes) {
             Ok(fact) => Ok((bytes, fact)),
             Err(reason) => Err(format!("{url} did not serve one: {reason}")),
         });
@@ -145,7 +145,7 @@ pub(super) fn keep_fetched(
         observer.warning(&Warning::Note(&note));
         notes.push(note.to_string());
     }
-    Ok(RuntimeProfiles { record: EndpointRecord { url, profiles }, cpu })
+    Ok(RuntimeProfiles { record: EndpointRecord { url, profiles }, cpu_profile: cpu })
 }
 
 /// Returns why no profile was fetched, if all have the same reason: no server listens, or the program ended.
@@ -165,7 +165,7 @@ fn common_problem_of(url: &str, fetched: &[FetchedProfile], ending: Ending) -> O
 }
 
 /// Returns the most important fact (`None` for an empty profile) and the profile (`None` for a trace).
-fn inspect(kind: ProfileKind, bytes: &[u8]) -> Result<(Option<String>, Option<Profile>), String> {
+fn inspect_profile(kind: ProfileKind, bytes: &[u8]) -> Result<(Option<String>, Option<Profile>), String> {
     if kind == ProfileKind::Trace {
         let is_trace = bytes.starts_with(b"go 1.");
         let headline = is_trace.then(|| format!("{:.1} MB, for `go tool trace`", bytes.len() as f64 / 1e6));
@@ -190,7 +190,7 @@ pub(super) fn cross_check(sampled: &Profile, runtime: &Profile) -> Option<CrossC
 }
 
 /// Whether an archived run holds a CPU profile of the runtime.
-pub(super) fn has_runtime_cpu(run: &Run) -> bool {
+pub(super) fn has_runtime_cpu_profile(run: &Run) -> bool {
     run.files().contains_key(&ProfileKind::Cpu.file_name())
 }
 

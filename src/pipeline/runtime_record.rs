@@ -22,7 +22,7 @@ const RUNTIME_LOG: &str = "runtime.log";
 /// Name of the file with the events, in the run's directory.
 pub(super) const RUNTIME_FILE: &str = "runtime.json";
 /// Maximum bytes of `runtime.json`. An event has about 500 bytes.
-const MAX_FILE_BYTES: u64 = 1 << 30;
+const MAX_RECORD_BYTES: u64 = 1 << 30;
 
 /// Reports of the Go runtime and the kernel. Times are in nanoseconds on the samples' clock.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub(super) struct RuntimeRecord {
     /// Events of the Go runtime.
     #[serde(flatten)]
     pub(super) trace: RuntimeTrace,
-    /// Waits for a CPU.
+    /// Time that threads waited for a free CPU.
     pub(super) cpu_waits: CpuWaits,
 }
 
@@ -51,7 +51,7 @@ impl RuntimeRecord {
         if !path.exists() {
             return Ok(None);
         }
-        Ok(serde_json::from_slice(&fsio::read_bounded(&path, MAX_FILE_BYTES)?).ok())
+        Ok(serde_json::from_slice(&fsio::read_bounded(&path, MAX_RECORD_BYTES)?).ok())
     }
 
     /// Returns the findings about the run, from this record and the parts of its manifest.
@@ -104,7 +104,7 @@ pub(super) fn request_traces(config: &Config, plan: LaunchPlan, draft: &Draft) -
     let LaunchPlan { mut env, .. } = plan;
     let existing = env.iter().rposition(|(name, _)| name == "GODEBUG").map(|index| env.remove(index).1);
     let existing = existing.or_else(|| std::env::var("GODEBUG").ok()).unwrap_or_default();
-    let requested = config.runtime.godebug(&existing);
+    let requested = config.runtime.godebug_value(&existing);
     let runtime_log = requested.is_some().then(|| draft.path(RUNTIME_LOG));
     let value = requested.or(Some(existing).filter(|value| !value.is_empty()));
     env.extend(value.map(|value| ("GODEBUG".to_owned(), value)));

@@ -48,7 +48,7 @@ pub(super) struct ContainerBuild {
 
 /// Facts about a build in a container, for the manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InContainer {
+pub struct ContainerFacts {
     /// Name of the image.
     pub image: String,
     /// Digest or id of the image.
@@ -61,8 +61,8 @@ pub struct InContainer {
 
 impl ContainerBuild {
     /// Returns the facts for the manifest.
-    pub(super) fn record(&self) -> InContainer {
-        InContainer {
+    pub(super) fn facts(&self) -> ContainerFacts {
+        ContainerFacts {
             image: self.image.clone(),
             digest: self.plan.image.clone(),
             engine: self.engine.facts().clone(),
@@ -76,7 +76,8 @@ impl ContainerBuild {
 pub fn find_go(config: &Config, lock: Option<&LockFile>, observer: &dyn Observer) -> Result<GoTool, build::Error> {
     let none = BTreeMap::new();
     let env = config.variants.get(&config.build.variant).map_or(&none, |variant| &variant.env);
-    let downloading = |version: &str| observer.stage("Downloading", &format!("{version}, which this project asks for"));
+    let downloading =
+        |version: &str| observer.show_stage("Downloading", &format!("{version}, which this project asks for"));
     find_go_with_lock(config, lock, env, |toolchain| GoTool::find(&config.go_dir, toolchain, env, &downloading))
 }
 
@@ -94,7 +95,7 @@ fn find_go_with_lock(
     if !config.toolchain.go.is_empty() || env.contains_key("GOTOOLCHAIN") {
         return found;
     }
-    if found.as_ref().is_ok_and(|go| build::release(&go.version).as_ref() == Some(locked)) {
+    if found.as_ref().is_ok_and(|go| build::release_number(&go.version).as_ref() == Some(locked)) {
         return found;
     }
     let pin = Toolchain { go: locked.clone(), ..config.toolchain.clone() };
@@ -126,7 +127,7 @@ fn read_lock(config: &Config) -> Result<Option<ReadLock>, Error> {
     let Some(file) = &config.file else { return Ok(None) };
     let read = LockFile::load(fsio::relative_to_cwd(&lock_path(file)))?;
     Ok(read.map(|read| {
-        let lock = read.clone().with_digests(&config.secrets().as_digests_once());
+        let lock = read.clone().with_hashed_secrets(&config.secrets().with_digests_once());
         ReadLock { has_secrets: read != lock, lock }
     }))
 }
@@ -141,7 +142,7 @@ pub(super) struct ResolvedGo {
 
 impl ResolvedGo {
     /// Returns the lock whose pins the build must use. `None` without a lock file, and with `--update-lock`.
-    fn pins(&self, options: BuildOptions) -> Option<&LockFile> {
+    fn lock_in_effect(&self, options: BuildOptions) -> Option<&LockFile> {
         self.lock.as_ref().filter(|_| !options.update_lock).map(|read| &read.lock)
     }
 }
@@ -155,25 +156,25 @@ pub(super) fn resolve_go(config: &Config, options: BuildOptions, observer: &dyn 
     };
     let mut resolved = ResolvedGo { go: None, lock };
     if !config.build.docker {
-        resolved.go = Some(find_go(&offline_if_requested(config, options), resolved.pins(options), observer)?);
+        resolved.go = Some(find_go(&with_offline_go(config, options), resolved.lock_in_effect(options), observer)?);
     }
     Ok(resolved)
 }
 
 /// Build plan and its text as shell lines. Asks no engine and writes nothing.
-pub fn plan(config: &Config, options: BuildOptions) -> Result<(BuildPlan, String), Error> {
+pub fn plan_build(config: &Config, options: BuildOptions) -> Result<(BuildPlan, String), Error> {
     let lock = if options.update_lock { None } else { load_lock(config)? };
     if !config.build.docker {
-        let config = &offline_if_requested(config, options);
+        let config = &with_offline_go(config, options);
         let go = find_go_offline(config, lock.as_ref())?;
-        let plan = build::plan(&with_locked_go(config, &go, lock.as_ref()), Some(&go))?;
+        let plan = build::plan_build(&with_locked_go(config, &go, lock.as_ref()), Some(&go))?;
         let text = plan.to_string();
         return Ok((plan, text));
     }
     let image = config.image().ok_or(build::Error::Docker(docker::Error::NoImage))?;
     let locked = lock.and_then(|lock| lock.docker).filter(|locked| locked.image == image);
-    let plan = build::plan(config, None)?;
-    let user = User::calling();
+    let plan = build::plan_build(config, None)?;
+    let user = User::calling_user();
     let image = locked.map_or(image, |locked| locked.digest);
     let text = plan_containers(config, &plan, &image, user, options)?.to_string();
     Ok((plan, text))
@@ -191,10 +192,10 @@ pub(super) fn settle_with_go(
     resolved: &ResolvedGo,
     observer: &dyn Observer,
 ) -> Result<SettledBuild, Error> {
-    let pins = resolved.pins(options);
+    let pins = resolved.lock_in_effect(options);
     let (plan, go, container, moved) = if let Some(go) = &resolved.go {
-        let config = &offline_if_requested(config, options);
-        let plan = build::plan(&with_locked_go(config, go, pins), Some(go))?;
+        let config = &with_offline_go(config, options);
+        let plan = build::plan_build(&with_locked_go(config, go, pins), Some(go))?;
         (plan, go.clone(), None, None)
     } else {
         let (plan, go, container, moved) = settle_in_container(config, pins, options, observer)?;
@@ -210,7 +211,7 @@ pub(super) fn settle_with_go(
             locked.digest.clone_from(&moved);
         }
         if options.locked {
-            return Err(lock_would_change(config, &lock.difference(&would_be)));
+            return Err(lock_change_error(config, &lock.difference(&would_be)));
         }
         let image = &container.image;
         observer.warning(&Warning::ImageMoved { image, now: &moved });
@@ -222,7 +223,7 @@ pub(super) fn settle_with_go(
 }
 
 /// Returns the settings with `GOPROXY=off` for Go if `--offline` was given.
-fn offline_if_requested(config: &Config, options: BuildOptions) -> Config {
+fn with_offline_go(config: &Config, options: BuildOptions) -> Config {
     let mut config = config.clone();
     if options.offline
         && let Some(variant) = config.variants.get_mut(&config.build.variant)
@@ -254,13 +255,13 @@ pub(super) fn plan_containers(
     let history = config.variants.get(&config.build.variant).is_some_and(|variant| variant.buildvcs);
     let sources = Sources::find(&config.go_dir, history);
     let env_names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
-    let local = docker::LocalFacts { user, env_names: &env_names, memory: machine_memory() };
-    let plan = docker::plan(config, plan, &sources, image, &local, options.offline);
+    let local = docker::LocalFacts { user, env_names: &env_names, memory: machine_memory_bytes() };
+    let plan = docker::plan_containers(config, plan, &sources, image, &local, options.offline);
     Ok(plan.map_err(build::Error::Docker)?)
 }
 
 /// Main memory of this machine in bytes.
-fn machine_memory() -> Option<u64> {
+fn machine_memory_bytes() -> Option<u64> {
     let machine = rustix::system::sysinfo();
     machine.totalram.checked_mul(machine.mem_unit.into())
 }
@@ -282,19 +283,19 @@ fn settle_in_container(
         // Fails before any image is pulled.
         let old = locked.map(|locked| format!("- docker.image = {:?}", locked.image));
         let difference: Vec<_> = old.into_iter().chain([format!("+ docker.image = {name:?}")]).collect();
-        return Err(lock_would_change(config, &difference));
+        return Err(lock_change_error(config, &difference));
     }
     let pinned = engine.pin(&name, locked, options.offline, observer).map_err(build::Error::Docker)?;
-    let first = build::plan(config, None)?;
+    let first = build::plan_build(config, None)?;
     let plan = plan_containers(config, &first, &pinned.digest, engine.user(), options)?;
     let go = engine.go_tool(&plan).map_err(build::Error::Docker)?;
     let pin = &config.toolchain.go;
-    if !pin.is_empty() && build::release(&go.version).as_ref() != Some(pin) {
+    if !pin.is_empty() && build::release_number(&go.version).as_ref() != Some(pin) {
         let other = docker::Error::OtherGo { pin: pin.clone(), image: name, found: go.version };
         return Err(build::Error::Docker(other).into());
     }
-    let build_plan = build::plan(config, Some(&go))?;
-    Ok((build_plan, go, ContainerBuild { engine, plan, image: name }, pinned.moved_to))
+    let build_plan = build::plan_build(config, Some(&go))?;
+    Ok((build_plan, go, ContainerBuild { engine, plan, image: name }, pinned.current_digest))
 }
 
 fn write_lock(
@@ -317,7 +318,7 @@ fn write_lock(
         return Ok(());
     }
     if options.locked {
-        return Err(lock_would_change(config, &difference));
+        return Err(lock_change_error(config, &difference));
     }
     // A read-only checkout can still be built, but no lock file is written.
     match fsio::replace(&path, lock.text().as_bytes()) {
@@ -327,7 +328,7 @@ fn write_lock(
     Ok(())
 }
 
-fn lock_would_change(config: &Config, difference: &[String]) -> Error {
+fn lock_change_error(config: &Config, difference: &[String]) -> Error {
     let path = config.file.as_deref().map_or_else(|| PathBuf::from("goflame.lock"), lock_path);
     Error::Locked { missing: !path.exists(), name: file_name(&path), difference: LockDifference(difference.to_vec()) }
 }

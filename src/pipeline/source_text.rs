@@ -18,20 +18,20 @@ use crate::sources::{SourceDirKind, SourceFile, SourceRoots};
 use crate::views::{FunctionLines, View, function_lines};
 
 /// The page annotates functions with at least 1/200 of the total weight.
-const HOT_FRACTION: u64 = 200;
+const HOT_WEIGHT_DIVISOR: u64 = 200;
 
 /// Maximum number of functions that are annotated in the page.
-const MAX_FUNCTIONS: usize = 60;
+const MAX_ANNOTATED_FUNCTIONS: usize = 60;
 
 /// Maximum size of the source text in the page, in bytes.
-const MAX_TEXT_BYTES: usize = 200_000;
+const MAX_PAGE_SOURCE_BYTES: usize = 200_000;
 
 /// Maximum number of characters shown of a line. Generated files have longer lines.
 const MAX_LINE_CHARS: usize = 1_000;
 
 /// The source that a profiled program was built from.
 #[derive(Debug, Clone, Default)]
-pub struct BuiltFrom {
+pub struct ProgramSource {
     /// Directories of the source files on the machine that built the program.
     pub dirs: SourceDirs,
     /// Version of Go. `None` if unknown.
@@ -40,7 +40,7 @@ pub struct BuiltFrom {
     pub git: Option<GitState>,
 }
 
-impl BuiltFrom {
+impl ProgramSource {
     pub(super) fn new(manifest: &Manifest) -> Self {
         let build = manifest.build.as_ref();
         Self {
@@ -51,16 +51,17 @@ impl BuiltFrom {
     }
 
     /// Returns the hot functions for the page, unless the settings turn source off.
-    pub fn annotate_hot(&self, view: &View, config: &Config) -> Vec<AnnotatedFunction> {
+    pub fn annotate_hot_functions(&self, view: &View, config: &Config) -> Vec<AnnotatedFunction> {
         if !config.report.source || !config.report.formats.contains(&Format::Html) {
             return Vec::new();
         }
         let secrets = config.secrets();
-        SourceReader::new(view.profile(), self, &config.root, SourceScope::KnownModules, &secrets).annotate_hot(view)
+        SourceReader::new(view.profile(), self, &config.root, SourceScope::KnownModules, &secrets)
+            .annotate_hot_functions(view)
     }
 }
 
-/// Which files are read.
+/// Which source files goflame may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceScope {
     /// All source files that the profile names, for a terminal.
@@ -70,10 +71,10 @@ pub enum SourceScope {
     KnownModules,
 }
 
-/// Finds and reads source.
+/// Finds and reads the source files of a profile's functions.
 pub struct SourceReader<'a> {
     profile: &'a Profile,
-    built: &'a BuiltFrom,
+    built: &'a ProgramSource,
     roots: SourceRoots,
     scope: SourceScope,
     secrets: &'a Secrets,
@@ -83,7 +84,7 @@ impl<'a> SourceReader<'a> {
     /// Creates a reader for a profile. Runs the `go` command in `dir` to find modules and Go's directories.
     pub fn new(
         profile: &'a Profile,
-        built: &'a BuiltFrom,
+        built: &'a ProgramSource,
         dir: &Path,
         scope: SourceScope,
         secrets: &'a Secrets,
@@ -102,13 +103,14 @@ impl<'a> SourceReader<'a> {
 
     /// Returns the hot functions whose source is on this machine, as many as fit into a page. The user's code comes first,
     /// then other code, each sorted by weight.
-    pub fn annotate_hot(&self, view: &View) -> Vec<AnnotatedFunction> {
-        let least = view.top().total.div_ceil(HOT_FRACTION);
+    pub fn annotate_hot_functions(&self, view: &View) -> Vec<AnnotatedFunction> {
+        let least = view.top().total.div_ceil(HOT_WEIGHT_DIVISOR);
         let own = view.user_code_lines().iter().filter(|line| line.weight >= least).map(|line| line.function);
         let others = view.top().functions.iter().filter(|row| row.self_weight >= least).map(|row| row.function);
         let mut seen = HashSet::new();
-        let hot: Vec<FunctionId> = own.chain(others).filter(|id| seen.insert(*id)).take(MAX_FUNCTIONS).collect();
-        let mut room = MAX_TEXT_BYTES;
+        let hot: Vec<FunctionId> =
+            own.chain(others).filter(|id| seen.insert(*id)).take(MAX_ANNOTATED_FUNCTIONS).collect();
+        let mut room = MAX_PAGE_SOURCE_BYTES;
         let mut annotated = self.annotate(&hot);
         annotated.retain(|function| {
             let SourceText::Found { lines, .. } = &function.source else { return false };
@@ -139,12 +141,17 @@ impl<'a> SourceReader<'a> {
                 lines.insert(number, self.secrets.mask_text(line).chars().take(MAX_LINE_CHARS).collect());
             }
         }
-        let doubt = self.doubt(&file, function, &lines);
+        let doubt = self.reason_for_doubt(&file, function, &lines);
         Ok(SourceText::Found { path, lines, doubt })
     }
 
     /// Returns why a file may not be the file that was compiled.
-    fn doubt(&self, file: &SourceFile, function: &Function, lines: &BTreeMap<u32, String>) -> Option<String> {
+    fn reason_for_doubt(
+        &self,
+        file: &SourceFile,
+        function: &Function,
+        lines: &BTreeMap<u32, String>,
+    ) -> Option<String> {
         let display = self.profile.str(function.display);
         let start = function.start_line;
         let has_func_line = start > 0

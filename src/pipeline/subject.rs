@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::Built;
+use super::FinishedBuild;
 use super::copies::StackCopies;
 use super::error::Error;
 use super::observer::RunNote;
@@ -19,7 +19,7 @@ use crate::record::{FramePointerCode, GoroutineLayout, RunningProcess, RunningTa
 /// The program of a run.
 pub(super) enum Subject {
     /// A program that goflame built and stored.
-    Built(Box<(Built, Program)>),
+    Built(Box<(FinishedBuild, Program)>),
     /// A command that is started as it is.
     Command(CommandLine),
     /// Programs that run already.
@@ -50,7 +50,7 @@ impl CommandLine {
 
 impl Subject {
     /// The program that goflame built.
-    pub(super) fn built(&self) -> Option<(&Built, &Program)> {
+    pub(super) fn built(&self) -> Option<(&FinishedBuild, &Program)> {
         match self {
             Self::Built(built) => Some((&built.0, &built.1)),
             Self::Command(_) | Self::Running(_) => None,
@@ -100,7 +100,7 @@ impl Subject {
         }
     }
 
-    /// The stack copies that the programs need.
+    /// Decides how many bytes of stack to copy for the programs.
     pub(super) fn stack_copies(&self, settings: &Record) -> StackCopies {
         match self {
             Self::Built(built) => StackCopies::new(settings, built.1.path(), &built.0.artifact.facts),
@@ -145,8 +145,8 @@ impl Subject {
         (layouts, unread.filter(|_| is_of_go).map(RunNote::GoroutinesUnread))
     }
 
-    /// Returns when the first process started. Older files that name generated code belong to other processes.
-    pub(super) fn oldest_code_file(&self) -> SystemTime {
+    /// Returns when the first process started. Code files that are older belong to other processes.
+    pub(super) fn oldest_code_file_time(&self) -> SystemTime {
         let boot = fs::read_to_string("/proc/stat").unwrap_or_default();
         let boot = boot.lines().find_map(|line| line.strip_prefix("btime ")?.parse().ok());
         match (self.running(), boot) {

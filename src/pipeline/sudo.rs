@@ -28,7 +28,7 @@ fn calling_user(env: &BTreeMap<String, String>) -> Option<Account> {
 /// If goflame was started through sudo, gives up root's file permissions, and starts every program without root's
 /// rights. The project's settings and directories can then only cause actions that the calling user is allowed to do. Sampling
 /// keeps root's rights. Call this before any file is read or written.
-pub fn drop_to_caller() -> Result<(), Error> {
+pub fn switch_to_calling_user() -> Result<(), Error> {
     let Some(account) = calling_user(&sudo_environment()) else { return Ok(()) };
     let name = account.name.clone();
     drop_to_user(account).map_err(|source| Error::Caller { name, source })

@@ -21,11 +21,11 @@ pub(super) fn tools(config: &Config, in_project: bool, go: &Result<GoTool, build
             Err(build::Error::NoGo { elsewhere: Some(go), .. }) => Some(GoOffPath::clone(go)),
             _ => None,
         },
-        go_lacks_cache: go.as_ref().is_err_and(build::Error::is_lack_of_cache),
+        go_lacks_cache: go.as_ref().is_err_and(build::Error::is_missing_cache_error),
         go: go
             .as_ref()
             .map(|go| go_facts(config, in_project, go))
-            .map_err(|error| error.go_reason().unwrap_or_else(|| describe_with_causes(error))),
+            .map_err(|error| error.go_failure_reason().unwrap_or_else(|| describe_with_causes(error))),
         in_project,
         in_module: in_project || is_in_module(&config.root),
         pinned_version: config.toolchain.go.clone(),
@@ -38,7 +38,7 @@ fn is_in_module(dir: &Path) -> bool {
 }
 
 fn go_facts(config: &Config, in_project: bool, go: &GoTool) -> GoFacts {
-    let planned = in_project.then(|| build::plan(config, Some(go)));
+    let planned = in_project.then(|| build::plan_build(config, Some(go)));
     let (refused, warnings) = match planned {
         Some(Ok(plan)) => (None, plan.warnings),
         Some(Err(
@@ -65,7 +65,7 @@ fn go_facts(config: &Config, in_project: bool, go: &GoTool) -> GoFacts {
 
 /// Machine that the selected variant is built for. `go` is `None` for an image, which builds for Linux. Go treats an empty
 /// variable as unset.
-pub(super) fn target(config: &Config, go: Option<&GoTool>) -> Target {
+pub(super) fn build_target(config: &Config, go: Option<&GoTool>) -> Target {
     let env = config.variants.get(&config.build.variant).map(|variant| &variant.env);
     let set = |name: &str, of_go: fn(&GoTool) -> &String| {
         let own = env.and_then(|env| env.get(name)).filter(|value| !value.is_empty());
@@ -78,22 +78,22 @@ pub(super) fn target(config: &Config, go: Option<&GoTool>) -> Target {
     }
 }
 
-/// Directory of the builds. Programs are started from there.
+/// Returns facts about the directory of the builds. Programs are started from there.
 pub(super) fn build_directory(config: &Config) -> BuildDirectory {
-    let path = nearest_existing(&config.archive.dir).to_owned();
+    let path = nearest_existing_dir(&config.archive.dir).to_owned();
     let noexec = statvfs(&path).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::NOEXEC));
     BuildDirectory { path, is_noexec: noexec }
 }
 
 /// Returns the directory, or its nearest ancestor that exists.
-fn nearest_existing(dir: &Path) -> &Path {
+fn nearest_existing_dir(dir: &Path) -> &Path {
     dir.ancestors().find(|dir| dir.exists()).unwrap_or(dir)
 }
 
 /// Returns the directory and whether this user may write to it. If it does not exist, its nearest existing ancestor is
 /// checked.
 fn module_cache(dir: &Path) -> (PathBuf, bool) {
-    let existing = nearest_existing(dir);
+    let existing = nearest_existing_dir(dir);
     let writable = accessat(CWD, existing, Access::WRITE_OK, AtFlags::EACCESS).is_ok();
     (dir.to_owned(), writable)
 }

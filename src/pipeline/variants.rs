@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::diff::{Compared, DiffOptions, diff};
+use super::diff::{ComparedProfiles, DiffOptions, diff};
 use super::manifest::{Manifest, WorkloadResult};
 use super::report::ReportSource;
 use super::{Error, Observer};
@@ -30,7 +30,7 @@ const VARIANT_FLAGS: [&str; 2] = ["--release", "--variant"];
 const COMMIT_DIGITS: usize = 12;
 
 /// The unit of a benchmark's time.
-const TIME_PER_OPERATION: &str = "ns/op";
+const TIME_PER_OPERATION_UNIT: &str = "ns/op";
 
 /// A run of one of the variants.
 struct VariantRun {
@@ -40,24 +40,28 @@ struct VariantRun {
 
 /// Compares a release and a debug run: the latest run of either, and the latest run of the other with the same app,
 /// commit, arguments and environment.
-pub fn diff_variants(archive: &Path, options: &DiffOptions<'_>, observer: &dyn Observer) -> Result<Compared, Error> {
-    let pair = find_pair(&Store::open_existing(archive)?)?;
+pub fn diff_variants(
+    archive: &Path,
+    options: &DiffOptions<'_>,
+    observer: &dyn Observer,
+) -> Result<ComparedProfiles, Error> {
+    let pair = find_run_pair(&Store::open_existing(archive)?)?;
     let sources =
         pair.each_ref().map(|side| ReportSource::Run { archive: archive.to_owned(), query: side.run.id().to_string() });
     let mut compared = diff(sources.each_ref(), options, observer)?;
     compared.labels = VARIANTS;
-    compared.work = Some(compare_work(pair.each_ref().map(|side| &side.manifest)));
+    compared.work = Some(work_comparison_text(pair.each_ref().map(|side| &side.manifest)));
     compared.notes.extend(reasons_for_doubt(pair.each_ref().map(|side| &side.manifest)));
     // Always compares shares, because all code takes longer without optimisation.
     let views = compared.sides.each_ref().map(|side| &side.view);
     let shares = Diff::new(views, Scale::new(views.map(View::profile), Normalize::Share, None));
     compared.debug_only = find_debug_hot_spots(&shares, views[0]);
-    find_inlined(&pair[0], &compared.diff, &mut compared.debug_only);
+    find_inlined_hot_spots(&pair[0], &compared.diff, &mut compared.debug_only);
     Ok(compared)
 }
 
 /// Returns the runs, in the order of [`VARIANTS`].
-fn find_pair(store: &Store) -> Result<[VariantRun; 2], Error> {
+fn find_run_pair(store: &Store) -> Result<[VariantRun; 2], Error> {
     // The archive lists the newest run first.
     let runs = store.list()?.into_iter().filter_map(|entry| {
         let run = entry.run.ok().filter(|run| !run.has_failed())?;
@@ -83,7 +87,7 @@ fn find_pair(store: &Store) -> Result<[VariantRun; 2], Error> {
         other.manifest.variant != latest.manifest.variant && other.manifest.app.name == latest.manifest.app.name
     });
     let partner = others.find(|other| {
-        let difference = difference(&other.manifest, &latest.manifest);
+        let difference = why_not_comparable(&other.manifest, &latest.manifest);
         if let Some(difference) = &difference {
             nearest.get_or_insert_with(|| format!("{} differs: {difference}", other.run.id()));
         }
@@ -108,14 +112,14 @@ fn is_unfinished(workload: &WorkloadResult) -> bool {
 }
 
 /// Returns why two runs do not belong together.
-fn difference(other: &Manifest, latest: &Manifest) -> Option<String> {
+fn why_not_comparable(other: &Manifest, latest: &Manifest) -> Option<String> {
     // The short commit also marks uncommitted changes.
     let [other_commit, latest_commit] = [other, latest].map(|manifest| manifest.short_commit(COMMIT_DIGITS));
     if other_commit != latest_commit {
         let text = |commit: String| if commit.is_empty() { "unknown".to_owned() } else { commit };
         return Some(format!("its commit is {}, not {}", text(other_commit), text(latest_commit)));
     }
-    let [other_arguments, latest_arguments] = [other, latest].map(|manifest| arguments(&manifest.workload));
+    let [other_arguments, latest_arguments] = [other, latest].map(|manifest| workload_arguments(&manifest.workload));
     if other_arguments != latest_arguments {
         let text =
             |arguments: &[String]| if arguments.is_empty() { "none".to_owned() } else { quote_command(arguments) };
@@ -130,7 +134,7 @@ fn difference(other: &Manifest, latest: &Manifest) -> Option<String> {
     Some(format!("the variable {name} has another value"))
 }
 
-fn arguments(workload: &WorkloadResult) -> &[String] {
+fn workload_arguments(workload: &WorkloadResult) -> &[String] {
     // Leaves out the path of the program, which differs between builds.
     workload.argv.get(1..).unwrap_or_default()
 }
@@ -169,12 +173,12 @@ fn reasons_for_doubt(manifests: [&Manifest; 2]) -> Vec<String> {
         _ => None,
     };
     let is_masked = |workload: &WorkloadResult| {
-        arguments(workload).iter().chain(workload.env.values()).any(|value| value.contains(MASK))
+        workload_arguments(workload).iter().chain(workload.env.values()).any(|value| value.contains(MASK))
     };
     let secrets = is_masked(&manifests[0].workload).then(|| {
         format!("the runs hold `{MASK}` in place of secrets: goflame cannot tell whether both had the same ones")
     });
-    let [release, debug] = manifests.map(conditions);
+    let [release, debug] = manifests.map(run_conditions);
     let differing = release.into_iter().zip(debug).filter(|(release, debug)| release != debug);
     let texts = differing
         .map(|((name, release), (_, debug))| format!("the {name} differs: {release} in release, {debug} in debug"));
@@ -182,7 +186,7 @@ fn reasons_for_doubt(manifests: [&Manifest; 2]) -> Vec<String> {
 }
 
 /// Returns names and values of the conditions of a run that change its figures, such as the CPU model.
-fn conditions(manifest: &Manifest) -> [(&'static str, String); 5] {
+fn run_conditions(manifest: &Manifest) -> [(&'static str, String); 5] {
     let unknown = || "unknown".to_owned();
     let host = |name: &str| manifest.host.pointer(&format!("/{name}/value"));
     let load = manifest.workload.load.as_ref();
@@ -199,7 +203,7 @@ fn conditions(manifest: &Manifest) -> [(&'static str, String); 5] {
 }
 
 /// Searches the inline tables of the release program for hot spots that have no sample in the release run.
-fn find_inlined(release: &VariantRun, diff: &Diff, spots: &mut [DebugHotSpot]) {
+fn find_inlined_hot_spots(release: &VariantRun, diff: &Diff, spots: &mut [DebugHotSpot]) {
     let without_sample = spots.iter_mut().filter(|spot| !spot.is_called && spot.inlined_into.is_empty());
     let mut wanted: HashMap<&str, &mut DebugHotSpot> =
         without_sample.map(|spot| (diff.matching.functions[spot.function].name.as_str(), spot)).collect();
@@ -219,24 +223,27 @@ fn find_inlined(release: &VariantRun, diff: &Diff, spots: &mut [DebugHotSpot]) {
 }
 
 /// Returns a text with the time of both builds: per unit of work, or in total if the work is unknown.
-fn compare_work(manifests: [&Manifest; 2]) -> String {
-    if let Some(text) = compare_benchmarks(manifests.map(|manifest| &manifest.benchmarks[..])) {
+fn work_comparison_text(manifests: [&Manifest; 2]) -> String {
+    if let Some(text) = benchmark_comparison_text(manifests.map(|manifest| &manifest.benchmarks[..])) {
         return text;
     }
     let per_request = manifests.map(seconds_per_request);
     if let [Some(release), Some(debug)] = per_request {
-        return compare_times("CPU time of a request", [release, debug]);
+        return time_comparison_text("CPU time of a request", [release, debug]);
     }
     // The runs may have done different amounts of work, so this says nothing about the builds' speed.
-    both_times("CPU time", manifests.map(|manifest| manifest.workload.user_seconds + manifest.workload.system_seconds))
+    both_times_text(
+        "CPU time",
+        manifests.map(|manifest| manifest.workload.user_seconds + manifest.workload.system_seconds),
+    )
 }
 
 /// Compares the benchmarks that both builds ran.
-fn compare_benchmarks(results: [&[BenchmarkResult]; 2]) -> Option<String> {
+fn benchmark_comparison_text(results: [&[BenchmarkResult]; 2]) -> Option<String> {
     let time = |side: usize, name: &str| {
         let of_name = results[side].iter().filter(|result| result.name == name);
         let metrics =
-            of_name.filter_map(|result| result.metrics.iter().find(|metric| metric.unit == TIME_PER_OPERATION));
+            of_name.filter_map(|result| result.metrics.iter().find(|metric| metric.unit == TIME_PER_OPERATION_UNIT));
         let values: Vec<f64> = metrics.map(|metric| metric.value).filter(|value| *value > 0.0).collect();
         Some(median(&values)? / 1e9)
     };
@@ -251,7 +258,7 @@ fn compare_benchmarks(results: [&[BenchmarkResult]; 2]) -> Option<String> {
     let ratio = |(_, [release, debug]): &(&str, [f64; 2])| debug / release;
     match &pairs[..] {
         [] => None,
-        [(name, times)] => Some(compare_times(&format!("time of an operation of {name}"), *times)),
+        [(name, times)] => Some(time_comparison_text(&format!("time of an operation of {name}"), *times)),
         pairs => {
             let mean = (pairs.iter().map(|pair| ratio(pair).ln()).sum::<f64>() / pairs.len() as f64).exp();
             let mut sorted: Vec<_> = pairs.iter().collect();
@@ -279,12 +286,12 @@ fn seconds_per_request(manifest: &Manifest) -> Option<f64> {
 }
 
 /// Returns a text that compares two times in seconds.
-fn compare_times(figure: &str, [release, debug]: [f64; 2]) -> String {
-    let times = both_times(figure, [release, debug]);
+fn time_comparison_text(figure: &str, [release, debug]: [f64; 2]) -> String {
+    let times = both_times_text(figure, [release, debug]);
     if release > 0.0 { format!("{times}, {:.2} times as long", debug / release) } else { times }
 }
 
-fn both_times(figure: &str, [release, debug]: [f64; 2]) -> String {
+fn both_times_text(figure: &str, [release, debug]: [f64; 2]) -> String {
     format!("{figure}: {} in release, {} in debug", format_duration(release), format_duration(debug))
 }
 

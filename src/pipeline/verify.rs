@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::build::{Built, Reuse, build_privately};
+use super::build::{FinishedBuild, ReusedProgram, build_privately};
 use super::manifest::{mask_pairs, to_json};
 use super::settle::{ContainerBuild, SettledBuild, plan_containers, settle};
-use super::{BuildOptions, Error, InContainer, Observer};
+use super::{BuildOptions, ContainerFacts, Error, Observer};
 use crate::archive::Store;
-use crate::build::{self, ComparedProgram, ProjectCopy, compare};
+use crate::build::{self, ComparedProgram, ProjectCopy, compare_programs};
 use crate::config::Config;
 use crate::fsio;
 
 /// Version of the record's format.
-const SCHEMA: u32 = 1;
+const PROVENANCE_SCHEMA: u32 = 1;
 
 /// Pair of builds to compare. The command line shows the comment of each value as its help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Verify {
+pub enum BuildPair {
     /// Both in the configured way, in two directories
     Twice,
     /// One on this machine and one in a container
@@ -30,38 +30,38 @@ pub enum Verify {
 
 /// Result of two builds with identical bytes.
 #[derive(Debug)]
-pub struct Verified {
+pub struct VerifiedBuild {
     /// The build whose program is kept.
-    pub built: Built,
+    pub built: FinishedBuild,
     /// Description of the comparison.
-    pub how: &'static str,
+    pub comparison: &'static str,
     /// Path of the record, beside the program.
-    pub record: PathBuf,
+    pub record_path: PathBuf,
 }
 
 /// Builds twice without caches and compares the bytes. If the programs differ, the error says where and why.
 pub fn verify(
     config: &Config,
-    verify: Verify,
+    verify: BuildPair,
     options: BuildOptions,
     observer: &dyn Observer,
-) -> Result<Verified, Error> {
+) -> Result<VerifiedBuild, Error> {
     let mut config = config.clone();
-    if verify == Verify::NativeAndDocker {
+    if verify == BuildPair::NativeAndDocker {
         config.build.docker = true;
     }
     let settled = settle(&config, options, observer)?;
     let go = settled.go.clone();
-    let container = settled.container.as_ref().map(ContainerBuild::record);
+    let container = settled.container.as_ref().map(ContainerBuild::facts);
     let copy = ProjectCopy::new(&config)?;
     let (first, second, how, names, elsewhere) = match verify {
-        Verify::Twice => {
+        BuildPair::Twice => {
             let second = settle_in_copy(&copy, &settled, options)?;
             let how = if settled.container.is_some() { "Docker twice" } else { "native twice" };
             (settled, second, how, ["in the project", "in the copy"], &copy.config)
         }
         // Uses the same directory as the container, so that only the machine differs.
-        Verify::NativeAndDocker => {
+        BuildPair::NativeAndDocker => {
             let native = settle_natively(&config, &go, observer)?;
             let mut container = settled;
             // Go enables cgo depending on the tools that it finds. Both builds use the same choice here, so that only
@@ -75,19 +75,19 @@ pub fn verify(
     let bytes = fsio::read(&built.artifact.path).map_err(Error::Input)?;
     let other = build_without_cache(elsewhere, second, &copy.cache_dir("cache-2"), observer)?;
     let other_bytes = fsio::read(&other.artifact.path).map_err(Error::Input)?;
-    if verify == Verify::NativeAndDocker {
+    if verify == BuildPair::NativeAndDocker {
         // Both builds wrote to the same path: the program of the first build is put back.
         write_build_file(&config, &built.artifact.path, &bytes)?;
     }
     let a = ComparedProgram { bytes: &bytes, dir: &config.root, name: names[0] };
     let b = ComparedProgram { bytes: &other_bytes, dir: &elsewhere.root, name: names[1] };
-    if let Some(difference) = compare(&a, &b) {
+    if let Some(difference) = compare_programs(&a, &b) {
         return Err(build::Error::Differs { how, difference }.into());
     }
     let record = record_path(&built.artifact.path);
-    let text = format!("{:#}\n", provenance(&config, &built, how, container.as_ref()));
+    let text = format!("{:#}\n", provenance_json(&config, &built, how, container.as_ref()));
     write_build_file(&config, &record, text.as_bytes())?;
-    Ok(Verified { built, how, record })
+    Ok(VerifiedBuild { built, comparison: how, record_path: record })
 }
 
 /// Writes a file in the directory that the variant is built in.
@@ -97,7 +97,7 @@ fn write_build_file(config: &Config, path: &Path, contents: &[u8]) -> Result<(),
 }
 
 /// Returns the record that [`verify`] wrote for a program, if the program has not changed since.
-pub(super) fn verification_record(built: &Built) -> Option<Value> {
+pub(super) fn verification_record(built: &FinishedBuild) -> Option<Value> {
     let bytes = fs::read(record_path(&built.artifact.path)).ok()?;
     let record: Value = serde_json::from_slice(&bytes).ok()?;
     (record.pointer("/program/sha256")?.as_str()? == built.artifact.sha256).then_some(record)
@@ -116,7 +116,7 @@ fn settle_in_copy(copy: &ProjectCopy, settled: &SettledBuild, options: BuildOpti
     if let Some((_, go)) = settled.plan.env.iter().find(|(name, _)| name == "GOTOOLCHAIN") {
         go.trim_start_matches("go").clone_into(&mut pinned.toolchain.go);
     }
-    let plan = build::plan(&pinned, Some(&settled.go))?;
+    let plan = build::plan_build(&pinned, Some(&settled.go))?;
     let container = match &settled.container {
         None => None,
         Some(first) => Some(ContainerBuild {
@@ -132,11 +132,11 @@ fn settle_in_copy(copy: &ProjectCopy, settled: &SettledBuild, options: BuildOpti
 /// Settles a build on this machine with the Go version of the container.
 fn settle_natively(config: &Config, go: &build::GoTool, observer: &dyn Observer) -> Result<SettledBuild, Error> {
     let mut config = config.clone();
-    if let Some(version) = build::release(&go.version) {
+    if let Some(version) = build::release_number(&go.version) {
         config.toolchain.go = version;
     }
     let go = super::settle::find_go(&config, None, observer)?;
-    let mut plan = build::plan(&config, Some(&go))?;
+    let mut plan = build::plan_build(&config, Some(&go))?;
     set_variable(&mut plan.env, "CGO_ENABLED", &u8::from(go.cgo_enabled).to_string());
     Ok(SettledBuild { plan, go, container: None, lock: String::new() })
 }
@@ -146,12 +146,12 @@ fn build_without_cache(
     mut settled: SettledBuild,
     cache: &Path,
     observer: &dyn Observer,
-) -> Result<Built, Error> {
+) -> Result<FinishedBuild, Error> {
     match &mut settled.container {
         Some(container) => container.plan.disable_compile_cache(),
         None => set_variable(&mut settled.plan.env, "GOCACHE", &cache.to_string_lossy()),
     }
-    build_privately(config, settled, &Store::open(&config.archive.dir)?, Reuse::Nothing, observer)?.publish()
+    build_privately(config, settled, &Store::open(&config.archive.dir)?, ReusedProgram::Nothing, observer)?.publish()
 }
 
 fn add_variable(settled: &mut SettledBuild, name: &str, value: &str) {
@@ -168,7 +168,7 @@ fn set_variable(env: &mut Vec<(String, String)>, name: &str, value: &str) {
 }
 
 /// Lists everything that went into the program.
-fn provenance(config: &Config, built: &Built, how: &str, container: Option<&InContainer>) -> Value {
+fn provenance_json(config: &Config, built: &FinishedBuild, how: &str, container: Option<&ContainerFacts>) -> Value {
     let go = &built.go;
     let info = built.artifact.facts.go.as_ref().ok();
     let modules = info.map(|info| {
@@ -181,7 +181,7 @@ fn provenance(config: &Config, built: &Built, how: &str, container: Option<&InCo
     env.remove("GOCACHE");
     let digest = |name: &str| build::digest_beside_go_mod(&config.go_dir, name);
     json!({
-        "schema": SCHEMA,
+        "schema": PROVENANCE_SCHEMA,
         "program": {
             "name": config.app.name,
             "sha256": built.artifact.sha256,

@@ -16,12 +16,12 @@ use crate::sources::{CodeFile, DiskImages, InputBytes};
 use crate::views::{GroupBy, View};
 
 /// The analysed waits of a run.
-pub(super) struct Waits {
+pub(super) struct AnalysedWaits {
     pub(super) analysis: Analysis,
     pub(super) time: OffCpuTime,
 }
 
-impl Waits {
+impl AnalysedWaits {
     /// Analyses the recording of waits. If it could not be written or analysed, removes its file, which holds memory of the
     /// program, and returns a note for the run.
     pub(super) fn analyse<'o>(
@@ -55,7 +55,7 @@ impl Waits {
             AnalyseOptions { used_cpu_seconds: None, lost: Some(recorded.lost), keep_times: false, ..options };
         let kernel = || KernelSource::from_symbols(kernel);
         let (mut analysis, _) = analyse_bytes(OFF_CPU_FILE, &bytes, images, kernel, |_| code_files, options)?;
-        let time = leave_out_idle_threads(&mut analysis, times_of_recording(recorded));
+        let time = leave_out_idle_threads(&mut analysis, times_in_recording(recorded));
         let view = View::new(std::mem::replace(&mut analysis.profile, Profile::new(Event::waits())), GroupBy::Process);
         let time = OffCpuTime { headline: headline_of_waits(&view, time.from_last_samples), ..time };
         Ok(Self { analysis, time })
@@ -75,8 +75,8 @@ impl Waits {
     }
 }
 
-/// The times that are known before the waits are analysed.
-fn times_of_recording(recorded: &OffCpuFigures) -> OffCpuTime {
+/// Returns the off-CPU times that are known before the waits are analysed.
+fn times_in_recording(recorded: &OffCpuFigures) -> OffCpuTime {
     let OffCpuFigures { waits, lost, size_bound, from_last_samples } = *recorded;
     OffCpuTime {
         preempted_seconds: waits.preempted_ns as f64 / NANOSECONDS_PER_SECOND,

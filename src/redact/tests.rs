@@ -184,7 +184,7 @@ fn secrets_in_shell_lines_and_files_are_masked() {
 
 #[test]
 fn digests_are_equal_for_equal_values_only() {
-    let secrets = Secrets::default().as_digests();
+    let secrets = Secrets::default().with_digests();
     let one = secrets.mask_value("TOKEN", "one");
     assert!(
         is_digest(&one) && one != secrets.mask_value("TOKEN", "two") && one != secrets.mask_value("API_TOKEN", "one"),
@@ -193,11 +193,11 @@ fn digests_are_equal_for_equal_values_only() {
     assert_eq!(one, secrets.mask_value("TOKEN", "one"));
     // A value that looks like a digest is hashed again, except in a lock file.
     assert_ne!(secrets.mask_value("TOKEN", &one), one);
-    assert_eq!(Secrets::default().as_digests_once().mask_value("TOKEN", &one), one);
+    assert_eq!(Secrets::default().with_digests_once().mask_value("TOKEN", &one), one);
     assert_eq!(Secrets::default().mask_value("TOKEN", &one), one);
-    assert_eq!(Secrets::default().as_digests_once().mask_value("TOKEN", "one"), one);
+    assert_eq!(Secrets::default().with_digests_once().mask_value("TOKEN", "one"), one);
     let url = secrets.mask_value("GOPROXY", "https://me:x@host");
-    assert_eq!(Secrets::default().as_digests_once().mask_value("GOPROXY", &url), url);
+    assert_eq!(Secrets::default().with_digests_once().mask_value("GOPROXY", &url), url);
 }
 
 #[test]

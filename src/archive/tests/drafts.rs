@@ -51,10 +51,10 @@ fn a_dropped_draft_is_listed_and_keeps_its_files() {
     let (_dir, store) = store();
     let id = RunId::new(start_time(0), "server");
     let draft = draft(&store, &id);
-    let partials = store.partials().unwrap();
+    let partials = store.partial_runs().unwrap();
     assert_eq!((partials.len(), partials[0].in_progress), (1, true));
     drop(draft);
-    let partials = store.partials().unwrap();
+    let partials = store.partial_runs().unwrap();
     assert_eq!((&partials[0].id, partials[0].in_progress), (&id, false));
     assert_eq!(fs::read(partials[0].dir.join("perf.data")).unwrap(), b"PERFILE2");
     assert!(store.list().unwrap().is_empty());

@@ -72,7 +72,7 @@ fn compressed(bytes: &[u8]) -> Vec<u8> {
 fn manifest_listing(files: &[(&str, &[u8])]) -> Vec<u8> {
     let files: Map<_, _> = files
         .iter()
-        .map(|(name, bytes)| ((*name).to_owned(), serde_json::to_value(tree::digest(*bytes).unwrap()).unwrap()))
+        .map(|(name, bytes)| ((*name).to_owned(), serde_json::to_value(tree::hash_reader(*bytes).unwrap()).unwrap()))
         .collect();
     json!({ "schema": 1, "id": ID, "files": files }).to_string().into_bytes()
 }
@@ -92,12 +92,12 @@ fn assert_refused(bytes: &[u8], reason: &str) {
     let (dir, store) = store();
     let file = dir.path().join("export.tar.zst");
     fs::write(&file, bytes).unwrap();
-    let before = tree::walk(dir.path()).unwrap().entries;
+    let before = tree::list_tree(dir.path()).unwrap().entries;
     let error = check_export(&file).unwrap_err();
     assert!(error_chain(&error).contains(reason), "{}", error_chain(&error));
     assert!(error_chain(&error).starts_with(&format!("{} is refused", file.display())), "{}", error_chain(&error));
-    assert_eq!(tree::walk(dir.path()).unwrap().entries, before, "nothing was written");
-    assert!(store.list().unwrap().is_empty() && store.partials().unwrap().is_empty());
+    assert_eq!(tree::list_tree(dir.path()).unwrap().entries, before, "nothing was written");
+    assert!(store.list().unwrap().is_empty() && store.partial_runs().unwrap().is_empty());
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn an_export_is_imported_as_the_same_run() {
     assert_eq!(store.verify(&run).unwrap(), []);
     assert_eq!(ids(&store), [run.id().clone(), other.id().clone()]);
     assert_eq!(fs::metadata(run.dir()).unwrap().permissions().mode() & 0o777, 0o700);
-    for (name, _) in tree::walk(run.dir()).unwrap().entries {
+    for (name, _) in tree::list_tree(run.dir()).unwrap().entries {
         let mode = fs::metadata(run.dir().join(&name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o111, 0, "{name} cannot be executed");
     }
@@ -128,7 +128,7 @@ fn an_export_is_imported_as_the_same_run() {
 #[test]
 fn an_export_has_the_same_bytes_on_every_machine() {
     assert_eq!(
-        tree::digest(export().as_slice()).unwrap().sha256,
+        tree::hash_reader(export().as_slice()).unwrap().sha256,
         "a08f9ee141a8c8c7ed804b008630849407592c5702b7d0f8ef09ffe616a7207a"
     );
     let mut large = files();
@@ -147,7 +147,7 @@ fn an_export_has_the_same_bytes_on_every_machine() {
 
 #[test]
 fn a_file_that_changes_while_it_is_exported_is_an_error() {
-    let (dir, entry) = (tempfile::tempdir().unwrap(), tree::digest(&b"before"[..]).unwrap());
+    let (dir, entry) = (tempfile::tempdir().unwrap(), tree::hash_reader(&b"before"[..]).unwrap());
     let path = dir.path().join("perf.data");
     for now in ["after!", "after", "longer than before"] {
         fs::write(&path, now).unwrap();
@@ -325,7 +325,7 @@ fn an_import_that_cannot_be_written_leaves_nothing() {
     fs::write(&file, crafted_export(&[("a", b"x")], vec![plain_entry(&format!("{ID}/a"), b"y")])).unwrap();
     let error = store.import(&checked).unwrap_err();
     assert!(error_chain(&error).contains("a: changed"), "{}", error_chain(&error));
-    assert!(store.list().unwrap().is_empty() && store.partials().unwrap().is_empty());
+    assert!(store.list().unwrap().is_empty() && store.partial_runs().unwrap().is_empty());
     assert_eq!(count_entries(&store.dir().join("partial")), 0);
     let run = {
         fs::write(&file, export()).unwrap();

@@ -6,14 +6,14 @@ use super::*;
 fn ids_have_one_form() {
     let id = RunId::new(start_time(0), "server");
     assert!(id.as_str().starts_with("20261123-065001-server-"), "{id}");
-    assert_eq!(id.stamp(), "20261123-065001");
+    assert_eq!(id.timestamp(), "20261123-065001");
     assert_eq!(id.as_str().len(), "20261123-065001-server-8f2c".len());
     for name in ["", "---", "../../etc", "a/b", "x.test", "日本", &"n".repeat(500), "a b\n", "latest", "-"] {
         let id = RunId::new(start_time(0), name);
         assert_eq!(id.as_str().parse::<RunId>().unwrap(), id, "{name:?}");
     }
     for early in [SystemTime::UNIX_EPOCH - Duration::from_secs(1 << 40), SystemTime::UNIX_EPOCH] {
-        assert_eq!(RunId::new(early, "x").stamp(), "19700101-000000");
+        assert_eq!(RunId::new(early, "x").timestamp(), "19700101-000000");
     }
 }
 

@@ -46,7 +46,7 @@ fn add(store: &Store, seconds: u64) -> Run {
 
 /// Stores a program in the same way as a build.
 fn store_program(store: &Store, source: &Path, name: &str) -> Result<Program, Error> {
-    let entry = tree::digest_file(source)?;
+    let entry = tree::hash_file(source)?;
     store.add_program(source, name, &entry)
 }
 
@@ -59,12 +59,12 @@ fn add_run_with(store: &Store, seconds: u64, source: &Path) -> Run {
 
 /// Rule that keeps this number of runs, of any size.
 fn keep_newest(runs: usize) -> KeepLimits {
-    KeepLimits { runs, bytes: None }
+    KeepLimits { run_count: runs, total_bytes: None }
 }
 
 /// The runs that pruning removes when all runs belong to one app.
-fn outdated(store: &Store, keep: usize) -> PrunePlan {
-    let runs = store.outdated(keep_newest(keep), |_| Some(())).unwrap();
+fn outdated_runs(store: &Store, keep: usize) -> PrunePlan {
+    let runs = store.outdated_runs(keep_newest(keep), |_| Some(())).unwrap();
     PrunePlan { runs: runs.iter().map(|run| run.id().clone()).collect(), partials: Vec::new() }
 }
 

@@ -74,7 +74,7 @@ fn a_program_that_was_replaced_or_changed_while_it_ran_is_reported() {
 fn add_program_in_format_1(store: &Store, contents: &[u8], run: Option<&Run>) -> std::path::PathBuf {
     let temporary = store.dir().join("program");
     fs::write(&temporary, contents).unwrap();
-    let place = store.dir().join("bin").join(tree::digest_file(&temporary).unwrap().sha256);
+    let place = store.dir().join("bin").join(tree::hash_file(&temporary).unwrap().sha256);
     fs::rename(&temporary, &place).unwrap();
     if let Some(run) = run {
         fs::create_dir(run.dir().join("bin")).unwrap();
@@ -119,10 +119,10 @@ fn runs_share_mapped_files_which_are_removed_with_the_last_run() {
     let metadata = fs::metadata(&path).unwrap();
     assert_eq!((metadata.ino(), metadata.mode() & 0o777), (fs::metadata(other).unwrap().ino(), 0o400));
     assert!(store.verify(&first).unwrap().is_empty());
-    store.prune(&outdated(&store, 1)).unwrap();
+    store.prune(&outdated_runs(&store, 1)).unwrap();
     assert!(store.verify(&second).unwrap().is_empty());
     assert_eq!(count_entries(&store.dir().join("bin")), 1);
-    store.prune(&outdated(&store, 0)).unwrap();
+    store.prune(&outdated_runs(&store, 0)).unwrap();
     assert_eq!(count_entries(&store.dir().join("bin")), 0);
 }
 

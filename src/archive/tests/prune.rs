@@ -11,8 +11,8 @@ fn pruning_keeps_the_newest() {
         add_run_with(&store, seconds, &source);
     }
     let all = ids(&store);
-    assert!(outdated(&store, 5).is_empty());
-    let plan = outdated(&store, 2);
+    assert!(outdated_runs(&store, 5).is_empty());
+    let plan = outdated_runs(&store, 2);
     assert_eq!(plan.runs, all[2..]);
     assert_eq!(ids(&store), all, "a plan changes nothing");
     store.prune(&plan).unwrap();
@@ -24,7 +24,7 @@ fn pruning_keeps_the_newest() {
     }
     store.prune(&plan).unwrap();
     assert_eq!(ids(&store), all[..2], "an outdated plan does no harm");
-    store.prune(&outdated(&store, 0)).unwrap();
+    store.prune(&outdated_runs(&store, 0)).unwrap();
     assert!(ids(&store).is_empty());
 }
 
@@ -40,15 +40,15 @@ fn the_newest_runs_stay_within_their_size_and_share_programs() {
         draft.commit(&json!({})).unwrap();
     }
     let all = ids(&store);
-    let outdated = |runs, bytes| -> Vec<RunId> {
-        let runs = store.outdated(KeepLimits { runs, bytes: Some(bytes) }, |_| Some(())).unwrap();
+    let outdated_runs = |runs, bytes| -> Vec<RunId> {
+        let runs = store.outdated_runs(KeepLimits { run_count: runs, total_bytes: Some(bytes) }, |_| Some(())).unwrap();
         runs.iter().map(|run| run.id().clone()).collect()
     };
     for (bytes, kept) in [(0, 1), (1100, 1), (1199, 1), (1200, 2), (1399, 3), (1400, 4), (u64::MAX, 4)] {
-        assert_eq!(outdated(9, bytes), all[kept..], "{bytes} bytes");
+        assert_eq!(outdated_runs(9, bytes), all[kept..], "{bytes} bytes");
     }
-    assert_eq!(outdated(2, u64::MAX), all[2..]);
-    assert_eq!(outdated(0, u64::MAX), all);
+    assert_eq!(outdated_runs(2, u64::MAX), all[2..]);
+    assert_eq!(outdated_runs(0, u64::MAX), all);
 }
 
 #[test]
@@ -62,12 +62,12 @@ fn each_series_is_counted_alone_and_unreadable_runs_stay() {
     let damaged = add(4, Some("a"));
     fs::write(store.dir().join("runs").join(damaged.as_str()).join("manifest.json"), "").unwrap();
     let app = |run: &Run| run.manifest_json()["app"].as_str().map(str::to_owned);
-    let outdated = |keep| -> Vec<RunId> {
-        store.outdated(keep_newest(keep), app).unwrap().iter().map(|run| run.id().clone()).collect()
+    let outdated_runs = |keep| -> Vec<RunId> {
+        store.outdated_runs(keep_newest(keep), app).unwrap().iter().map(|run| run.id().clone()).collect()
     };
-    assert_eq!(outdated(2), []);
-    assert_eq!(outdated(1), std::slice::from_ref(&a1));
-    assert_eq!(outdated(0), [a2, b1, a1]);
+    assert_eq!(outdated_runs(2), []);
+    assert_eq!(outdated_runs(1), std::slice::from_ref(&a1));
+    assert_eq!(outdated_runs(0), [a2, b1, a1]);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn pruning_keeps_runs_that_are_being_written() {
     drop(draft(&store, &abandoned));
     let live = draft(&store, &writing);
     store.prune(&PrunePlan { runs: Vec::new(), partials: vec![abandoned, writing.clone()] }).unwrap();
-    let left: Vec<RunId> = store.partials().unwrap().into_iter().map(|partial| partial.id).collect();
+    let left: Vec<RunId> = store.partial_runs().unwrap().into_iter().map(|partial| partial.id).collect();
     assert_eq!(left, [writing]);
     live.commit(&json!({})).unwrap();
     assert_eq!(count_entries(&store.dir().join("partial")), 0);
@@ -108,7 +108,7 @@ fn a_program_stays_for_runs_that_have_copies() {
     fs::copy(&source, &archived).unwrap();
     store.prune(&PrunePlan::default()).unwrap();
     assert_eq!(count_entries(&store.dir().join("bin")), 1);
-    store.prune(&outdated(&store, 0)).unwrap();
+    store.prune(&outdated_runs(&store, 0)).unwrap();
     assert_eq!(count_entries(&store.dir().join("bin")), 0);
 }
 
@@ -131,7 +131,7 @@ fn only_names_that_goflame_writes_are_removed() {
     symlink(&victim, store.dir().join("trash").join(id.as_str())).unwrap();
     fs::create_dir(store.dir().join("trash").join(run.id().as_str())).unwrap();
     symlink(&victim, store.dir().join("trash").join(run.id().as_str()).join("inner")).unwrap();
-    store.prune(&outdated(&store, 0)).unwrap();
+    store.prune(&outdated_runs(&store, 0)).unwrap();
     for name in theirs {
         assert!(store.dir().join(name).exists(), "{name}");
     }

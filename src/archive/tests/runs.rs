@@ -19,7 +19,7 @@ fn a_run_is_begun_committed_listed_found_and_verified() {
     let run = draft.commit(&json!({"command": "run", "schema": "mine", "id": 7})).unwrap();
 
     assert_eq!(ids(&store), std::slice::from_ref(&id));
-    assert_eq!(store.partials().unwrap(), []);
+    assert_eq!(store.partial_runs().unwrap(), []);
     assert_eq!(count_entries(&store.dir().join("partial")), 0, "the lock file is gone too");
     let found = store.find(id.as_str()).unwrap();
     assert_eq!((found.id(), found.dir()), (&id, run.dir()));
@@ -197,7 +197,7 @@ fn a_draft_with_a_link_in_it_is_not_committed() {
     symlink("/etc/passwd", draft.path("passwd")).unwrap();
     let error = draft.commit(&json!({})).unwrap_err();
     assert!(error_chain(&error).contains("passwd is not a plain file"), "{}", error_chain(&error));
-    assert_eq!(store.partials().unwrap().len(), 1);
+    assert_eq!(store.partial_runs().unwrap().len(), 1);
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn links_in_the_place_of_directories_and_files_are_refused() {
             assert!(matches!(&result, Err(Error::Link { path }) if *path == place), "{name}: {result:?}");
         };
         if name == "build" {
-            refused(store.build_place("debug").map(drop));
+            refused(store.create_private_build_dir("debug").map(drop));
         } else {
             refused(Store::open(store.dir()).map(drop));
         }
@@ -61,12 +61,12 @@ fn the_archive_can_be_a_link_to_a_directory() {
 fn private_build_directories_are_removed_even_after_a_crash() {
     let (_dir, store) = store();
     let builds = store.dir().join("build/debug");
-    let place = store.build_place("debug").unwrap();
+    let place = store.create_private_build_dir("debug").unwrap();
     fs::write(place.path("server"), b"\x7fELF one").unwrap();
     let leftover = builds.join(".tmp-0a1b2c");
     fs::create_dir(&leftover).unwrap();
     fs::create_dir(builds.join(".tmp-their-own")).unwrap();
-    let other = store.build_place("debug").unwrap();
+    let other = store.create_private_build_dir("debug").unwrap();
     assert!(place.path("server").exists(), "another build that goes on is left alone");
     assert!(!leftover.exists());
     place.publish("server").unwrap();
@@ -88,7 +88,7 @@ fn a_run_without_read_permission_is_not_reported_as_damaged() {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let listed = as_nobody(|| store.list().unwrap().remove(0).run);
     assert!(matches!(listed, Err(Error::NotReadable { .. })), "{listed:?}");
-    assert!(as_nobody(|| store.outdated(keep_newest(0), |_| Some(())).unwrap()).is_empty());
+    assert!(as_nobody(|| store.outdated_runs(keep_newest(0), |_| Some(())).unwrap()).is_empty());
 }
 
 /// Runs `work` with the file permissions of `nobody`, on a separate thread.
@@ -109,7 +109,7 @@ fn a_run_that_is_removed_during_its_verification_is_not_reported_as_damaged() {
     let run = add(&store, 0);
     let loaded = store.find("latest").unwrap();
     // Regression: each file of the run was reported as "missing".
-    store.prune(&outdated(&store, 0)).unwrap();
+    store.prune(&outdated_runs(&store, 0)).unwrap();
     assert!(matches!(store.verify(&loaded), Err(Error::Gone { id }) if id == *run.id()));
 }
 
@@ -239,7 +239,7 @@ fn a_full_disk_is_reported_and_loses_no_file() {
     assert!(error_chain(&error).contains("No space left on device"), "{}", error_chain(&error));
     let error = draft.commit(&json!({"command": "run"})).unwrap_err();
     assert!(error_chain(&error).contains("No space left on device"), "{}", error_chain(&error));
-    let partials = store.partials().unwrap();
+    let partials = store.partial_runs().unwrap();
     assert_eq!((partials.len(), &partials[0].id, partials[0].in_progress), (1, &id, false));
     assert_eq!(error.hints()[0], format!("the files so far are kept in {}", partials[0].dir.display()));
     let kept = fs::read(partials[0].dir.join("perf.data")).unwrap();

@@ -45,7 +45,7 @@ fn tagged_runs_are_not_pruned_and_do_not_count() {
     let all = ids(&store);
     store.tag(&all[1], "one").unwrap();
     store.tag(&all[3], "oldest").unwrap();
-    assert_eq!(outdated(&store, 1).runs, [all[2].clone()]);
+    assert_eq!(outdated_runs(&store, 1).runs, [all[2].clone()]);
     let everything = PrunePlan { runs: all.clone(), partials: Vec::new() };
     store.prune(&everything).unwrap();
     assert_eq!(ids(&store), [all[1].clone(), all[3].clone()], "also if a plan was made before the tag");
@@ -59,7 +59,7 @@ fn the_end_of_an_id_is_a_name_if_it_is_unique() {
     let (_dir, store) = store();
     let [first, second] = [0, 1].map(|seconds| {
         let id: RunId =
-            format!("{}-server-00a{seconds}", RunId::new(start_time(seconds), "x").stamp()).parse().unwrap();
+            format!("{}-server-00a{seconds}", RunId::new(start_time(seconds), "x").timestamp()).parse().unwrap();
         draft(&store, &id).commit(&json!({})).unwrap().id().clone()
     });
     assert_eq!(store.find("00a0").unwrap().id(), &first);

@@ -29,7 +29,7 @@ fn find_culprits_of(
     let a = build(dirs[0].path(), main, first.0, first.1);
     let b = build(dirs[1].path(), main, second.0, second.1);
     let side = |bytes, dir, name| ComparedProgram { bytes, dir, name };
-    let difference = compare(&side(&a, dirs[0].path(), "here"), &side(&b, dirs[1].path(), "there")).unwrap();
+    let difference = compare_programs(&side(&a, dirs[0].path(), "here"), &side(&b, dirs[1].path(), "there")).unwrap();
     assert!(!difference.sections.is_empty());
     let ids = difference.culprits.iter().map(|culprit| culprit.id).collect();
     let texts: Vec<_> = difference.culprits.into_iter().map(|culprit| culprit.text).collect();
@@ -79,8 +79,8 @@ fn a_difference_in_the_build_id_only_is_reported() {
 #[test]
 fn bytes_that_are_not_elf_are_compared_by_size() {
     let side = |bytes| ComparedProgram { bytes, dir: Path::new("/p"), name: "x" };
-    assert_eq!(compare(&side(b"a"), &side(b"a")), None);
-    let difference = compare(&side(b"a"), &side(b"bc")).unwrap();
+    assert_eq!(compare_programs(&side(b"a"), &side(b"a")), None);
+    let difference = compare_programs(&side(b"a"), &side(b"bc")).unwrap();
     assert_eq!(difference.sections, ["1 bytes and 2 bytes, and at least one is not an ELF file"]);
     assert_eq!(difference.culprits[0].id, "sources");
 }

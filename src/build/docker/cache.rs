@@ -23,7 +23,8 @@ impl DockerEngine {
                 labels: Some(HashMap::from([(PROJECT_LABEL.to_owned(), plan.dir.clone())])),
                 ..VolumeCreateRequest::default()
             };
-            self.block(self.docker.create_volume(request)).map_err(|source| Request::CreateCache.refused(source))?;
+            self.block_on(self.docker.create_volume(request))
+                .map_err(|source| Request::CreateCache.into_error(source))?;
         }
         Ok(())
     }
@@ -32,10 +33,10 @@ impl DockerEngine {
     pub fn clean_caches(&self, config: &Config) -> Result<Vec<String>, Error> {
         let mut removed = Vec::new();
         for name in ContainerPlan::cache_names(&project_id(&config.root, self.user())) {
-            match self.block(self.docker.remove_volume(&name, None::<RemoveVolumeOptions>)) {
+            match self.block_on(self.docker.remove_volume(&name, None::<RemoveVolumeOptions>)) {
                 Ok(()) => removed.push(name),
                 Err(error) if is_missing(&error) => {}
-                Err(source) => return Err(Request::RemoveCache.refused(source)),
+                Err(source) => return Err(Request::RemoveCache.into_error(source)),
             }
         }
         Ok(removed)

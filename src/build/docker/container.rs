@@ -51,7 +51,7 @@ impl DockerEngine {
         if ended.status != 0 {
             return Err(failed());
         }
-        GoTool::from_answer("go".into(), &answer).map_err(|_| failed())
+        GoTool::from_go_env_json("go".into(), &answer).map_err(|_| failed())
     }
 
     /// Downloads missing modules, then builds.
@@ -63,14 +63,14 @@ impl DockerEngine {
                 None => false,
             };
             if !are_present {
-                progress.stage("Downloading", "modules (go mod download), the only step with a network");
-                let ended = self.run_step(plan, download, |out| progress.output(out.as_ref()))?;
+                progress.show_stage("Downloading", "modules (go mod download), the only step with a network");
+                let ended = self.run_step(plan, download, |out| progress.show_output(out.as_ref()))?;
                 if ended.status != 0 {
                     return Err(Error::Download { status: ended.status });
                 }
             }
         }
-        self.run_step(plan, &plan.build, |out| progress.output(out.as_ref()))
+        self.run_step(plan, &plan.build, |out| progress.show_output(out.as_ref()))
     }
 
     fn run_step(
@@ -90,7 +90,7 @@ impl DockerEngine {
             output.drain(..surplus);
         }));
         if outcome.is_err() {
-            self.block(self.remove(&name));
+            self.block_on(self.remove(&name));
         }
         let status = outcome?;
         Ok(StepResult { status, output_tail: String::from_utf8_lossy(&output).into_owned() })
@@ -104,14 +104,14 @@ impl DockerEngine {
         mut sink: impl FnMut(&LogOutput),
     ) -> Result<i64, Error> {
         let docker = &self.docker;
-        let refused = |request: Request| move |source| request.refused(source);
+        let refused = |request: Request| move |source| request.into_error(source);
         let lost = || Error::Lost {
             endpoint: self.endpoint.to_string(),
             command: step.args.iter().take_while(|arg| !arg.starts_with('-')).cloned().collect::<Vec<_>>().join(" "),
         };
         let options = CreateContainerOptionsBuilder::new().name(name).build();
         docker
-            .create_container(Some(options), container_body(plan, step))
+            .create_container(Some(options), container_request(plan, step))
             .await
             .map_err(refused(Request::CreateContainer))?;
         for volume in &plan.volumes {
@@ -159,12 +159,12 @@ impl DockerEngine {
     }
 }
 
-fn container_body(plan: &ContainerPlan, step: &ContainerStep) -> ContainerCreateBody {
+fn container_request(plan: &ContainerPlan, step: &ContainerStep) -> ContainerCreateBody {
     let binds = plan.step_binds(step).map(|bind| Mount {
         typ: Some(MountType::BIND),
         source: Some(bind.dir.clone()),
         target: Some(bind.dir.clone()),
-        read_only: Some(!bind.writable),
+        read_only: Some(!bind.is_writable),
         ..Mount::default()
     });
     let volumes = plan.volumes.iter().map(|volume| Mount {
@@ -190,7 +190,7 @@ fn container_body(plan: &ContainerPlan, step: &ContainerStep) -> ContainerCreate
         labels: Some(labels.map(|(name, value)| (name.to_owned(), value)).into_iter().collect::<HashMap<_, _>>()),
         host_config: Some(HostConfig {
             mounts: Some(binds.chain(volumes).collect()),
-            network_mode: Some(if step.network { "default" } else { "none" }.to_owned()),
+            network_mode: Some(if step.has_network { "default" } else { "none" }.to_owned()),
             readonly_rootfs: Some(true),
             cap_drop: Some(vec!["ALL".to_owned()]),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),

@@ -15,7 +15,7 @@ const TEMPLATE: &str = include_str!("../../../templates/Dockerfile.build");
 ///
 /// `RUN` uses its JSON form, because an image may have any shell or none. Users pass secrets of the environment with
 /// `--build-arg`.
-pub fn dockerfile(config: &Config, plan: &BuildPlan, image: &str) -> Result<String, Error> {
+pub fn dockerfile_text(config: &Config, plan: &BuildPlan, image: &str) -> Result<String, Error> {
     let name = plan.output.file_name().unwrap_or_default().to_string_lossy();
     let mut words = vec![plan.program.clone()];
     // The output path is on this machine. In the image, it is replaced by the path of the program there.

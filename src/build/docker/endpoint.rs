@@ -16,7 +16,7 @@ const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 /// Default port of an engine on TCP.
 const DEFAULT_PORT: u16 = 2375;
 /// Maximum bytes of a configuration file: more than any file of the `docker` command has.
-const MAX_FILE_BYTES: u64 = 1 << 20;
+const MAX_CONFIG_FILE_BYTES: u64 = 1 << 20;
 
 /// Address of an engine, and the source of that address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl DockerEnvironment {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ConfigFile {
-    current_context: String,
+    current_context_name: String,
 }
 
 #[derive(Deserialize)]
@@ -97,7 +97,7 @@ pub(super) fn find_endpoint(env: &DockerEnvironment) -> Result<EngineEndpoint, E
     let config_dir = env.config_dir.as_deref();
     let (name, origin) = match (&env.context, config_dir) {
         (Some(name), _) => (name.clone(), "DOCKER_CONTEXT"),
-        (None, Some(dir)) => (current_context(dir)?, "the current context"),
+        (None, Some(dir)) => (current_context_name(dir)?, "the current context"),
         (None, None) => (String::new(), ""),
     };
     match (name.as_str(), config_dir) {
@@ -111,11 +111,11 @@ pub(super) fn find_endpoint(env: &DockerEnvironment) -> Result<EngineEndpoint, E
     }
 }
 
-fn current_context(dir: &Path) -> Result<String, Error> {
+fn current_context_name(dir: &Path) -> Result<String, Error> {
     let path = dir.join("config.json");
-    match fsio::read_bounded(&path, MAX_FILE_BYTES) {
+    match fsio::read_bounded(&path, MAX_CONFIG_FILE_BYTES) {
         Ok(bytes) => serde_json::from_slice::<ConfigFile>(&bytes)
-            .map(|config| config.current_context)
+            .map(|config| config.current_context_name)
             .map_err(|source| Error::ContextFile { path, source }),
         Err(error) if error.is_missing() => Ok(String::new()),
         Err(error) => Err(Error::File(error)),
@@ -127,7 +127,7 @@ fn current_context(dir: &Path) -> Result<String, Error> {
 fn context_host(dir: &Path, name: &str, origin: &str) -> Result<String, Error> {
     let id = hex(&Sha256::digest(name.as_bytes()));
     let path = dir.join("contexts/meta").join(id).join("meta.json");
-    let bytes = fsio::read_bounded(&path, MAX_FILE_BYTES).map_err(|source| Error::NoContext {
+    let bytes = fsio::read_bounded(&path, MAX_CONFIG_FILE_BYTES).map_err(|source| Error::NoContext {
         name: name.to_owned(),
         origin: origin.to_owned(),
         source,

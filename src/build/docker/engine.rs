@@ -14,10 +14,10 @@ use super::{EngineEndpoint, Error};
 use crate::process::Signals;
 
 /// Oldest supported API version: Docker 19.03. The engine reports its version; the newest common version is used.
-pub const OLDEST_API: (usize, usize) = (1, 40);
+pub const OLDEST_API_VERSION: (usize, usize) = (1, 40);
 
 /// Timeout for an engine that does not answer, in seconds.
-const TIMEOUT_SECONDS: u64 = 120;
+const ANSWER_TIMEOUT_SECONDS: u64 = 120;
 
 /// Interval between checks for signals while the engine works.
 const SIGNAL_POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -39,7 +39,7 @@ pub struct EngineFacts {
     /// API version in use, for example `1.41`.
     pub api: String,
     /// Whether the engine runs without root. Root in its containers is then the user that runs the engine.
-    pub rootless: bool,
+    pub is_rootless: bool,
 }
 
 impl DockerEngine {
@@ -52,7 +52,7 @@ impl DockerEngine {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
         let shown = endpoint.to_string();
         let unreachable = |source: ApiError| {
-            let forbidden = has_kind(&source, std::io::ErrorKind::PermissionDenied);
+            let forbidden = has_io_error_kind(&source, std::io::ErrorKind::PermissionDenied);
             Error::Unreachable { endpoint: shown.clone(), forbidden, source: Box::new(source) }
         };
         if let Address::Unix(path) = &endpoint.address {
@@ -61,18 +61,18 @@ impl DockerEngine {
         }
         let newest = bollard::API_DEFAULT_VERSION;
         let docker = match &endpoint.address {
-            Address::Unix(path) => Docker::connect_with_unix(&path.to_string_lossy(), TIMEOUT_SECONDS, newest),
-            Address::Tcp(host) => Docker::connect_with_http(&format!("tcp://{host}"), TIMEOUT_SECONDS, newest),
+            Address::Unix(path) => Docker::connect_with_unix(&path.to_string_lossy(), ANSWER_TIMEOUT_SECONDS, newest),
+            Address::Tcp(host) => Docker::connect_with_http(&format!("tcp://{host}"), ANSWER_TIMEOUT_SECONDS, newest),
         };
         let docker = docker.map_err(unreachable)?;
         let (docker, info) = runtime.block_on(async {
             let docker = docker.negotiate_version().await.map_err(unreachable)?;
             let api = docker.client_version();
-            if (api.major_version, api.minor_version) < OLDEST_API {
+            if (api.major_version, api.minor_version) < OLDEST_API_VERSION {
                 return Err(Error::TooOld {
                     endpoint: shown.clone(),
                     found: format!("{}.{}", api.major_version, api.minor_version),
-                    needed: format!("{}.{}", OLDEST_API.0, OLDEST_API.1),
+                    needed: format!("{}.{}", OLDEST_API_VERSION.0, OLDEST_API_VERSION.1),
                 });
             }
             let info = docker.info().await.map_err(unreachable)?;
@@ -82,7 +82,11 @@ impl DockerEngine {
         let facts = EngineFacts {
             version: info.server_version.unwrap_or_default(),
             api: format!("{}.{}", api.major_version, api.minor_version),
-            rootless: info.security_options.unwrap_or_default().iter().any(|option| option.contains("name=rootless")),
+            is_rootless: info
+                .security_options
+                .unwrap_or_default()
+                .iter()
+                .any(|option| option.contains("name=rootless")),
         };
         Ok(Self { docker, endpoint, runtime, facts })
     }
@@ -94,14 +98,14 @@ impl DockerEngine {
 
     /// User id and group id that may write the caller's files. In a rootless engine, the caller is root.
     pub fn user(&self) -> super::User {
-        if self.facts.rootless {
+        if self.facts.is_rootless {
             return super::User { uid: 0, gid: 0 };
         }
-        super::User::calling()
+        super::User::calling_user()
     }
 
     /// Blocks until the engine has answered.
-    pub(super) fn block<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(super) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }
 
@@ -126,7 +130,7 @@ impl DockerEngine {
 }
 
 /// Whether the causes of an error include an I/O error of this kind.
-fn has_kind(error: &ApiError, kind: std::io::ErrorKind) -> bool {
+fn has_io_error_kind(error: &ApiError, kind: std::io::ErrorKind) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == kind) {

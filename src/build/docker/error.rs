@@ -198,7 +198,7 @@ pub enum EndpointFault {
     /// The address is `ssh://`.
     #[error("SSH is not supported")]
     Ssh,
-    /// The address has another form.
+    /// The address is neither a socket path nor a TCP address.
     #[error("expected unix:///PATH or tcp://HOST:PORT")]
     Form,
 }
@@ -231,7 +231,7 @@ pub enum Request {
 
 impl Request {
     /// Converts an engine's answer to this request into an error.
-    pub(super) fn refused(self, source: bollard::errors::Error) -> Error {
+    pub(super) fn into_error(self, source: bollard::errors::Error) -> Error {
         Error::Refused { request: self, source: Box::new(source) }
     }
 }

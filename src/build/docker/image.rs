@@ -19,7 +19,7 @@ pub struct PinnedImage {
     /// `repository@sha256:...`, or the id of an image that is in no registry.
     pub digest: String,
     /// Digest or id that the name now has on the engine, if it differs from the pinned digest.
-    pub moved_to: Option<String>,
+    pub current_digest: Option<String>,
 }
 
 impl DockerEngine {
@@ -38,29 +38,29 @@ impl DockerEngine {
             let digest = if let Some(digest) = here {
                 digest
             } else {
-                self.pull(name, offline, progress)?;
+                self.pull_image(name, offline, progress)?;
                 // The image is present right after a pull.
                 self.resolve_digest(name, &reference)?.ok_or_else(|| Error::Offline { image: name.to_owned() })?
             };
-            return Ok(PinnedImage { digest, moved_to: None });
+            return Ok(PinnedImage { digest, current_digest: None });
         };
         let digest = locked.digest.clone();
         if !self.has_image(&digest)? {
             if !digest.contains('@') {
                 return Err(Error::PinGone { image: name.to_owned(), digest });
             }
-            self.pull(&digest, offline, progress)?;
+            self.pull_image(&digest, offline, progress)?;
         }
-        let moved_to = here.filter(|here| *here != digest);
-        Ok(PinnedImage { digest, moved_to })
+        let current_digest = here.filter(|here| *here != digest);
+        Ok(PinnedImage { digest, current_digest })
     }
 
     /// Returns the digest or id of the image that the engine has under a name. `None` if there is no such image.
     pub(super) fn resolve_digest(&self, name: &str, reference: &Reference) -> Result<Option<String>, Error> {
-        let image = match self.block(self.docker.inspect_image(name)) {
+        let image = match self.block_on(self.docker.inspect_image(name)) {
             Ok(image) => image,
             Err(error) if is_missing(&error) => return Ok(None),
-            Err(source) => return Err(Request::InspectImage.refused(source)),
+            Err(source) => return Err(Request::InspectImage.into_error(source)),
         };
         let digests = image.repo_digests.unwrap_or_default();
         let match_length = |digest: &&String| {
@@ -74,18 +74,18 @@ impl DockerEngine {
     }
 
     pub(super) fn has_image(&self, image: &str) -> Result<bool, Error> {
-        match self.block(self.docker.inspect_image(image)) {
+        match self.block_on(self.docker.inspect_image(image)) {
             Ok(_) => Ok(true),
             Err(error) if is_missing(&error) => Ok(false),
-            Err(source) => Err(Request::InspectImage.refused(source)),
+            Err(source) => Err(Request::InspectImage.into_error(source)),
         }
     }
 
-    fn pull(&self, name: &str, offline: bool, progress: &dyn BuildProgress) -> Result<(), Error> {
+    fn pull_image(&self, name: &str, offline: bool, progress: &dyn BuildProgress) -> Result<(), Error> {
         if offline {
             return Err(Error::Offline { image: name.to_owned() });
         }
-        progress.stage("Pulling", name);
+        progress.show_stage("Pulling", name);
         let reference = Reference::parse(name);
         let version = reference.digest.or(reference.tag).unwrap_or_default();
         let options = CreateImageOptionsBuilder::new().from_image(&reference.repository).tag(&version).build();
@@ -95,7 +95,7 @@ impl DockerEngine {
             let mut answers = self.docker.create_image(Some(options), None, None);
             while let Some(answer) = answers.next().await {
                 layers.update(answer.map_err(failed)?);
-                progress.pulling(layers.count(), layers.bytes());
+                progress.show_pull_progress(layers.done_and_total_layers(), layers.done_and_total_bytes());
             }
             Ok(())
         })
@@ -132,11 +132,11 @@ impl Layers {
         }
     }
 
-    fn count(&self) -> (usize, usize) {
+    fn done_and_total_layers(&self) -> (usize, usize) {
         (self.0.values().filter(|layer| layer.done).count(), self.0.len())
     }
 
-    fn bytes(&self) -> (u64, u64) {
+    fn done_and_total_bytes(&self) -> (u64, u64) {
         let sum = |of: fn(&Layer) -> u64| self.0.values().map(of).fold(0, u64::saturating_add);
         (sum(|layer| layer.current), sum(|layer| layer.total))
     }
@@ -159,7 +159,7 @@ mod tests {
                     .map(|(current, total)| ProgressDetail { current: Some(current), total: Some(total) }),
                 ..CreateImageInfo::default()
             });
-            (layers.count(), layers.bytes())
+            (layers.done_and_total_layers(), layers.done_and_total_bytes())
         };
         assert_eq!(say("1.27", "Pulling from library/golang", None), ((0, 0), (0, 0)));
         assert_eq!(say("a", "Already exists", None), ((1, 1), (0, 0)));

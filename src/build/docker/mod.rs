@@ -19,12 +19,12 @@ mod running;
 mod sources;
 mod sweep;
 
-pub use dockerfile::dockerfile;
+pub use dockerfile::dockerfile_text;
 pub use endpoint::EngineEndpoint;
-pub use engine::{DockerEngine, EngineFacts, OLDEST_API};
+pub use engine::{DockerEngine, EngineFacts, OLDEST_API_VERSION};
 pub use error::{EndpointFault, Error, Request};
 pub use image::PinnedImage;
-pub use plan::{ContainerPlan, LocalFacts, User, plan};
-pub use probe::{DockerFacts, probe};
+pub use plan::{ContainerPlan, LocalFacts, User, plan_containers};
+pub use probe::{DockerFacts, probe_docker};
 pub use running::RunningContainer;
 pub use sources::Sources;

@@ -54,7 +54,7 @@ pub struct User {
 
 impl User {
     /// Returns the user that runs goflame, or that called sudo to run it.
-    pub fn calling() -> Self {
+    pub fn calling_user() -> Self {
         match acting_account() {
             Some(account) => Self { uid: account.uid, gid: account.gid },
             None => Self { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() },
@@ -77,7 +77,7 @@ pub struct LocalFacts<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bind {
     pub(super) dir: String,
-    pub(super) writable: bool,
+    pub(super) is_writable: bool,
 }
 
 /// Volume of the engine.
@@ -97,9 +97,9 @@ pub(super) struct ContainerStep {
     pub(super) args: Vec<String>,
     /// Variables added to the common environment. `None` takes the value from goflame's own environment.
     pub(super) env: Vec<(String, Option<String>)>,
-    pub(super) network: bool,
+    pub(super) has_network: bool,
     /// Whether the output directory is mounted.
-    pub(super) output: bool,
+    pub(super) mounts_output: bool,
 }
 
 /// Complete plan of the containers of one build. `Display` prints the equivalent commands, with secrets masked.
@@ -131,7 +131,7 @@ pub struct ContainerPlan {
 }
 
 /// Plans the containers for `build`, which was planned as if it ran on this machine.
-pub fn plan(
+pub fn plan_containers(
     config: &Config,
     build: &BuildPlan,
     sources: &Sources,
@@ -146,13 +146,13 @@ pub fn plan(
     }
     let project = project_id(&config.root, user);
     let output = build.output.parent().unwrap_or(&build.dir);
-    let mut binds = sources.dirs.iter().map(|dir| bind(dir, false)).collect::<Result<Vec<_>, _>>()?;
-    binds.push(bind(output, true)?);
+    let mut binds = sources.dirs.iter().map(|dir| create_bind(dir, false)).collect::<Result<Vec<_>, _>>()?;
+    binds.push(create_bind(output, true)?);
     let step = |args: &[&str], env: &[(&str, &str)]| ContainerStep {
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         env: env.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect(),
-        network: false,
-        output: false,
+        has_network: false,
+        mounts_output: false,
     };
     let go_env = step(
         &[&["env", "-json"], crate::build::toolchain::GO_ENV_VARIABLES.as_slice()].concat(),
@@ -165,7 +165,7 @@ pub fn plan(
             .filter(|name| DOWNLOAD_ENV.contains(&name.as_str()))
             .map(|name| (name.clone(), None))
             .collect(),
-        network: true,
+        has_network: true,
         ..step(&["mod", "download"], &[])
     });
     let mut env: BTreeMap<String, String> = [
@@ -204,7 +204,7 @@ pub fn plan(
         go_env,
         check_modules,
         download,
-        build: ContainerStep { args: build.argv.clone(), output: true, ..step(&[], &[("GOPROXY", "off")]) },
+        build: ContainerStep { args: build.argv.clone(), mounts_output: true, ..step(&[], &[("GOPROXY", "off")]) },
         project,
         secrets: build.secrets.clone(),
     })
@@ -220,12 +220,12 @@ fn utf8_text(path: &Path) -> Result<String, Error> {
     path.to_str().map(str::to_owned).ok_or_else(|| Error::NotUtf8 { path: path.to_owned() })
 }
 
-fn bind(dir: &Path, writable: bool) -> Result<Bind, Error> {
+fn create_bind(dir: &Path, is_writable: bool) -> Result<Bind, Error> {
     let system_dirs = ["/", "/usr", "/usr/local", "/usr/local/go", "/goflame", "/etc", "/bin", "/lib", "/proc", "/dev"];
     if system_dirs.iter().any(|taken| dir == Path::new(taken)) {
         return Err(Error::SystemDirectory { dir: dir.to_owned() });
     }
-    Ok(Bind { dir: utf8_text(dir)?, writable })
+    Ok(Bind { dir: utf8_text(dir)?, is_writable })
 }
 
 impl ContainerPlan {
@@ -237,8 +237,8 @@ impl ContainerPlan {
 
     /// Mounts of one step. Only the build sees the output directory.
     pub(super) fn step_binds(&self, step: &ContainerStep) -> impl Iterator<Item = &Bind> {
-        let output = step.output;
-        self.binds.iter().filter(move |bind| output || !bind.writable)
+        let output = step.mounts_output;
+        self.binds.iter().filter(move |bind| output || !bind.is_writable)
     }
 
     /// Uses the caches of another project. A copy of a project then creates no further volumes.
@@ -270,10 +270,10 @@ impl ContainerPlan {
         words.push("--security-opt=no-new-privileges".into());
         words.push(format!("--pids-limit={}", self.max_threads));
         words.extend(self.memory.map(|bytes| format!("--memory={bytes}")));
-        words.push(format!("--network={}", if step.network { "default" } else { "none" }));
+        words.push(format!("--network={}", if step.has_network { "default" } else { "none" }));
         words.push(format!("--user={}:{}", self.user.uid, self.user.gid));
-        for Bind { dir, writable } in self.step_binds(step) {
-            let access = if *writable { "" } else { ",readonly" };
+        for Bind { dir, is_writable } in self.step_binds(step) {
+            let access = if *is_writable { "" } else { ",readonly" };
             words.push(format!("--mount=type=bind,source={dir},target={dir}{access}"));
         }
         for Volume { name, target, .. } in &self.volumes {
@@ -301,7 +301,7 @@ impl ContainerPlan {
 
     /// Output directory, for messages.
     pub(crate) fn output_dir(&self) -> Option<PathBuf> {
-        self.binds.iter().find(|bind| bind.writable).map(|bind| PathBuf::from(&bind.dir))
+        self.binds.iter().find(|bind| bind.is_writable).map(|bind| PathBuf::from(&bind.dir))
     }
 }
 
@@ -323,21 +323,21 @@ mod tests {
     fn planned(modules: bool, offline: bool) -> ContainerPlan {
         let mut config = config(Path::new("/p/app"));
         config.toolchain.go = "1.26.8".to_owned();
-        let build = crate::build::plan(&config, Some(&go_1_26_8())).unwrap();
+        let build = crate::build::plan_build(&config, Some(&go_1_26_8())).unwrap();
         let sources =
             Sources { dirs: vec!["/p/app".into(), "/p/lib".into()], outside: Vec::new(), needs_modules: modules };
         let user = User { uid: 1000, gid: 100 };
         let env_names = ["GOPROXY", "HTTPS_PROXY", "SECRET"].map(str::to_owned);
         let local = LocalFacts { user, env_names: &env_names, memory: Some(10 << 30) };
-        plan(&config, &build, &sources, "golang@sha256:ab", &local, offline).unwrap()
+        plan_containers(&config, &build, &sources, "golang@sha256:ab", &local, offline).unwrap()
     }
 
     #[test]
     fn only_the_download_has_a_network() {
         let plan = planned(true, false);
         let download = plan.download.clone().unwrap();
-        assert!(download.network && !download.output);
-        assert!(!plan.build.network && !plan.go_env.network && !plan.check_modules.unwrap().network);
+        assert!(download.has_network && !download.mounts_output);
+        assert!(!plan.build.has_network && !plan.go_env.has_network && !plan.check_modules.unwrap().has_network);
         assert_eq!(download.env, [("GOPROXY".to_owned(), None), ("HTTPS_PROXY".to_owned(), None)]);
     }
 
@@ -359,7 +359,7 @@ mod tests {
     fn sources_are_read_only_and_the_output_is_for_the_build_alone() {
         let plan = planned(true, false);
         let binds = |step: &ContainerStep| {
-            plan.step_binds(step).map(|bind| (bind.dir.clone(), bind.writable)).collect::<Vec<_>>()
+            plan.step_binds(step).map(|bind| (bind.dir.clone(), bind.is_writable)).collect::<Vec<_>>()
         };
         let sources = [("/p/app".to_owned(), false), ("/p/lib".to_owned(), false)];
         assert_eq!(binds(&plan.go_env), sources);
@@ -394,7 +394,7 @@ mod tests {
     #[test]
     fn a_system_directory_is_not_mounted_over() {
         for dir in ["/", "/usr/local/go"] {
-            assert!(matches!(bind(Path::new(dir), false), Err(Error::SystemDirectory { .. })));
+            assert!(matches!(create_bind(Path::new(dir), false), Err(Error::SystemDirectory { .. })));
         }
     }
 }

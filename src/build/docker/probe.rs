@@ -15,21 +15,21 @@ pub struct DockerFacts {
     pub engine: Result<EngineFacts, String>,
     /// Image that the settings request. Empty if there is none.
     pub image: String,
-    /// Digest or id of that image on the engine. `None` if the image is not there.
-    pub digest: Option<String>,
+    /// Digest or id of the requested image on the engine. `None` if the image is not there.
+    pub image_digest: Option<String>,
     /// Digest or id that goflame.lock pins the image to. `None` if it is not pinned yet.
-    pub locked: Option<String>,
+    pub locked_digest: Option<String>,
     /// Whether the pinned image is on the engine.
-    pub locked_present: bool,
+    pub has_locked_image: bool,
 }
 
 /// Asks the engine for the facts. Changes nothing. A missing engine is a valid result.
-pub fn probe(config: &Config, lock: Option<&LockFile>) -> DockerFacts {
+pub fn probe_docker(config: &Config, lock: Option<&LockFile>) -> DockerFacts {
     let image = config.image().unwrap_or_default();
     let locked = lock.and_then(|lock| lock.docker.as_ref()).filter(|locked| locked.image == image);
     let reference = Reference::parse(&image);
     let engine = DockerEngine::connect();
-    let (digest, locked_present) = match &engine {
+    let (digest, has_locked_image) = match &engine {
         Ok(engine) => (
             if image.is_empty() { None } else { engine.resolve_digest(&image, &reference).unwrap_or_default() },
             locked.is_some_and(|locked| engine.has_image(&locked.digest).unwrap_or_default()),
@@ -41,9 +41,9 @@ pub fn probe(config: &Config, lock: Option<&LockFile>) -> DockerFacts {
             .map(|endpoint| endpoint.to_string())
             .unwrap_or_default(),
         engine: engine.map(|engine| engine.facts().clone()).map_err(|error| describe_with_causes(&error)),
-        digest,
-        locked: locked.map(|locked| locked.digest.clone()),
-        locked_present,
+        image_digest: digest,
+        locked_digest: locked.map(|locked| locked.digest.clone()),
+        has_locked_image,
         image,
     }
 }

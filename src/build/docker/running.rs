@@ -22,10 +22,10 @@ impl DockerEngine {
         if matches!(self.endpoint.address, Address::Tcp(_)) {
             return Err(Error::OtherMachine { endpoint: self.endpoint.to_string() });
         }
-        let found = self.block(self.docker.inspect_container(name, None::<InspectContainerOptions>));
+        let found = self.block_on(self.docker.inspect_container(name, None::<InspectContainerOptions>));
         let found = found.map_err(|error| match error {
             missing if is_missing(&missing) => Error::NoContainer { name: name.to_owned() },
-            other => Request::InspectContainer.refused(other),
+            other => Request::InspectContainer.into_error(other),
         })?;
         let state = found.state.unwrap_or_default();
         let pid = state.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);

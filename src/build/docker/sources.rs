@@ -36,8 +36,8 @@ impl Sources {
         let own = dirs.clone();
         // A module in go.work has its own go.mod, which may replace modules in turn.
         while let Some(file) = files.pop() {
-            let GoMod { requires, local_dirs, .. } = GoMod::read(&file).unwrap_or_default();
-            modules |= requires;
+            let GoMod { requires_modules, local_dirs, .. } = GoMod::read(&file).unwrap_or_default();
+            modules |= requires_modules;
             let here = file.parent().unwrap_or(root);
             for local in local_dirs {
                 // Resolves the path as Go does: symbolic links are not followed.
@@ -57,11 +57,11 @@ impl Sources {
         if history {
             dirs.extend(checkout);
         }
-        Self { dirs: outermost(dirs), outside: outermost(outside), needs_modules: modules && !vendored }
+        Self { dirs: outermost_dirs(dirs), outside: outermost_dirs(outside), needs_modules: modules && !vendored }
     }
 }
 
-fn outermost(mut dirs: Vec<PathBuf>) -> Vec<PathBuf> {
+fn outermost_dirs(mut dirs: Vec<PathBuf>) -> Vec<PathBuf> {
     dirs.sort();
     dirs.dedup();
     let all = dirs.clone();

@@ -30,7 +30,7 @@ impl Owner {
             machine: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             boot: boot_id(),
             process,
-            started: start_time(process).unwrap_or_default(),
+            started: process_start_time(process).unwrap_or_default(),
         }
     }
 
@@ -50,9 +50,9 @@ impl Owner {
     }
 
     /// Whether the process has certainly ended. `false` for a process of another machine, which is unknown.
-    fn is_gone(&self, this: &Self) -> bool {
+    fn has_ended(&self, this: &Self) -> bool {
         self.machine == this.machine
-            && (self.boot != this.boot || start_time(self.process).as_ref() != Some(&self.started))
+            && (self.boot != this.boot || process_start_time(self.process).as_ref() != Some(&self.started))
     }
 }
 
@@ -62,7 +62,7 @@ fn boot_id() -> String {
 
 /// Start time: field 22 of `/proc/PID/stat` (`proc_pid_stat(5)`). The second field, a name, may contain anything, but
 /// ends with the last `)`.
-fn start_time(process: u32) -> Option<String> {
+fn process_start_time(process: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_whitespace().nth(19).map(str::to_owned)
@@ -74,15 +74,15 @@ impl DockerEngine {
         let filters = HashMap::from([("label", vec![OWNER_LABEL])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let found = self
-            .block(self.docker.list_containers(Some(options)))
-            .map_err(|source| Request::ListContainers.refused(source))?;
+            .block_on(self.docker.list_containers(Some(options)))
+            .map_err(|source| Request::ListContainers.into_error(source))?;
         let this = Owner::current();
         let mut removed = 0;
         for container in found {
             let label = container.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL));
             let owner = label.and_then(|label| Owner::parse(label));
-            if let (Some(id), true) = (&container.id, owner.is_some_and(|owner| owner.is_gone(&this))) {
-                self.block(self.remove(id));
+            if let (Some(id), true) = (&container.id, owner.is_some_and(|owner| owner.has_ended(&this))) {
+                self.block_on(self.remove(id));
                 removed += 1;
             }
         }
@@ -106,16 +106,16 @@ mod tests {
     fn an_owner_is_gone_only_if_its_process_has_ended() {
         let this = Owner::current();
         assert_eq!(Owner::parse(&this.label()).unwrap(), this);
-        assert!(!this.is_gone(&this));
-        assert!(Owner { started: "1".into(), ..this.clone() }.is_gone(&this), "another process of the same id");
-        assert!(Owner { boot: "x".into(), ..this.clone() }.is_gone(&this));
-        assert!(!Owner { machine: "x".into(), boot: "x".into(), ..this.clone() }.is_gone(&this));
+        assert!(!this.has_ended(&this));
+        assert!(Owner { started: "1".into(), ..this.clone() }.has_ended(&this), "another process of the same id");
+        assert!(Owner { boot: "x".into(), ..this.clone() }.has_ended(&this));
+        assert!(!Owner { machine: "x".into(), boot: "x".into(), ..this.clone() }.has_ended(&this));
         for label in ["", "a/b/c/d", "a/b/1", "a/b/1/2/3"] {
             assert_eq!(Owner::parse(label), None);
         }
         let mut child = std::process::Command::new("true").spawn().unwrap();
-        let other = Owner { process: child.id(), started: start_time(child.id()).unwrap(), ..this.clone() };
+        let other = Owner { process: child.id(), started: process_start_time(child.id()).unwrap(), ..this.clone() };
         child.wait().unwrap();
-        assert!(other.is_gone(&this));
+        assert!(other.has_ended(&this));
     }
 }

@@ -26,7 +26,7 @@ fn facts() -> BinaryFacts {
 }
 
 fn ids(facts: &BinaryFacts, variant: &Variant, pin: &str) -> Vec<&'static str> {
-    inspect(facts, variant, &Toolchain { go: pin.to_owned(), ..Toolchain::default() })
+    find_mismatches(facts, variant, &Toolchain { go: pin.to_owned(), ..Toolchain::default() })
         .iter()
         .map(|mismatch| mismatch.id)
         .collect()
@@ -106,8 +106,11 @@ fn unset_and_unknown_properties_are_not_mismatches() {
 
 #[test]
 fn a_mismatch_names_the_requested_and_the_found_value() {
-    let found =
-        inspect(&facts(), &variant("all=-N -l"), &Toolchain { go: "1.27.3".to_owned(), ..Toolchain::default() });
+    let found = find_mismatches(
+        &facts(),
+        &variant("all=-N -l"),
+        &Toolchain { go: "1.27.3".to_owned(), ..Toolchain::default() },
+    );
     let mismatch = found.first().unwrap();
     assert_eq!((mismatch.requested.as_str(), mismatch.found.as_str()), ("go1.27.3", "go1.26.8"));
 }

@@ -9,7 +9,7 @@ const OUTPUT_DIR: &str = "/p/.goflame/build";
 fn planned(change: impl FnOnce(&mut Config)) -> Result<BuildPlan, Error> {
     let mut config = config(Path::new("/p"));
     change(&mut config);
-    plan(&config, Some(&go_1_26_8()))
+    plan_build(&config, Some(&go_1_26_8()))
 }
 
 /// Plans the variant `debug` after `change`.
@@ -20,7 +20,7 @@ fn with_variant(change: impl FnOnce(&mut Variant)) -> Result<BuildPlan, Error> {
 fn with_goflags(goflags: &str, change: impl FnOnce(&mut Variant)) -> Result<BuildPlan, Error> {
     let mut config = config(Path::new("/p"));
     change(config.variants.get_mut("debug").unwrap());
-    plan(&config, Some(&GoTool { goflags: goflags.to_owned(), ..go_1_26_8() }))
+    plan_build(&config, Some(&GoTool { goflags: goflags.to_owned(), ..go_1_26_8() }))
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn release_passes_no_gcflags() {
 fn go_before_1_18_gets_no_buildvcs_which_it_does_not_know() {
     let stamps = |version: &str| {
         let go = GoTool { version: version.to_owned(), ..go_1_26_8() };
-        let plan = plan(&config(Path::new("/p")), Some(&go)).unwrap();
+        let plan = plan_build(&config(Path::new("/p")), Some(&go)).unwrap();
         plan.argv.iter().any(|arg| arg.starts_with("-buildvcs"))
     };
     assert_eq!(["go1.16", "go1.17.13", "go1.17rc1"].map(stamps), [false; 3]);

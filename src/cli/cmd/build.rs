@@ -8,7 +8,7 @@ use crate::cli::args::BuildArgs;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::{Config, Overrides};
-use crate::pipeline::{self, BuildOptions, Verified};
+use crate::pipeline::{self, BuildOptions, VerifiedBuild};
 
 pub(in crate::cli) fn build(project: &Project<'_>, args: &BuildArgs, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let overrides = Overrides {
@@ -33,11 +33,11 @@ pub(in crate::cli) fn build(project: &Project<'_>, args: &BuildArgs, terminal: &
 
 fn build_package(config: &Config, args: &BuildArgs, options: BuildOptions, terminal: &Terminal) -> Result<(), Failure> {
     if args.plan_only {
-        let (_, plan) = pipeline::plan(config, options)?;
+        let (_, plan) = pipeline::plan_build(config, options)?;
         return super::print_plan(&format!("{plan}\n"), terminal);
     }
     if args.print_dockerfile {
-        return terminal.write_data(pipeline::dockerfile(config)?.as_bytes()).map_err(Failure::Stdout);
+        return terminal.write_data(pipeline::dockerfile_text(config)?.as_bytes()).map_err(Failure::Stdout);
     }
     if let Some(verify) = args.verify {
         let verified = pipeline::verify(config, verify, options, terminal);
@@ -51,7 +51,7 @@ fn build_package(config: &Config, args: &BuildArgs, options: BuildOptions, termi
     for mismatch in &built.artifact.mismatches {
         terminal.warn(&format!(
             "{}: asked {}, found {}; {}",
-            mismatch.id, mismatch.requested, mismatch.found, mismatch.why
+            mismatch.id, mismatch.requested, mismatch.found, mismatch.why_it_matters
         ));
     }
     let artifact = &built.artifact;
@@ -61,19 +61,19 @@ fn build_package(config: &Config, args: &BuildArgs, options: BuildOptions, termi
             "{} with {} in {:.1} s",
             crate::fsio::relative_to_cwd(&artifact.path).display(),
             built.go.version,
-            built.wall.as_secs_f64()
+            built.build_duration.as_secs_f64()
         ),
     );
     terminal.report_step("Inspected", &format!("{}, sha256 {}", artifact.facts.optimisation, artifact.sha256));
     Ok(())
 }
 
-fn print_verified(verified: &Verified, terminal: &Terminal) {
+fn print_verified(verified: &VerifiedBuild, terminal: &Terminal) {
     let artifact = &verified.built.artifact;
     let shown = crate::fsio::relative_to_cwd(&artifact.path).display();
-    terminal.report_step("Verified", &format!("{shown}: {}, the same {} bytes", verified.how, artifact.size));
+    terminal.report_step("Verified", &format!("{shown}: {}, the same {} bytes", verified.comparison, artifact.size));
     terminal.report_step("Sha256", &artifact.sha256);
-    terminal.report_step("Wrote", &crate::fsio::relative_to_cwd(&verified.record).display().to_string());
+    terminal.report_step("Wrote", &crate::fsio::relative_to_cwd(&verified.record_path).display().to_string());
 }
 
 fn clean_cache(config: &Config, terminal: &Terminal) -> Result<ExitCode, Failure> {

@@ -21,7 +21,7 @@ pub(in crate::cli) fn init(project: &Project<'_>, args: &InitArgs, terminal: &Te
     for package in &initial.packages {
         terminal.report_step("Found", package);
     }
-    let chosen = initial.chosen.map(|chosen| format!(" for {chosen}")).unwrap_or_default();
+    let chosen = initial.chosen_package.map(|chosen| format!(" for {chosen}")).unwrap_or_default();
     terminal.report_step("Wrote", &format!("{}{chosen}; next: `goflame run`", path.display()));
     Ok(ExitCode::SUCCESS)
 }

@@ -57,7 +57,7 @@ pub(in crate::cli) fn report(
         event: args.event.as_deref(),
         profile: args.profile,
         filters: args.filter.filters()?,
-        by: by.clone().unwrap_or_default(),
+        grouping: by.clone().unwrap_or_default(),
         keep_times: format.is_some_and(Format::has_times),
     };
     let mut reported = pipeline::report(&source, &wanted, terminal)?;
@@ -119,7 +119,7 @@ fn read_hot_source(project: &Project<'_>, reported: &Reported) -> Vec<AnnotatedF
         Ok((config, _)) if config.report.source => {
             let (view, secrets) = (&reported.view, config.secrets());
             SourceReader::new(view.profile(), &reported.built, project.dir, SourceScope::KnownModules, &secrets)
-                .annotate_hot(view)
+                .annotate_hot_functions(view)
         }
         _ => Vec::new(),
     }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Project;
 use super::packages::PackageSearch;
 use super::report::{format_measurements, format_tables, print_quality};
-use crate::build::replaced_flag;
+use crate::build::find_replaced_flag;
 use crate::cli::args::RunArgs;
 use crate::cli::browser::open_in_browser;
 use crate::cli::exit;
@@ -32,7 +32,7 @@ pub(in crate::cli) fn run(
     command: &[OsString],
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
-    if let Some(flag) = replaced_flag(&args.workload_args, &args.benchmarks.benchmark_choice()) {
+    if let Some(flag) = find_replaced_flag(&args.workload_args, &args.benchmarks.benchmark_choice()) {
         terminal.warn(&format!("`{flag}` after `--` is not used: the option of goflame before it replaces it"));
     }
     let search = PackageSearch { build: args.builder.options(), plan_only: args.plan_only };
@@ -246,7 +246,7 @@ pub(super) fn recording_overrides(args: &RecordingArgs) -> Overrides {
 
 /// Prints the commands of the build and of the workload.
 fn print_dry_run(config: &Config, args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
-    let (plan, build) = pipeline::plan(config, args.builder.options())?;
+    let (plan, build) = pipeline::plan_build(config, args.builder.options())?;
     let workload = crate::build::workload_argv(config, &plan.output);
     let line = quote_command(&config.secrets().mask_args(&workload));
     let dir = quote_command(&[&config.workload.dir]);

@@ -102,7 +102,7 @@ impl SamplingProgress for Terminal {
 }
 
 impl BuildProgress for Terminal {
-    fn output(&self, bytes: &[u8]) {
+    fn show_output(&self, bytes: &[u8]) {
         workload::Progress::show_output(self, OutputStream::Stderr, bytes);
     }
 
@@ -110,7 +110,7 @@ impl BuildProgress for Terminal {
         !self.bar.is_hidden()
     }
 
-    fn compiling(&self, packages: &CompiledPackages<'_>) {
+    fn show_compiled_packages(&self, packages: &CompiledPackages<'_>) {
         let CompiledPackages { done, total, latest, elapsed } = packages;
         let of_all = total.map_or_else(String::new, |total| format!("/{total}"));
         let seconds = elapsed.as_secs();
@@ -121,14 +121,14 @@ impl BuildProgress for Terminal {
         self.show_progress("Building", &[text]);
     }
 
-    fn pulling(&self, layers: (usize, usize), bytes: (u64, u64)) {
+    fn show_pull_progress(&self, layers: (usize, usize), bytes: (u64, u64)) {
         let mega = |bytes: u64| bytes as f64 / 1e6;
         let (done, all) = layers;
         let text = format!("{done} of {all} layers, {:.1} of {:.1} MB", mega(bytes.0), mega(bytes.1));
         self.show_progress("Pulling", &[text]);
     }
 
-    fn stage(&self, verb: &str, text: &str) {
+    fn show_stage(&self, verb: &str, text: &str) {
         self.remove_progress();
         self.report_step(verb, text);
     }

@@ -51,7 +51,7 @@ fn the_text_is_stable_and_can_be_parsed_again() {
     assert_eq!(
         text,
         format!(
-            "{HEADER}format = 1
+            "{LOCK_HEADER}format = 1
 
 [native]
 go = \"1.26.8\"
@@ -139,7 +139,7 @@ fn problems_are_reported_with_their_position() {
         let found = problem(text);
         assert_eq!((found.0.as_str(), found.1.as_str(), found.2.as_str()), (message, label, place), "{text}");
     }
-    let conflict = format!("{HEADER}format = 1\n\n<<<<<<< HEAD\n[native]\ngo = \"1.26.8\"\n");
+    let conflict = format!("{LOCK_HEADER}format = 1\n\n<<<<<<< HEAD\n[native]\ngo = \"1.26.8\"\n");
     let Err(error) = parse(&conflict) else { panic!("a merge conflict was accepted") };
     let drawn = error.render(false).unwrap();
     assert!(drawn.contains("--> goflame.lock:4:1"), "{drawn}");

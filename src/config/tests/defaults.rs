@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{ROOT, accepted};
 use crate::config::load::EXAMPLE;
-use crate::config::schema::{SECTIONS, VARIANT_KEYS};
+use crate::config::schema::{CONFIG_TABLES, VARIANT_KEYS};
 use crate::config::{Config, Engine, EventChoice, Kernel, Kind, Ready, Server, StackSize, Stop, Variant};
 use crate::render::Format;
 
@@ -48,8 +48,8 @@ pub(super) fn uncommented(text: &str) -> String {
 
 fn schema_keys(available_only: bool) -> BTreeSet<String> {
     let mut out = BTreeSet::new();
-    for section in SECTIONS {
-        let keys = section.keys.iter().filter(|key| key.available || !available_only);
+    for section in CONFIG_TABLES {
+        let keys = section.keys.iter().filter(|key| key.is_available || !available_only);
         out.extend(keys.map(|key| format!("{}.{}", section.name, key.name)));
     }
     for variant in ["debug", "release"] {
@@ -91,7 +91,7 @@ fn the_example_as_a_users_file_changes_nothing() {
 fn an_empty_file_means_the_defaults() {
     for text in ["", "\n", "# nothing\n", "\u{feff}", "[app]\n[record]\n[variant.debug]\n"] {
         let mut config = accepted(text);
-        assert_eq!(config.source(), text);
+        assert_eq!(config.file_text(), text);
         config.text.clear();
         config.file = None;
         assert_eq!(config, Config::defaults(Path::new(ROOT)), "{text:?}");

@@ -139,7 +139,7 @@ fn the_file_is_found_in_this_and_in_parent_directories() {
         assert_eq!(config.root, root);
         assert_eq!(config.file, Some(root.join("goflame.toml")));
         assert_eq!(config.record.frequency, 50);
-        assert_eq!(config.source(), "[record]\nfrequency = 50\n");
+        assert_eq!(config.file_text(), "[record]\nfrequency = 50\n");
         assert_eq!(config.workload.dir, root);
     }
     // Only the nearest file is used.
@@ -377,10 +377,14 @@ fn go_runs_in_the_nested_module_of_the_package() {
 
 #[test]
 fn runtime_traces_are_requested_by_godebug() {
-    let godebug = |text: &str, existing: &str| accepted(&format!("[runtime]\n{text}")).runtime.godebug(existing);
-    assert_eq!(godebug("", "gctrace=1"), None);
-    assert_eq!(godebug("gctrace = true\nschedtrace = \"1.5s\"", "").as_deref(), Some("gctrace=1,schedtrace=1500"));
-    assert_eq!(godebug("inittrace = true", "gctrace=2").as_deref(), Some("inittrace=1,gctrace=2"));
-    assert_eq!(godebug("scheddetail = true", "").as_deref(), Some("schedtrace=1000,scheddetail=1"));
-    assert_eq!(godebug("schedtrace = \"\"", ""), None);
+    let godebug_value =
+        |text: &str, existing: &str| accepted(&format!("[runtime]\n{text}")).runtime.godebug_value(existing);
+    assert_eq!(godebug_value("", "gctrace=1"), None);
+    assert_eq!(
+        godebug_value("gctrace = true\nschedtrace = \"1.5s\"", "").as_deref(),
+        Some("gctrace=1,schedtrace=1500")
+    );
+    assert_eq!(godebug_value("inittrace = true", "gctrace=2").as_deref(), Some("inittrace=1,gctrace=2"));
+    assert_eq!(godebug_value("scheddetail = true", "").as_deref(), Some("schedtrace=1000,scheddetail=1"));
+    assert_eq!(godebug_value("schedtrace = \"\"", ""), None);
 }

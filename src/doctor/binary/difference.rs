@@ -26,7 +26,7 @@ fn difference_finding(check: &'static Check, inputs: &Inputs, status: Status) ->
 
 fn mismatch_finding(check: &'static Check, status: Status, mismatch: &Mismatch) -> Finding {
     // `mismatch.fix` is advice in words, not a command. So it becomes a part of the reason.
-    let why = format!("{}. {}.", to_sentence(mismatch.why), to_sentence(mismatch.fix));
+    let why = format!("{}. {}.", to_sentence(mismatch.why_it_matters), to_sentence(mismatch.advice));
     check.finding(status, &mismatch.found, &mismatch.requested).with_reason(why)
 }
 

@@ -141,7 +141,7 @@ fn build_settings_are_reported() {
 
 fn mismatch(id: &'static str) -> Mismatch {
     let (asked, found) = ("this".to_owned(), "that".to_owned());
-    Mismatch { id, requested: asked, found, why: "it matters", fix: "do something" }
+    Mismatch { id, requested: asked, found, why_it_matters: "it matters", advice: "do something" }
 }
 
 #[test]

@@ -209,11 +209,11 @@ pub(super) fn complete_trial() -> TrialCounts {
 pub(in crate::doctor) fn docker() -> DockerFacts {
     DockerFacts {
         endpoint: "unix:///run/docker.sock".into(),
-        engine: Ok(EngineFacts { version: "27.3.1".into(), api: "1.47".into(), rootless: false }),
+        engine: Ok(EngineFacts { version: "27.3.1".into(), api: "1.47".into(), is_rootless: false }),
         image: "golang:1.27.3".into(),
-        digest: Some("sha256:aa".into()),
-        locked: Some("sha256:aa".into()),
-        locked_present: true,
+        image_digest: Some("sha256:aa".into()),
+        locked_digest: Some("sha256:aa".into()),
+        has_locked_image: true,
     }
 }
 

@@ -46,10 +46,10 @@ pub(in crate::cli) fn doctor(
     let options = CheckupOptions {
         in_project,
         binary: args.binary.as_ref().map(|binary| project.resolve_path(binary)),
-        skip,
-        only,
+        skipped_checks: skip,
+        only_checks: only,
         // A user who repairs through sudo wants to profile without sudo.
-        unprivileged: args.unprivileged || ((args.fix || args.print_script) && acting_account().is_some()),
+        as_unprivileged: args.unprivileged || ((args.fix || args.print_script) && acting_account().is_some()),
     };
     let mut checkup = pipeline::checkup(&config, &options)?;
     if args.print_script {

@@ -29,7 +29,7 @@ const FIGURE_COLUMNS: [usize; 2] = [5, 8];
 const COMMIT_DIGITS: usize = 8;
 
 pub(super) fn format_list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<String, archive::Error> {
-    let (entries, partials, tags) = (store.list()?, store.partials()?, store.tags()?);
+    let (entries, partials, tags) = (store.list()?, store.partial_runs()?, store.tags()?);
     if as_json {
         return Ok(format_list_json(&entries, &partials, &tags));
     }
@@ -162,7 +162,7 @@ fn complete_row(name: String, manifest: &Manifest, size: u64, tags: String) -> [
 
 /// Row of a run that cannot be loaded or is not complete: without figures.
 fn incomplete_row(name: String, id: &RunId, state: &str, size: String, tags: String) -> [String; 10] {
-    let stamp = id.stamp();
+    let stamp = id.timestamp();
     let time = format!("{}-{}-{} {}:{}", &stamp[..4], &stamp[4..6], &stamp[6..8], &stamp[9..11], &stamp[11..13]);
     let app = columns::shorten(id.name(), MAX_NAME_COLUMNS).into_owned();
     let none = String::new;

@@ -43,7 +43,7 @@ pub(in crate::cli) fn runs(
         RunsCommand::Untag { names } => return untag(&store, names, terminal),
         RunsCommand::Verify { run } => return verify(&store, run, terminal),
         RunsCommand::Export { run, output, with_binary, all } => {
-            let options = ExportOptions { with_binary: *with_binary, everything: *all };
+            let options = ExportOptions { with_binary: *with_binary, with_all_files: *all };
             let run = store.find(run).map_err(Error::from)?;
             let output = output.clone().unwrap_or_else(|| format!("{}.tar.zst", run.id()).into());
             return share::export(&config, &store, &run, &project.resolve_path(output), options, terminal);
@@ -77,7 +77,7 @@ fn untag(store: &Store, names: &[String], terminal: &Terminal) -> Result<ExitCod
 }
 
 fn remove(store: &Store, queries: &[String], terminal: &Terminal) -> Result<ExitCode, Failure> {
-    let partials = store.partials().map_err(Error::from)?;
+    let partials = store.partial_runs().map_err(Error::from)?;
     // All names are resolved before the first run is removed. `latest` then means the same run throughout, and a wrong
     // name removes nothing.
     let ids: Result<BTreeSet<RunId>, _> = queries.iter().map(|query| store.find_id(query)).collect();

@@ -9,7 +9,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output::{Terminal, format_megabytes};
 use crate::config::Config;
 use crate::fsio;
-use crate::pipeline::{self, ExportOptions, LeftOut};
+use crate::pipeline::{self, ExportOptions, LeftOutFile};
 
 pub(super) fn export(
     config: &Config,
@@ -21,12 +21,14 @@ pub(super) fn export(
 ) -> Result<ExitCode, Failure> {
     let exported = pipeline::export(run, store, &config.secrets(), options, output, terminal)?;
     let size = std::fs::metadata(output).map_or(0, |metadata| metadata.len());
-    terminal
-        .report_step("Exported", &format!("{} files of run {}, {}", exported.files, run.id(), format_megabytes(size)));
+    terminal.report_step(
+        "Exported",
+        &format!("{} files of run {}, {}", exported.file_count, run.id(), format_megabytes(size)),
+    );
     report_left_out(&exported.left_out, terminal);
-    if options.everything {
+    if options.with_all_files {
         terminal.warn(
-            "everything is in it, also the program, its output and values of its environment: share it with care",
+            "with_all_files is in it, also the program, its output and values of its environment: share it with care",
         );
     } else {
         if exported.masked_variables > 0 {
@@ -43,7 +45,7 @@ pub(super) fn export(
 }
 
 /// Prints which files are not in an export: one line for each reason.
-fn report_left_out(left_out: &[LeftOut], terminal: &Terminal) {
+fn report_left_out(left_out: &[LeftOutFile], terminal: &Terminal) {
     let mut reasons: Vec<&str> = left_out.iter().map(|file| file.reason.as_str()).collect();
     reasons.sort_unstable();
     reasons.dedup();
