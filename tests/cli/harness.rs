@@ -102,7 +102,7 @@ impl Project {
 
     /// The directory of the only run that was not completed, relative to the project.
     pub(crate) fn only_partial(&self) -> String {
-        let partials = self.partial_runs();
+        let partials = self.partials();
         let [run] = &partials[..] else { panic!("{partials:?}") };
         format!(".goflame/partial/{run}")
     }
