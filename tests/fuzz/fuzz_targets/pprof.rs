@@ -59,6 +59,6 @@ fuzz_target!(|bytes: &[u8]| {
     let (sources, drawing) = (&SourceDirs::default(), &render::Drawing::default());
     let document = render::Document::new(&by_process, &quality, "fuzz", sources, drawing);
     render::Format::Json.write(&document, &mut sink()).unwrap();
-    render::text::write(&by_process, Layout { columns: 80, color: false, rows: 10, sort: Sort::Cumulative }, Links::default(), &mut sink()).unwrap();
+    render::text::write(&by_process, Layout { columns: 80, has_color: false, rows: 10, sort: Sort::Cumulative }, Links::default(), &mut sink()).unwrap();
     render::flamegraph::write(&by_goroutine, "", "", &render::Drawing::default(), &mut sink()).unwrap();
 });

@@ -28,7 +28,7 @@ pub(super) fn export(
     report_left_out(&exported.left_out, terminal);
     if options.with_all_files {
         terminal.warn(
-            "with_all_files is in it, also the program, its output and values of its environment: share it with care",
+            "everything is in it, also the program, its output and values of its environment: share it with care",
         );
     } else {
         if exported.masked_variables > 0 {
