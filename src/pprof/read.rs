@@ -303,9 +303,8 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
     fn add_row(&mut self, stack: StackId, task: TaskId) {
         let Some(table) = &mut self.event_table else { return };
         let row = size_of::<(StackId, TaskId)>().saturating_add(size_of_val(self.values.as_slice()));
-        match self.memory.charge(row) {
-            Ok(()) => table.add(stack, task, &self.values),
-            Err(_) => self.event_table = None,
+        if table.add(stack, task, &self.values) && self.memory.charge(row).is_err() {
+            self.event_table = None;
         }
     }
 

@@ -1,5 +1,7 @@
 //! Chooses which of several events a profile shows.
 
+use std::sync::Arc;
+
 use super::events::EventTable;
 use super::samples::Samples;
 use super::tables::Profile;
@@ -7,7 +9,7 @@ use super::tables::Profile;
 impl Profile {
     /// Adds the table of all events. The samples of the profile are those of its [shown](EventTable::shown_index) event.
     pub fn set_event_table(&mut self, table: EventTable) {
-        self.event_table = Some(Box::new(table));
+        self.event_table = Some(Arc::new(table));
     }
 
     /// Returns all events of the profile. `None` if it has only the shown event.
@@ -24,7 +26,7 @@ impl Profile {
             samples.add(sample);
         }
         (self.samples, self.event) = (samples, event.event.clone());
-        table.shown_index = at;
+        Arc::make_mut(table).shown_index = at;
     }
 
     /// Returns a profile with a sample for each row of its table, at the same index. Samples without a value of the shown
@@ -64,10 +66,14 @@ mod tests {
             ["objects", "inuse", "alloc"].map(|name| Quantity { name: name.to_owned(), unit: String::new() });
         let events = vec![event("objects", 0, 0, 1), event("inuse", 0, 1, 1), event("alloc", 2, 2, 1000)];
         let mut table = EventTable::new(quantities.to_vec(), events, 1);
-        table.add(keep.stack, keep.task, &[1, 100, 3]);
-        table.add(keep.stack, keep.task, &[1, 100, 4]);
-        table.add(drop.stack, drop.task, &[0, 0, 50]);
-        table.add(keep.stack, keep.task, &[-1, 5, 1]);
+        let added = [
+            table.add(keep.stack, keep.task, &[1, 100, 3]),
+            table.add(keep.stack, keep.task, &[1, 100, 4]),
+            table.add(drop.stack, drop.task, &[0, 0, 50]),
+            table.add(keep.stack, keep.task, &[-1, 5, 1]),
+            table.add(keep.stack, keep.task, &[0, 7, 0]),
+        ];
+        assert_eq!(added, [true, false, true, true, true], "only rows without a negative value are merged");
         profile.set_event_table(table);
         profile.show_event(1);
         profile
@@ -82,7 +88,7 @@ mod tests {
         let mut profile = heap();
         assert_eq!(
             (profile.event.name.as_str(), values(&profile)),
-            ("inuse", vec![(2, 200)]),
+            ("inuse", vec![(2, 207)]),
             "negative rows are left out"
         );
         profile.show_event(2);
@@ -92,9 +98,9 @@ mod tests {
         profile.show_event(7);
         assert_eq!(profile.event.name, "objects", "there is no such event");
         let all_rows = profile.with_all_rows().expect("a table");
-        assert_eq!(values(&all_rows), [(2, 2), (0, 0), (0, 0)]);
+        assert_eq!(values(&all_rows), [(2, 2), (0, 0), (0, 0), (0, 0)]);
         let columns = profile.distinct_samples().columns;
-        assert_eq!(columns, [[1, 0], [205, 0], [8, 50]]);
+        assert_eq!(columns, [[2, 0, -1], [207, 0, 5], [7, 50, 1]]);
     }
 
     #[test]

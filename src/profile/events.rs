@@ -61,15 +61,28 @@ impl EventTable {
         Self { events, shown_index, quantities, columns, ..Self::default() }
     }
 
-    /// Adds a row with a value for each quantity. Consecutive rows of one stack and task are merged.
-    pub fn add(&mut self, stack: StackId, task: TaskId, values: &[i64]) {
-        if self.rows.last() == Some(&(stack, task)) {
+    /// Adds a sample with a value for each quantity. Returns true if the table got a new row, and false if the sample was
+    /// merged with the last row.
+    ///
+    /// Consecutive samples of one stack and task are merged, unless one has a negative value: events leave out the samples
+    /// with negative values, so a sum must not hide them.
+    pub fn add(&mut self, stack: StackId, task: TaskId, values: &[i64]) -> bool {
+        let is_equal = self.rows.last() == Some(&(stack, task));
+        let is_merged =
+            is_equal && values.iter().all(|value| *value >= 0) && !self.has_negative_value(self.rows.len() - 1);
+        if is_merged {
             let sums = self.columns.iter_mut().filter_map(|column| column.last_mut());
             sums.zip(values).for_each(|(sum, value)| *sum = sum.saturating_add(*value));
         } else {
             self.rows.push((stack, task));
             self.columns.iter_mut().zip(values).for_each(|(column, value)| column.push(*value));
         }
+        !is_merged
+    }
+
+    /// Returns whether a quantity of a row is negative.
+    pub(super) fn has_negative_value(&self, row: usize) -> bool {
+        self.columns.iter().any(|column| column[row] < 0)
     }
 
     /// Returns stack and task of each row.

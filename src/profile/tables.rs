@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::BuildHasher;
 use std::ops::{BitOr, Bound, Range};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
@@ -40,8 +41,8 @@ pub struct Profile {
     /// Time between the first and the last sample in nanoseconds.
     pub duration_ns: u64,
     pub(super) samples: Samples,
-    /// `None` if the profile has only the shown event.
-    pub(super) event_table: Option<Box<EventTable>>,
+    /// `None` if the profile has only the shown event. Clones of the profile share the table until one of them changes it.
+    pub(super) event_table: Option<Arc<EventTable>>,
     tasks: Interner<Task>,
     goroutines: Interner<Goroutine>,
     label_sets: Interner<Box<[TaskLabel]>>,
@@ -169,9 +170,9 @@ impl Profile {
         self.samples.timed()
     }
 
-    /// Returns the samples, merged by task and by the shown part of the stack: locations without frames do not count. The
-    /// columns are the [quantities](EventTable::quantities) of all events. With one event, they are count and weight, or the
-    /// weight alone if the event has no count.
+    /// Returns the samples, merged by task and by the shown part of the stack: locations without frames do not count.
+    /// Samples with a negative value are not merged. The columns are the [quantities](EventTable::quantities) of all events.
+    /// With one event, they are count and weight, or the weight alone if the event has no count.
     pub fn distinct_samples(&self) -> DistinctSamples {
         let seed = RandomState::default();
         let shown = self.locations().map(|(id, location)| {
@@ -326,7 +327,7 @@ impl Profile {
     pub fn retain_samples(&mut self, keep: impl Fn(StackId, TaskId) -> bool) {
         self.samples = self.samples.retain(|sample| keep(sample.stack, sample.task));
         if let Some(table) = &mut self.event_table {
-            table.retain(keep);
+            Arc::make_mut(table).retain(keep);
         }
     }
 
@@ -339,7 +340,7 @@ impl Profile {
     /// Replaces the stack of every sample, of all events.
     fn replace_stacks(&mut self, translate: impl Fn(StackId) -> StackId + Sync) {
         if let Some(table) = &mut self.event_table {
-            table.remap(&translate);
+            Arc::make_mut(table).remap(&translate);
         }
         self.samples = std::mem::take(&mut self.samples).remap(|stack, task| (translate(stack), task));
     }

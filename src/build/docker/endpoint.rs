@@ -73,7 +73,7 @@ impl DockerEnvironment {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ConfigFile {
-    current_context_name: String,
+    current_context: String,
 }
 
 #[derive(Deserialize)]
@@ -115,7 +115,7 @@ fn current_context_name(dir: &Path) -> Result<String, Error> {
     let path = dir.join("config.json");
     match fsio::read_bounded(&path, MAX_CONFIG_FILE_BYTES) {
         Ok(bytes) => serde_json::from_slice::<ConfigFile>(&bytes)
-            .map(|config| config.current_context_name)
+            .map(|config| config.current_context)
             .map_err(|source| Error::ContextFile { path, source }),
         Err(error) if error.is_missing() => Ok(String::new()),
         Err(error) => Err(Error::File(error)),

@@ -87,6 +87,15 @@ fn other_sample_types_are_left_out_if_they_need_too_much_memory() {
 }
 
 #[test]
+fn merged_samples_of_several_types_take_memory_once() {
+    // What remains is enough for 3 rows of the table. `small` has 2.
+    let strings = [0x32, 0].repeat(MAX_MEMORY / 64 - 30);
+    let repeated = (0..100).fold(small(), |message, _| message.sample(&[1], &[1, 1]));
+    let Imported { profile, notes, .. } = read(&[repeated.0, strings].concat(), None).unwrap();
+    assert_eq!((profile.event_table().is_some(), notes), (true, Vec::new()));
+}
+
+#[test]
 fn ids_may_come_in_any_order() {
     for ids in [[1, 2, 3], [3, 2, 1], [2, 1, 3], [1, 3, 2], [7, 1 << 40, u64::MAX]] {
         let mut message = Message::default().value_type(1, 1, 2);

@@ -104,7 +104,7 @@ fn samples_without_a_value_of_the_shown_type_are_kept_for_the_others() {
     assert_eq!((profile.total_count(), profile.total_weight()), (100, 1000));
     assert_eq!(notes, ["1 samples have negative values, as differences of profiles do: they are left out"]);
     let columns = profile.event_table().unwrap().columns();
-    assert_eq!(columns, [[8], [80], [101], [999]]);
+    assert_eq!(columns, [[8, 0], [80, 0], [100, 1], [1000, -1]]);
     profile.show_event(1);
     assert_eq!((profile.total_count(), profile.total_weight()), (8, 80));
 }

@@ -142,7 +142,8 @@ fn sample_types_and_period_of_a_file_are_written_as_they_were() {
         assert_eq!(types.replace("[dflt]", ""), "wall/milliseconds space/bytes count/count");
         assert!(types.contains(default), "{types}");
         assert!(raw.contains("PeriodType: space bytes\nPeriod: 512\n"), "{raw}");
-        assert!(raw.contains("\n          5         -1          8: 1"), "{raw}");
+        // The samples are not merged, because the second one has a negative value.
+        assert!(raw.contains("\n          5          0          7: 1 \n          0         -1          1: 1"), "{raw}");
     }
 }
 
