@@ -11,8 +11,8 @@ use super::needed::{NeededRecords, Tasks};
 use super::unwind::{MissingCallers, RepairOutcome};
 use crate::perfdata::abi::{RECORD_HEADER, context, record_type};
 use crate::perfdata::{
-    CpuMode, Error, Event, Features, KnownGoroutine, PerfData, RawAddress, Record, RecordKind, Repairs, Rewriting,
-    SampleFacts, Writer,
+    CpuMode, Error, Event, Features, KnownGoroutine, MAX_COMPRESSED_BYTES, PerfData, RawAddress, Record, RecordKind,
+    Repairs, Rewriting, SampleFacts, Writer,
 };
 use crate::profile::Interner;
 use crate::sources::LabelSet;
@@ -42,6 +42,8 @@ pub(super) struct RepairedPart {
     form: Rewriting,
     /// The temporary file, or the first error of opening or writing it.
     out: io::Result<BufWriter<File>>,
+    /// Number of bytes of all records in the temporary file.
+    record_bytes: u64,
     /// Goroutines of the samples. The facts of a sample refer to a position in this list.
     goroutines: Interner<KnownGoroutine>,
     /// The smallest and the largest period of all samples. `None` without samples.
@@ -53,7 +55,15 @@ pub(super) struct RepairedPart {
 impl RepairedPart {
     pub(super) fn new(Rewrite { form, open }: Rewrite<'_>) -> Self {
         let out = open().map(|file| BufWriter::with_capacity(PART_BUFFER_BYTES, file));
-        Self { form, out, goroutines: Interner::default(), periods: None, tasks: Tasks::default(), record: Vec::new() }
+        Self {
+            form,
+            out,
+            record_bytes: 0,
+            goroutines: Interner::default(),
+            periods: None,
+            tasks: Tasks::default(),
+            record: Vec::new(),
+        }
     }
 
     /// Adds a goroutine to this part, and returns the facts with a reference to it.
@@ -99,6 +109,7 @@ impl RepairedPart {
         if let Err(error) = rewritten.ok_or_else(too_long).and_then(|()| out.write_all(&self.record)) {
             self.out = Err(error);
         }
+        self.record_bytes = self.record_bytes.saturating_add(self.record.len() as u64);
     }
 }
 
@@ -140,10 +151,12 @@ impl RepairedRecording {
         }
     }
 
-    /// Writes the final file, one record at a time, compressed if `is_compressed`.
+    /// Writes the final file, one record at a time. Compresses it if `is_compressed`, and if it is not too large for
+    /// [`unpack`](crate::perfdata::unpack()).
     pub fn write<W: Write + Seek>(self, out: W, is_compressed: bool) -> Result<W, Error> {
         let mut writer = Writer::create(out, &self.events)?;
-        if is_compressed {
+        let record_bytes = self.parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.record_bytes));
+        if is_compressed && record_bytes <= MAX_COMPRESSED_BYTES {
             writer = writer.with_compression();
         }
         let mut goroutines = Interner::default();
@@ -214,7 +227,9 @@ mod tests {
     use crate::analyse::tests::NoFiles;
     use crate::analyse::{AnalyseOptions, Analysis, analyse};
     use crate::perfdata::abi::{context, flag, misc, record_type, sample_type};
-    use crate::perfdata::{Attr, CpuMode, Error, Event, Features, Mmap, PerfData, SampleId, Writer, unpack};
+    use crate::perfdata::{
+        Attr, CpuMode, Error, Event, Features, MAX_COMPRESSED_BYTES, Mmap, PerfData, SampleId, Writer, unpack,
+    };
 
     /// Records of several kinds, and samples with registers and stack copies. One sample has the second period.
     fn recording(periods: [u64; 2]) -> Vec<u8> {
@@ -299,6 +314,19 @@ mod tests {
             sizes.push(rewritten.len());
         }
         assert_eq!(sizes[1] - sizes[0], 12 * 8, "a period that all samples have is in the file once");
+    }
+
+    #[test]
+    fn a_recording_too_large_to_be_unpacked_is_not_compressed() {
+        let bytes = recording([1, 1]);
+        let is_compressed = |record_bytes: Option<u64>| {
+            let mut repaired = analysed(&bytes, Some(&tempfile::tempfile)).repaired.unwrap();
+            assert!(repaired.parts[0].record_bytes > 12 * 48);
+            repaired.parts[0].record_bytes = record_bytes.unwrap_or(repaired.parts[0].record_bytes);
+            let file = repaired.write(Cursor::new(Vec::new()), true).unwrap().into_inner();
+            unpack(&file, &[]).unwrap().is_some()
+        };
+        assert_eq!([None, Some(MAX_COMPRESSED_BYTES + 1)].map(is_compressed), [true, false]);
     }
 
     #[test]

@@ -160,11 +160,16 @@ impl Terminal {
         }
     }
 
-    /// Width of data in columns: `COLUMNS`, else the width of the terminal that shows it, else a default.
+    /// Width of data in columns: the known width, else a default.
     pub(super) fn columns(&self) -> usize {
+        self.known_columns().unwrap_or(DEFAULT_COLUMNS)
+    }
+
+    /// Width of data in columns: `COLUMNS`, else the width of the terminal that shows it. `None` for a pipe or a file.
+    pub(super) fn known_columns(&self) -> Option<usize> {
         let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
         let shown_on = if self.data_to_stderr.load(Relaxed) { stderr() } else { stdout() };
-        columns.or_else(|| terminal_width(shown_on)).filter(|columns| *columns > 0).unwrap_or(DEFAULT_COLUMNS)
+        columns.or_else(|| terminal_width(shown_on)).filter(|columns| *columns > 0)
     }
 
     /// Writes data to standard output.

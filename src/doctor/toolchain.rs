@@ -113,7 +113,8 @@ pub(super) static CHECKS: [Check; 11] = [
 /// The oldest Go version that goflame supports for builds.
 const OLDEST_GO: [u32; 3] = [1, 16, 0];
 
-/// `go-found`: a failure only in a project or a Go module. Elsewhere, an existing binary can still be profiled.
+/// `go-found`: a failure only in a project or a Go module, and only if the user names no binary. An existing binary can be
+/// profiled without Go.
 fn judge_go_command(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let tools = inputs.tools?;
     let needed = "a go command on PATH that answers, Go 1.16 or newer";
@@ -131,7 +132,7 @@ fn judge_go_command(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
             Some(missing) => missing_go_finding(check, go, missing),
         },
         Err(why) => {
-            let status = if tools.in_module { Status::Failure } else { Status::Warning };
+            let status = if tools.in_module && inputs.binary.is_none() { Status::Failure } else { Status::Warning };
             match &tools.go_elsewhere {
                 Some(GoOffPath { dir, command }) => check
                     .finding(status, format!("{why}, but it is in {}", dir.display()), needed)

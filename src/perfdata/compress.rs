@@ -23,8 +23,8 @@ pub(super) fn compression_section(ratio: u32) -> Vec<u8> {
     [1, 1, 1, ratio, MAX_DECOMPRESSED_BYTES].iter().flat_map(|field| field.to_le_bytes()).collect()
 }
 
-/// Compresses whole records. The result has records of type COMPRESSED, and plain records where compression saves
-/// nothing.
+/// Compresses whole records, also where that gains nothing: readers move plain records before compressed ones, and a COMM
+/// must stay before its mappings. Only a single record stays plain if it is too long after the compression.
 pub(super) fn compress(records: &[u8]) -> Vec<u8> {
     split_into_pieces(records).into_par_iter().map(compress_piece).collect::<Vec<_>>().concat()
 }
@@ -48,7 +48,7 @@ fn compress_piece(piece: &[u8]) -> Vec<u8> {
     let frame = compress_to_vec(piece, CompressionLevel::Fastest);
     let size = frame.len().saturating_add(RECORD_HEADER);
     match u16::try_from(size) {
-        Ok(short) if size < piece.len() => {
+        Ok(short) => {
             let mut record = Vec::with_capacity(size);
             record.extend(record_type::COMPRESSED.to_le_bytes());
             record.extend([0; 2]);
@@ -56,6 +56,6 @@ fn compress_piece(piece: &[u8]) -> Vec<u8> {
             record.extend(frame);
             record
         }
-        _ => piece.to_vec(),
+        Err(_) => piece.to_vec(),
     }
 }

@@ -51,7 +51,8 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::Unsupported(Unsupported::Compressed) | Self::TooLarge { .. } => {
-                "record again with `perf record` without `-z` and `--threads`, or for a shorter time"
+                "record again for a shorter time, with `perf record` without `-z` and `--threads`, or with goflame and \
+                 `[archive] compress = false`"
             }
             Self::Unsupported(Unsupported::BigEndian) => "run `perf script` on the machine that recorded the file",
             Self::Unsupported(Unsupported::OldFormat) => "record again with a perf that is newer than Linux 3.4",

@@ -44,7 +44,7 @@ pub use reader::{PerfData, Records, mask_cmdline};
 pub use record::{Inode, Mmap, Record, RecordKind, SampleId, TaskEvent};
 pub use repairs::{KnownGoroutine, Repairs, Rewriting, SampleFacts};
 pub use sample::{Callchain, RawAddress, Sample, UserRegs, decode_sample};
-pub use unpack::unpack;
+pub use unpack::{MAX_COMPRESSED_BYTES, unpack};
 pub use waits::{WaitFigures, write_waits};
 pub use writer::Writer;
 

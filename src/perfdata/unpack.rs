@@ -26,6 +26,10 @@ const MAX_COMPRESSION_RATIO: usize = 256;
 /// Maximum size in bytes of a recording that is combined in memory.
 const MAX_COMBINED_BYTES: usize = 4 << 30;
 
+/// Maximum number of bytes of records in a recording that goflame compresses. Less than [`MAX_SIZE`], because the file also
+/// has a header and marks of rounds.
+pub const MAX_COMPRESSED_BYTES: u64 = 3 << 30;
+
 /// An empty block that ends a frame, and 4 bytes for the frame's checksum (RFC 8878).
 const LAST_BLOCK: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 

@@ -179,7 +179,8 @@ pub(super) fn stdin_socket() -> Option<UnixStream> {
 }
 
 /// Makes this process survive signals that ask it to end. Uses handlers, because children would inherit ignored
-/// signals. Signals that are already ignored (nohup) stay ignored, for the children too.
+/// signals. Signals that this process ignored from its start, such as SIGHUP under `nohup`, stay ignored, in children too.
+/// SIGINT does not: see [`stays_ignored`].
 pub fn outlive_signals() -> io::Result<()> {
     let arrived = Arc::new(AtomicBool::new(false));
     for signal in SIGNALS.into_iter().filter(|signal| !stays_ignored(*signal)) {

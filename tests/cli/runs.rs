@@ -77,6 +77,10 @@ fn the_list_has_no_empty_columns_and_judges_stopped_servers() {
         let row = lines.iter().find(|line| line.starts_with(name)).unwrap();
         assert!(quality.iter().any(|quality| row.contains(&format!("Handle  {quality} "))), "{}", list.stdout);
     }
+    // A pipe without COLUMNS has no width to which names of functions are shortened.
+    let piped = project.goflame(["runs", "list"]).env("COLUMNS", "").run();
+    let name = "github.com…rver.(*Server).Handle";
+    assert_eq!([&list, piped.code(0)].map(|list| list.stdout.contains(name)), [false, true], "{}", piped.stdout);
 }
 
 #[test]

@@ -23,6 +23,9 @@ use crate::render::{self, Format};
 /// Argument that stands for standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
 
+/// Maximum number of sample types or events that a message names besides the one shown.
+const MAX_LISTED: usize = 20;
+
 pub(in crate::cli) fn report(
     project: &Project<'_>,
     args: &ReportArgs,
@@ -136,8 +139,10 @@ fn read_listed_source(project: &Project<'_>, reported: &Reported, functions: &[F
 /// Reports which sample type, event or time range is shown, if the file has others.
 pub(super) fn print_selection(reported: &Reported, time: Option<&Range<u64>>, terminal: &Terminal) {
     if let Some(types) = reported.sample_types.as_ref().filter(|types| !types.others.is_empty()) {
-        terminal
-            .report_step("Showing", &format!("{}; `--sample-type` takes {} too", types.shown, types.others.join(", ")));
+        terminal.report_step(
+            "Showing",
+            &format!("{}; `--sample-type` takes {} too", types.shown, list_names(&types.others)),
+        );
     }
     if let Some(time) = time {
         let profile = reported.view.profile();
@@ -150,7 +155,17 @@ pub(super) fn print_selection(reported: &Reported, time: Option<&Range<u64>>, te
     }
     if !reported.other_events.is_empty() {
         let shown = &reported.view.profile().event.name;
-        terminal.report_step("Showing", &format!("{shown}; `--event` takes {} too", reported.other_events.join(", ")));
+        terminal
+            .report_step("Showing", &format!("{shown}; `--event` takes {} too", list_names(&reported.other_events)));
+    }
+}
+
+/// Joins names, and counts those after the first [`MAX_LISTED`].
+fn list_names(names: &[String]) -> String {
+    let listed = names.get(..MAX_LISTED).unwrap_or(names).join(", ");
+    match names.len().saturating_sub(MAX_LISTED) {
+        0 => listed,
+        unlisted => format!("{listed} and {unlisted} more"),
     }
 }
 
@@ -239,5 +254,19 @@ pub(super) fn print_quality(reported: &Reported, printed: Option<&str>, terminal
     let is_new = |reason: &String| !summary.ends_with(reason) && printed != Some(reason);
     for reason in reported.quality.assess().reasons.into_iter().filter(is_new) {
         terminal.warn(&reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::list_names;
+
+    #[test]
+    fn a_message_names_at_most_20_sample_types() {
+        let names: Vec<String> = (1..=999).map(|number| format!("t{number}")).collect();
+        assert_eq!(list_names(&names[..3]), "t1, t2, t3");
+        assert!(list_names(&names[..20]).ends_with(", t19, t20"));
+        assert!(list_names(&names[..21]).ends_with(", t20 and 1 more"));
+        assert!(list_names(&names).ends_with(", t20 and 979 more"));
     }
 }

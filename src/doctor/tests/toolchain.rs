@@ -1,8 +1,9 @@
 //! Checks of the Go toolchain and related programs.
 
+use super::binary::binary;
 use super::fixture::{Machine, USER, tools};
 use crate::build::GoMod;
-use crate::doctor::{Finding, GoFacts, Status, Tools};
+use crate::doctor::{Examined, Finding, GoFacts, Status, Tools};
 
 fn finding_for(id: &str, tools: &Tools) -> Finding {
     Machine::new(USER).finding(id, |inputs| inputs.tools = Some(tools))
@@ -25,6 +26,12 @@ fn a_missing_go_command_is_a_failure_in_a_project() {
     assert_eq!(finding_for("go-found", &without_settings).status, Status::Failure, "`goflame run` builds the module");
     let outside = Tools { in_module: false, ..without_settings };
     assert_eq!(finding_for("go-found", &outside).status, Status::Warning, "there is nothing to build");
+    let facts = binary();
+    let named = machine.finding("go-found", |inputs| {
+        inputs.tools = Some(&missing);
+        inputs.binary = Some(Examined { path: "app".into(), facts: Ok(&facts), mismatches: None });
+    });
+    assert_eq!(named.status, Status::Warning, "`goflame doctor ./app` needs no build");
     assert_eq!(finding_for("go-pin", &missing).status, Status::Skipped);
     let judged = machine.findings(|inputs| inputs.tools = Some(&missing));
     let about_go = ["go-mod", "gotoolchain", "goflags", "c-compiler", "module-cache"];

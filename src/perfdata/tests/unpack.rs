@@ -104,6 +104,31 @@ fn a_compressing_writer_writes_the_records_that_a_plain_one_writes() {
     assert!(PerfData::parse(&cut).unwrap().records().last().unwrap().is_err(), "the end is missing");
 }
 
+/// Before: a COMM and a mapping at time 0 stayed plain if they did not shrink, and moved before the records of earlier rounds.
+#[test]
+fn records_that_do_not_shrink_stay_in_their_order() {
+    let writer = Writer::create(Cursor::new(Vec::new()), &[native_event("cpu-clock", 0, &[11])]).unwrap();
+    let mut writer = writer.compressing();
+    for round in 0..3 {
+        for thread in 0..[100, 1, 100][round] {
+            writer.comm(7, thread, false, format!("{round}").as_bytes(), &SampleId::default()).unwrap();
+        }
+        writer.finished_round().unwrap();
+    }
+    let file = writer.finish(&features()).unwrap().into_inner();
+    let unpacked = unpack(&file, &[]).unwrap().unwrap();
+    let names = PerfData::parse(&unpacked)
+        .unwrap()
+        .records()
+        .filter_map(|record| match record.unwrap().kind {
+            RecordKind::Comm { name, .. } => Some(String::from_utf8_lossy(name).into_owned()),
+            _ => None,
+        })
+        .collect::<Vec<_>>();
+    assert_eq!(names.len(), 201);
+    assert!(names.is_sorted(), "{names:?}");
+}
+
 #[test]
 fn a_plain_file_and_other_bytes_need_nothing() {
     for bytes in [native_file(), Vec::new(), b"PERFILE2".to_vec(), vec![0; 200]] {

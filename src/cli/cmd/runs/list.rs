@@ -60,10 +60,11 @@ pub(super) fn format_list(store: &Store, as_json: bool, terminal: &Terminal) -> 
         let size = format_megabytes(partial.size);
         rows.push((incomplete_row(name(&partial.id), &partial.id, state, size, String::new()), None));
     }
-    Ok(lay_out_rows(rows, terminal.columns()))
+    Ok(lay_out_rows(rows, terminal.columns(), terminal.known_columns().is_some()))
 }
 
-fn lay_out_rows(rows: Vec<([String; 10], Option<String>)>, limit: usize) -> String {
+/// Formats a table of at most `limit` columns. With `shorten`, names of functions are shortened so that a run takes one line.
+fn lay_out_rows(rows: Vec<([String; 10], Option<String>)>, limit: usize, shorten: bool) -> String {
     let (mut cells, remarks): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
     for column in 0..HEADING.len() {
         // Most projects have no tags, and some no commits.
@@ -82,7 +83,7 @@ fn lay_out_rows(rows: Vec<([String; 10], Option<String>)>, limit: usize) -> Stri
     let others: usize = widths.filter(|width| *width > 0).map(|width| width + columns::GAP.len()).sum();
     // A row that needs two lines anyway shows the whole name.
     let room = limit.saturating_sub(others);
-    if room >= MIN_FUNCTION_COLUMNS {
+    if shorten && room >= MIN_FUNCTION_COLUMNS {
         for row in &mut cells {
             row[FUNCTION_COLUMN] = columns::shorten(&row[FUNCTION_COLUMN], room).into_owned();
         }
