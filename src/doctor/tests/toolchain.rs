@@ -3,7 +3,7 @@
 use super::binary::binary;
 use super::fixture::{Machine, USER, tools};
 use crate::build::GoMod;
-use crate::doctor::{Examined, Finding, GoFacts, Status, Tools};
+use crate::doctor::{ExaminedBinary, Finding, GoFacts, Status, Tools};
 
 fn finding_for(id: &str, tools: &Tools) -> Finding {
     Machine::new(USER).finding(id, |inputs| inputs.tools = Some(tools))
@@ -29,7 +29,7 @@ fn a_missing_go_command_is_a_failure_in_a_project() {
     let facts = binary();
     let named = machine.finding("go-found", |inputs| {
         inputs.tools = Some(&missing);
-        inputs.binary = Some(Examined { path: "app".into(), facts: Ok(&facts), mismatches: None });
+        inputs.binary = Some(ExaminedBinary { path: "app".into(), facts: Ok(&facts), mismatches: None });
     });
     assert_eq!(named.status, Status::Warning, "`goflame doctor ./app` needs no build");
     assert_eq!(finding_for("go-pin", &missing).status, Status::Skipped);

@@ -108,7 +108,7 @@ fn a_compressing_writer_writes_the_records_that_a_plain_one_writes() {
 #[test]
 fn records_that_do_not_shrink_stay_in_their_order() {
     let writer = Writer::create(Cursor::new(Vec::new()), &[native_event("cpu-clock", 0, &[11])]).unwrap();
-    let mut writer = writer.compressing();
+    let mut writer = writer.with_compression();
     for round in 0..3 {
         for thread in 0..[100, 1, 100][round] {
             writer.comm(7, thread, false, format!("{round}").as_bytes(), &SampleId::default()).unwrap();

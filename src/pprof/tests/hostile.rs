@@ -89,8 +89,8 @@ fn other_sample_types_are_left_out_if_they_need_too_much_memory() {
 #[test]
 fn merged_samples_of_several_types_take_memory_once() {
     // What remains is enough for 3 rows of the table. `small` has 2.
-    let strings = [0x32, 0].repeat(MAX_MEMORY / 64 - 30);
-    let repeated = (0..100).fold(small(), |message, _| message.sample(&[1], &[1, 1]));
+    let strings = [0x32, 0].repeat(MAX_MEMORY_BYTES / 64 - 30);
+    let repeated = (0..100).fold(small_profile(), |message, _| message.sample(&[1], &[1, 1]));
     let Imported { profile, notes, .. } = read(&[repeated.0, strings].concat(), None).unwrap();
     assert_eq!((profile.event_table().is_some(), notes), (true, Vec::new()));
 }

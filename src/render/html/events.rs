@@ -107,7 +107,7 @@ mod tests {
     use crate::profile::{Event, EventTable, Profile, Quality, Quantity, TableEvent, Unit};
     use crate::render::html::data;
     use crate::render::{Document, Drawing, Format};
-    use crate::views::{By, View};
+    use crate::views::{GroupBy, View};
 
     const NAMES: [&str; 2] = ["alloc_space", "inuse_space"];
 
