@@ -93,7 +93,7 @@ fn compilation_mismatches(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatc
                 found: format!("optimised code: {why}"),
                 why_it_matters: "functions are inlined and do not have frames of their own",
                 advice: "look for a wrapper around go or a -toolexec in GOFLAGS that drops -gcflags",
-            })
+            });
         }
         Optimisation::Debug if !gcflags.is_debug() => found.push(Mismatch {
             id: "optimised",

@@ -195,7 +195,7 @@ fn read_tables(lock: &mut LockFile, table: &DeTable<'_>, text: &str, problems: &
             "modules" => read_entries(&value, problems, |name, value, problems| {
                 match name {
                     "go_sum" => {
-                        lock.go_sum = value.read_text_with(problems, |text| parse_sha256(text).map(str::to_owned))
+                        lock.go_sum = value.read_text_with(problems, |text| parse_sha256(text).map(str::to_owned));
                     }
                     _ => return false,
                 }

@@ -49,7 +49,7 @@ pub(super) const CONFIG_TABLES: &[ConfigTable] = &[
         name: "app",
         keys: &[
             key("package", |c, v, p| {
-                set_if_valid(&mut c.app.package, v.read_text_with(p, rules::check_package_argument))
+                set_if_valid(&mut c.app.package, v.read_text_with(p, rules::check_package_argument));
             }),
             key("kind", |c, v, p| set_if_valid(&mut c.app.kind, v.read_choice(p))),
             key("name", |c, v, p| set_if_valid(&mut c.app.name, v.read_text_with(p, rules::check_app_name))),
@@ -88,7 +88,7 @@ pub(super) const CONFIG_TABLES: &[ConfigTable] = &[
                 set_if_valid(&mut c.workload.stdin, file);
             }),
             key("timeout", |c, v, p| {
-                set_if_valid(&mut c.workload.timeout, v.read_text_with(p, rules::parse_setting_duration))
+                set_if_valid(&mut c.workload.timeout, v.read_text_with(p, rules::parse_setting_duration));
             }),
             planned_key("repeat", |_, v, p| v.accept_only(&InertValue::Integer(1), p)),
             key("ready", |c, v, p| apply_keys(&mut c.workload.server.ready, READY_KEYS, "workload.ready", v, p)),
@@ -97,7 +97,7 @@ pub(super) const CONFIG_TABLES: &[ConfigTable] = &[
                 set_if_valid(&mut c.workload.server.warmup, warmup.map(Option::unwrap_or_default));
             }),
             key("duration", |c, v, p| {
-                set_if_valid(&mut c.workload.server.duration, v.read_text_with(p, rules::parse_optional_duration))
+                set_if_valid(&mut c.workload.server.duration, v.read_text_with(p, rules::parse_optional_duration));
             }),
             key("load", |c, v, p| {
                 let command = v.read_list(p).map(rules::check_command_words);
@@ -112,12 +112,12 @@ pub(super) const CONFIG_TABLES: &[ConfigTable] = &[
         keys: &[
             key("engine", |c, v, p| set_if_valid(&mut c.record.engine, v.read_choice(p))),
             key("frequency", |c, v, p| {
-                set_if_valid(&mut c.record.frequency, v.read_integer_with(p, rules::check_frequency))
+                set_if_valid(&mut c.record.frequency, v.read_integer_with(p, rules::check_frequency));
             }),
             key("event", |c, v, p| set_if_valid(&mut c.record.event, v.read_choice(p))),
             key("kernel", |c, v, p| set_if_valid(&mut c.record.kernel, v.read_choice(p))),
             key("stack", |c, v, p| {
-                set_if_valid(&mut c.record.stack, v.read_text_or_integer_with(p, rules::parse_stack_size))
+                set_if_valid(&mut c.record.stack, v.read_text_or_integer_with(p, rules::parse_stack_size));
             }),
             key("labels", |c, v, p| set_if_valid(&mut c.record.labels, v.read_boolean(p))),
             key("off_cpu", |c, v, p| set_if_valid(&mut c.record.off_cpu, v.read_boolean(p))),
@@ -128,7 +128,7 @@ pub(super) const CONFIG_TABLES: &[ConfigTable] = &[
         keys: &[
             key("gctrace", |c, v, p| set_if_valid(&mut c.runtime.gctrace, v.read_boolean(p))),
             key("schedtrace", |c, v, p| {
-                set_if_valid(&mut c.runtime.schedtrace, v.read_text_with(p, rules::parse_schedtrace_interval))
+                set_if_valid(&mut c.runtime.schedtrace, v.read_text_with(p, rules::parse_schedtrace_interval));
             }),
             key("scheddetail", |c, v, p| set_if_valid(&mut c.runtime.scheddetail, v.read_boolean(p))),
             key("inittrace", |c, v, p| set_if_valid(&mut c.runtime.inittrace, v.read_boolean(p))),
@@ -168,10 +168,10 @@ pub(super) const CONFIG_TABLES: &[ConfigTable] = &[
             }),
             key("keep", |c, v, p| set_if_valid(&mut c.archive.keep, v.read_integer_with(p, rules::check_kept_runs))),
             key("keep_bytes", |c, v, p| {
-                set_if_valid(&mut c.archive.keep_bytes, v.read_text_or_integer_with(p, rules::parse_size_limit))
+                set_if_valid(&mut c.archive.keep_bytes, v.read_text_or_integer_with(p, rules::parse_size_limit));
             }),
             key("max_bytes", |c, v, p| {
-                set_if_valid(&mut c.archive.max_bytes, v.read_text_or_integer_with(p, rules::parse_size_limit))
+                set_if_valid(&mut c.archive.max_bytes, v.read_text_or_integer_with(p, rules::parse_size_limit));
             }),
             key("raw", |c, v, p| set_if_valid(&mut c.archive.raw, v.read_boolean(p))),
             key("redact", |c, v, p| {
