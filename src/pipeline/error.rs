@@ -229,6 +229,15 @@ impl From<InputError> for Error {
 }
 
 impl Error {
+    /// Whether a run failed before its workload began, or before anything was sampled.
+    pub(super) fn is_before_sampling(&self) -> bool {
+        match self {
+            Self::Workload(error) => !error.program_ran(),
+            Self::Record(error) => !error.has_samples(),
+            _ => false,
+        }
+    }
+
     /// Advice for the user.
     pub fn hints(&self) -> Vec<String> {
         match self {

@@ -143,7 +143,7 @@ impl PreparedRun<'_> {
         let outcome = self.execute(draft, fetching.as_ref());
         match &outcome {
             // Nothing was sampled, so there is nothing to keep.
-            Err(error) if failed_before_sampling(error) => {
+            Err(error) if error.is_before_sampling() => {
                 let _ = store.prune(&PrunePlan { partials: vec![id], ..PrunePlan::default() });
             }
             // This error already names the kept files.
@@ -479,15 +479,6 @@ impl PreparedRun<'_> {
             "" => format!("{} [{}]", self.config.app.name, self.config.build.variant),
             title => self.config.secrets().mask_text(title),
         }
-    }
-}
-
-/// Whether a run failed before its workload began, or before anything was sampled.
-fn failed_before_sampling(error: &Error) -> bool {
-    match error {
-        Error::Workload(error) => !error.program_ran(),
-        Error::Record(error) => !error.has_samples(),
-        _ => false,
     }
 }
 
