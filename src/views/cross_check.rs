@@ -177,7 +177,7 @@ struct FunctionWeight {
     origin: Option<Origin>,
 }
 
-/// What the samples of a stack count for: a function, the cost of signal handlers, or threads that the runtime does not see.
+/// The thing that the samples of a stack count for: a function, the cost of signal handlers, or threads that the runtime does not see.
 #[derive(Clone, Copy)]
 enum StackClass<'p> {
     Function { name: &'p str, origin: Origin, in_kernel: bool },

@@ -88,7 +88,7 @@ fn other_sample_types_are_left_out_if_they_need_too_much_memory() {
 
 #[test]
 fn merged_samples_of_several_types_take_memory_once() {
-    // What remains is enough for 3 rows of the table. `small` has 2.
+    // The rest of the memory is enough for 3 rows of the table. `small_profile` has 2.
     let strings = [0x32, 0].repeat(MAX_MEMORY_BYTES / 64 - 30);
     let repeated = (0..100).fold(small_profile(), |message, _| message.sample(&[1], &[1, 1]));
     let Imported { profile, notes, .. } = read(&[repeated.0, strings].concat(), None).unwrap();
