@@ -363,7 +363,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
     }
 
     fn finish(self, sample_types: SampleTypes) -> Imported {
-        let Self { mut profile, mut quality, event_table, negative, .. } = self;
+        let Self { mut profile, mut quality, event_table, selection, negative, .. } = self;
         let total = profile.total_count();
         quality.samples = (profile.event.is_sampled() || profile.samples().is_empty()).then_some(total);
         let unnamed = quality.unnamed_user_frames.saturating_add(quality.unnamed_kernel_frames);
@@ -377,7 +377,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
             ));
         }
         match event_table {
-            Some(table) => profile.set_event_table(table),
+            Some(table) => profile.set_event_table(table, selection.shown_index),
             None if sample_types.others.is_empty() => {}
             None => notes.push(format!(
                 "the other sample types are left out: with them, the profile would take more than {} MiB of memory",
@@ -392,7 +392,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
 fn event_table(tables: &Tables<'_>, selection: &Selection) -> Option<EventTable> {
     let quantities: Vec<_> = tables.sample_types.iter().map(|kind| quantity(tables, *kind)).collect();
     let has_several = quantities.len() > 1;
-    let mut table = EventTable::new(quantities, selection.events.clone(), selection.shown_index);
+    let mut table = EventTable::new(quantities, selection.events.clone());
     table.period = (tables.period > 0).then(|| (quantity(tables, tables.period_type), tables.period));
     has_several.then_some(table)
 }

@@ -127,7 +127,7 @@ impl SampleTypeMessages {
         if let Some(table) = profile.event_table() {
             let mut of = |quantity: &Quantity| value_type(&quantity.name, &quantity.unit);
             let all: Vec<ValueType> = table.quantities.iter().map(&mut of).collect();
-            let weight = table.events[table.shown_index].weight;
+            let weight = table.events[profile.shown_event_index()].weight;
             let period = table.period.as_ref().map(|(quantity, period)| (of(quantity), period.cast_unsigned()));
             return Self { shown: all[weight], all, period };
         }

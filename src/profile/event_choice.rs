@@ -7,9 +7,15 @@ use super::samples::Samples;
 use super::tables::Profile;
 
 impl Profile {
-    /// Adds the table of all events. The samples of the profile are those of its [shown](EventTable::shown_index) event.
-    pub fn set_event_table(&mut self, table: EventTable) {
-        self.event_table = Some(Arc::new(table));
+    /// Adds the table of all events. `shown_index` is the index of the event that the profile shows: the samples of the
+    /// profile are those of this event.
+    pub fn set_event_table(&mut self, table: EventTable, shown_index: usize) {
+        (self.event_table, self.shown_event_index) = (Some(Arc::new(table)), shown_index);
+    }
+
+    /// Returns the index of the shown event in [`EventTable::events`]. 0 if there is no table.
+    pub fn shown_event_index(&self) -> usize {
+        self.shown_event_index
     }
 
     /// Returns all events of the profile. `None` if it has only the shown event.
@@ -19,14 +25,13 @@ impl Profile {
 
     /// Shows another event: the one at this index of [`EventTable::events`].
     pub fn show_event(&mut self, at: usize) {
-        let Some(table) = &mut self.event_table else { return };
+        let Some(table) = &self.event_table else { return };
         let Some(event) = table.events.get(at) else { return };
         let mut samples = Samples::default();
         for sample in table.samples(event).filter(|sample| sample.count > 0 || sample.weight > 0) {
             samples.add(sample);
         }
-        (self.samples, self.event) = (samples, event.event.clone());
-        Arc::make_mut(table).shown_index = at;
+        (self.samples, self.event, self.shown_event_index) = (samples, event.event.clone(), at);
     }
 
     /// Returns a profile with a sample for each row of its table, at the same index. Samples without a value of the shown
@@ -34,7 +39,7 @@ impl Profile {
     pub fn with_all_rows(&self) -> Option<Self> {
         let table = self.event_table()?;
         let mut all = self.clone();
-        all.samples = table.samples(&table.events[table.shown_index]).collect();
+        all.samples = table.samples(&table.events[self.shown_event_index]).collect();
         Some(all)
     }
 }
@@ -65,7 +70,7 @@ mod tests {
         let quantities =
             ["objects", "inuse", "alloc"].map(|name| Quantity { name: name.to_owned(), unit: String::new() });
         let events = vec![event("objects", 0, 0, 1), event("inuse", 0, 1, 1), event("alloc", 2, 2, 1000)];
-        let mut table = EventTable::new(quantities.to_vec(), events, 1);
+        let mut table = EventTable::new(quantities.to_vec(), events);
         let added = [
             table.add(keep.stack, keep.task, &[1, 100, 3]),
             table.add(keep.stack, keep.task, &[1, 100, 4]),
@@ -74,7 +79,7 @@ mod tests {
             table.add(keep.stack, keep.task, &[0, 7, 0]),
         ];
         assert_eq!(added, [true, false, true, true, true], "only rows without a negative value are merged");
-        profile.set_event_table(table);
+        profile.set_event_table(table, 1);
         profile.show_event(1);
         profile
     }

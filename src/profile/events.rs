@@ -42,8 +42,6 @@ impl TableEvent {
 pub struct EventTable {
     /// The events. All of them are made of `quantities`.
     pub events: Vec<TableEvent>,
-    /// Index of the event that the profile shows.
-    pub shown_index: usize,
     /// The name and unit of each column.
     pub quantities: Vec<Quantity>,
     /// The sampling period in the words of the file: a quantity, and how much of it passed between two samples. `None`
@@ -55,10 +53,10 @@ pub struct EventTable {
 }
 
 impl EventTable {
-    /// Returns a table without rows. `shown_index` is the index of the shown event.
-    pub fn new(quantities: Vec<Quantity>, events: Vec<TableEvent>, shown_index: usize) -> Self {
+    /// Returns a table without rows.
+    pub fn new(quantities: Vec<Quantity>, events: Vec<TableEvent>) -> Self {
         let columns = vec![Vec::new(); quantities.len()];
-        Self { events, shown_index, quantities, columns, ..Self::default() }
+        Self { events, quantities, columns, ..Self::default() }
     }
 
     /// Adds a sample with a value for each quantity. Returns true if the table got a new row, and false if the sample was

@@ -43,6 +43,8 @@ pub struct Profile {
     pub(super) samples: Samples,
     /// `None` if the profile has only the shown event. Clones of the profile share the table until one of them changes it.
     pub(super) event_table: Option<Arc<EventTable>>,
+    /// Index of the shown event in the table. 0 if there is no table.
+    pub(super) shown_event_index: usize,
     tasks: Interner<Task>,
     goroutines: Interner<Goroutine>,
     label_sets: Interner<Box<[TaskLabel]>>,
@@ -67,6 +69,7 @@ impl Profile {
             duration_ns: 0,
             samples: Samples::default(),
             event_table: None,
+            shown_event_index: 0,
             tasks: Interner::default(),
             goroutines: Interner::default(),
             label_sets: Interner::default(),
@@ -157,7 +160,8 @@ impl Profile {
     /// Replaces all stacks and samples. They refer to the [locations](Self::add_location) and [tasks](Self::intern_task) of
     /// this profile. Events that are not shown are removed.
     pub fn set_samples(&mut self, stacks: Stacks, samples: Samples) {
-        (self.stacks, self.samples, self.event_table) = (stacks, samples, None);
+        (self.stacks, self.samples) = (stacks, samples);
+        (self.event_table, self.shown_event_index) = (None, 0);
     }
 
     /// Returns the samples in the order in which they were first seen. Samples may be equal.

@@ -43,8 +43,9 @@ pub(super) fn page_events<'p>(document: &Document<'p>) -> Vec<PageEvent<'p>> {
     // An event that is only the number of samples of another event would show the same shares.
     let is_count = |at: usize| table.events.iter().any(|other| other.event.is_sampled() && other.count == at);
     let mut names = HashSet::from([profile.event.name.as_str()]);
-    let offered = (table.events.iter().enumerate())
-        .filter(|(at, other)| *at == table.shown_index || (!is_count(*at) && names.insert(other.event.name.as_str())));
+    let offered = (table.events.iter().enumerate()).filter(|(at, other)| {
+        *at == profile.shown_event_index() || (!is_count(*at) && names.insert(other.event.name.as_str()))
+    });
     let offered: Vec<usize> = offered.map(|(at, _)| at).collect();
     if !(2..=MAX_EVENTS).contains(&offered.len()) {
         return Vec::new();
@@ -126,13 +127,13 @@ mod tests {
         };
         let quantities = NAMES.map(|name| Quantity { name: name.to_owned(), unit: "bytes".to_owned() });
         let events = NAMES.into_iter().enumerate().map(event).collect();
-        let mut table = EventTable::new(quantities.to_vec(), events, 1);
+        let mut table = EventTable::new(quantities.to_vec(), events);
         for (sample, values) in
             [(mixed, [200, 100]), (mixed, [10, -40]), (mixed, [1, 5]), (positive, [2, 10]), (positive, [3, 20])]
         {
             table.add(sample.stack, sample.task, &values);
         }
-        profile.set_event_table(table);
+        profile.set_event_table(table, 1);
         profile.show_event(1);
         profile
     }
