@@ -187,6 +187,20 @@ impl Spec {
         Self { source, stack, switches: true, ..self.clone() }
     }
 
+    /// Builder of an event on a whole CPU that has samples of every task, and no other records.
+    pub(super) fn samples_builder(&self, cpu: u32, ring_bytes: usize) -> Builder<'static> {
+        let mut builder = self.builder(Target::WholeMachine, cpu, ring_bytes);
+        builder.mmap(false).mmap2(false).build_id(false).comm(false).comm_exec(false).task(false);
+        builder
+    }
+
+    /// Builder of an event on a control group that has all records of [`Spec::builder`] except samples.
+    pub(super) fn records_builder<'g>(&self, group: &'g File, cpu: u32, ring_bytes: usize) -> Builder<'g> {
+        let mut builder = self.builder(Target::ControlGroup(group), cpu, ring_bytes);
+        builder.event(Software::DUMMY).sample_period(1);
+        builder
+    }
+
     /// Whether the event is sampled at a frequency, not each time that it occurs.
     fn has_frequency(&self) -> bool {
         matches!(self.source, Source::Cycles | Source::CpuClock)

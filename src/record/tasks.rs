@@ -13,7 +13,7 @@ use super::running_target::{RunningProcess, RunningTarget, is_in_container};
 use super::target_error::TargetError;
 use super::thread_events::{EventOwners, ThreadEvents};
 use crate::perfdata::Event;
-use crate::perfevent::{self, MIN_RING_BYTES, Rings, Target, open};
+use crate::perfevent::{self, MIN_RING_BYTES, Rings, Target, open, open_filtered};
 use crate::process::all_process_ids;
 use crate::workload::{ContainerGroup, ControlGroup, NoControlGroup, WaitingProgram};
 
@@ -188,7 +188,13 @@ pub fn try_to_confine(event: &ChosenEvent, cpus: &[u32]) -> Result<(), PerThread
 
 /// Opens the planned event, and the event of context switches if it is planned.
 fn open_planned_events(plan: &SamplingPlan, target: Target<'_>) -> Result<Rings, perfevent::Error> {
-    let mut rings = open(&plan.event.spec, target, &plan.cpus, REQUESTED_RING_BYTES)?;
+    let (spec, cpus) = (&plan.event.spec, &plan.cpus);
+    let filtered = match target {
+        // If it fails, the event on the group has the same records.
+        Target::ControlGroup(group) => open_filtered(spec, group, cpus, REQUESTED_RING_BYTES).ok(),
+        _ => None,
+    };
+    let mut rings = filtered.map_or_else(|| open(spec, target, cpus, REQUESTED_RING_BYTES), Ok)?;
     if let Some(off_cpu) = &plan.off_cpu {
         off_cpu.open(&mut rings, target)?;
     }
