@@ -7,7 +7,7 @@ use crate::perfdata::{CpuMode, RawAddress, Sample};
 
 /// A sample's callchain. Usually each part is contiguous in the file, so it is borrowed and not copied.
 #[derive(Debug, Default)]
-pub(super) struct Chain<'d> {
+pub(super) struct SplitCallchain<'d> {
     /// Addresses in the kernel, leaf first. The first address is exact, the others are return addresses.
     pub(super) kernel: Cow<'d, [RawAddress]>,
     /// Addresses in user space, leaf first. The first address is exact, the others are return addresses.
@@ -46,7 +46,7 @@ pub(super) fn cut_at_cycle(
     user
 }
 
-impl<'d> Chain<'d> {
+impl<'d> SplitCallchain<'d> {
     /// The callchain of a sample. For a sample without a callchain, its instruction pointer.
     pub(super) fn from_sample(sample: &Sample<'d>) -> Self {
         let mut chain = Self::default();

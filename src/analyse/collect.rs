@@ -9,7 +9,7 @@ use std::ops::Range;
 use foldhash::fast::RandomState;
 
 use super::address_space::{AddressSpace, AddressSpaces, LookupHint};
-use super::chain::{Chain, cut_at_cycle};
+use super::chain::{SplitCallchain, cut_at_cycle};
 use super::files::{Binaries, Files};
 use super::generated::{GeneratedCode, TimedFunction};
 use super::goroutine::GoroutineReadings;
@@ -369,7 +369,7 @@ impl<'d> Collector<'d, '_, '_> {
 
     /// Makes the raw stack of a sample the last stack of its thread, and appends its new segments to `pending_segments`.
     fn replace_last_stack(&mut self, sample: &Sample<'d>, pid: u32) -> SegmentCounts {
-        let Chain { kernel, user } = &Chain::from_sample(sample);
+        let SplitCallchain { kernel, user } = &SplitCallchain::from_sample(sample);
         let space = self.spaces.get(pid);
         let registers = sample.user_regs.as_ref().and_then(Registers::from_sample);
         let at_limit = |user: &[RawAddress]| kernel.len() + user.len() >= self.settings.max_stack as usize;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 
-use super::chain::Chain;
+use super::chain::SplitCallchain;
 use super::last_stack::RawStack;
 use super::needed::{NeededRecords, Tasks};
 use super::unwind::{MissingCallers, RepairOutcome};
@@ -88,7 +88,7 @@ impl RepairedPart {
         let rewritten = if let RecordKind::Sample(sample) = &record.kind {
             let (least, most) = self.periods.unwrap_or((sample.period, sample.period));
             self.periods = Some((least.min(sample.period), most.max(sample.period)));
-            let chain = Chain::from_sample(sample);
+            let chain = SplitCallchain::from_sample(sample);
             let as_recorded = RawStack { kernel: &chain.kernel, user: &chain.user };
             let (RawStack { kernel, user }, facts) = analysed.unwrap_or((as_recorded, SampleFacts::default()));
             // Addresses without a marker are in user space if the sample was taken there. An empty stack needs a marker,

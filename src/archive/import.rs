@@ -107,7 +107,7 @@ impl Store {
             }
         };
         if imported.is_err() {
-            self.prune(&PrunePlan { partials: vec![export.id().clone()], ..PrunePlan::default() }).ok();
+            self.prune(&PrunePlan { partial_runs: vec![export.id().clone()], ..PrunePlan::default() }).ok();
         }
         imported
     }

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use serde::Serialize;
-
 use super::dir::Dir;
 use super::error::Error;
 use super::id::RunId;
@@ -13,18 +11,18 @@ use super::run::Run;
 use super::store::{Store, lock_name};
 
 /// The runs to remove.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PrunePlan {
     /// Completed runs.
     pub runs: Vec<RunId>,
     /// Runs that were never completed.
-    pub partials: Vec<RunId>,
+    pub partial_runs: Vec<RunId>,
 }
 
 impl PrunePlan {
     /// Whether there is nothing to remove.
     pub fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.partials.is_empty()
+        self.runs.is_empty() && self.partial_runs.is_empty()
     }
 }
 
@@ -92,7 +90,7 @@ impl Store {
         for id in plan.runs.iter().filter(|id| !tagged.contains(*id)) {
             move_to_trash(&runs, id, &trash)?;
         }
-        for id in &plan.partials {
+        for id in &plan.partial_runs {
             if !lock::is_held(&partial, &lock_name(id))? {
                 move_to_trash(&partial, id, &trash)?;
             }

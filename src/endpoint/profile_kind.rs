@@ -49,8 +49,8 @@ impl ProfileKind {
         }
     }
 
-    /// Returns the function that a program must call, or else the profile is empty.
-    pub fn needed_function(self) -> Option<&'static str> {
+    /// Returns the call without which the profile is empty. `None` if the program need not call anything.
+    pub fn needed_call(self) -> Option<&'static str> {
         match self {
             Self::Mutex => Some("runtime.SetMutexProfileFraction(100)"),
             Self::Block => Some("runtime.SetBlockProfileRate(10000)"),

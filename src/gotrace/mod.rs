@@ -5,12 +5,12 @@
 
 mod cursor;
 mod line;
-mod separator;
+mod splitter;
 #[cfg(test)]
 mod tests;
 mod trace;
 
 pub use cursor::Mismatch;
 pub use line::{GcCpu, GcCycle, PackageInit, RuntimeLine, SchedulerSnapshot};
-pub use separator::{ArrivedLine, Separated, Separator};
+pub use splitter::{ArrivedLine, OutputSplitter, SplitOutput};
 pub use trace::{GcTotals, RuntimeTrace, Timed, TraceCollector};

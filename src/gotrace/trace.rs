@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::line::{GcCycle, PackageInit, RuntimeLine, SchedulerSnapshot};
-use super::separator::ArrivedLine;
+use super::splitter::ArrivedLine;
 
 /// Maximum number of stored events: enough for an hour with 50 collections per second. `runtime.log` has all lines.
 const MAX_EVENTS: usize = 200_000;

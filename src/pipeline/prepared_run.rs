@@ -144,7 +144,7 @@ impl PreparedRun<'_> {
         match &outcome {
             // Nothing was sampled, so there is nothing to keep.
             Err(error) if error.is_before_sampling() => {
-                let _ = store.prune(&PrunePlan { partials: vec![id], ..PrunePlan::default() });
+                let _ = store.prune(&PrunePlan { partial_runs: vec![id], ..PrunePlan::default() });
             }
             // This error already names the kept files.
             Err(Error::Archive(archive::Error::Commit { .. })) => {}

@@ -129,7 +129,7 @@ fn abandoned_partial_runs(store: &Store) -> Result<Vec<PartialRun>, Error> {
 fn prune_plan(runs: &[Run], partials: &[PartialRun]) -> PrunePlan {
     PrunePlan {
         runs: runs.iter().map(|run| run.id().clone()).collect(),
-        partials: partials.iter().map(|partial| partial.id.clone()).collect(),
+        partial_runs: partials.iter().map(|partial| partial.id.clone()).collect(),
     }
 }
 

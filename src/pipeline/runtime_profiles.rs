@@ -122,7 +122,7 @@ pub(super) fn keep_fetched_profiles(
             Ok((bytes, (headline, profile))) => {
                 write_file(draft, &kind.file_name(), &bytes)?;
                 record.file = Some(kind.file_name());
-                record.problem = kind.needed_function().filter(|_| headline.is_none()).map(|call| {
+                record.problem = kind.needed_call().filter(|_| headline.is_none()).map(|call| {
                     let name = kind.name();
                     format!("the {name} profile is empty: nothing waited, or the program does not call {call}")
                 });

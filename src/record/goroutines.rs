@@ -84,9 +84,9 @@ pub(super) struct GoroutineWatch {
     /// `None` if labels are not read.
     labels: Option<LabelWatch>,
     /// Number of goroutines that were read in this round.
-    read_count: usize,
+    reading_count: usize,
     /// Number of goroutines in this round that were new or had changed.
-    changed_count: usize,
+    changed_reading_count: usize,
     interval: Duration,
 }
 
@@ -125,8 +125,8 @@ impl GoroutineWatch {
             memories: HashMap::new(),
             modules: ModuleWatch::default(),
             left_stacks: LeftStackWatch::default(),
-            read_count: 0,
-            changed_count: 0,
+            reading_count: 0,
+            changed_reading_count: 0,
             interval: READ_INTERVALS[0],
         }
     }
@@ -210,11 +210,11 @@ impl GoroutineWatch {
 
     fn adapt_interval(&mut self) {
         let [shortest, longest] = READ_INTERVALS;
-        if self.read_count > 0 {
-            let often = self.changed_count * BUSY_FRACTION >= self.read_count;
+        if self.reading_count > 0 {
+            let often = self.changed_reading_count * BUSY_FRACTION >= self.reading_count;
             self.interval = if often { (self.interval / 2).max(shortest) } else { (self.interval * 2).min(longest) };
         }
-        (self.read_count, self.changed_count) = (0, 0);
+        (self.reading_count, self.changed_reading_count) = (0, 0);
     }
 
     /// Reads the noted descriptors. `now` is in nanoseconds on the clock of the samples. `processes` is the number of
@@ -287,8 +287,8 @@ impl GoroutineWatch {
                 self.memories.get(&pid).and_then(|memory| left_stacks::read_code_addresses(memory, goroutine.stack));
             // While the stack was read, the thread can have switched to another goroutine.
             if let Some(words) = words.filter(|_| self.current_goroutine(pid, thread) == Some(address)) {
-                self.read_count += 1;
-                self.changed_count += usize::from(self.left_stacks.add_reading(tid, &goroutine, words));
+                self.reading_count += 1;
+                self.changed_reading_count += usize::from(self.left_stacks.add_reading(tid, &goroutine, words));
             }
         }
     }
@@ -305,7 +305,7 @@ impl GoroutineWatch {
     fn add_reading(&mut self, found: GoroutineReading) {
         let key = (found.pid, found.address);
         let is_goroutine = usize::from(found.id != 0);
-        self.read_count += is_goroutine;
+        self.reading_count += is_goroutine;
         let newest = self.newest.get(&key).and_then(|at| self.readings.get_mut(*at));
         if let Some(known) = newest {
             if (known.id, known.stack, known.runs) == (found.id, found.stack, found.runs) {
@@ -317,7 +317,7 @@ impl GoroutineWatch {
                 self.stacks.remove(&stack);
             }
         }
-        self.changed_count += is_goroutine;
+        self.changed_reading_count += is_goroutine;
         if self.readings.len() < MAX_READINGS {
             self.newest.insert(key, self.readings.len());
             self.readings.push(found);

@@ -9,16 +9,16 @@ use std::io::{self, BufWriter, Write};
 
 use super::name;
 use crate::profile::Interner;
-use crate::views::{CallTree, ExpandScratch, LabelId, Node, SampleValue, TreeLabels, View, Walker, self_weight};
+use crate::views::{CallTree, ExpandScratch, LabelId, Node, SummedValue, TreeLabels, View, Walker, self_weight};
 
 const BUFFER_BYTES: usize = 1 << 18;
 
 /// Writes a profile as folded stacks. An empty profile gives no lines.
 pub fn write(view: &View, out: &mut dyn Write) -> io::Result<()> {
     let profile = view.profile();
-    let value = if profile.event.is_sampled() { SampleValue::Count } else { SampleValue::Weight };
+    let kind = if profile.event.is_sampled() { SummedValue::Count } else { SummedValue::Weight };
     let mut labels = Interner::default();
-    let tree = view.call_tree(value, 1, || {
+    let tree = view.call_tree(kind, 1, || {
         let groups = view.grouping().names().map(name::folded_process_name);
         let groups = groups.map(|name| LabelId::intern(name, &mut labels)).collect();
         let functions = profile.functions().map(|(_, function)| profile.str(function.display));

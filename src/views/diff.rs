@@ -7,7 +7,7 @@ use super::clusters::{Clustering, clustering};
 use super::matching::Matching;
 use super::top::{FunctionSums, function_sums, stack_sums};
 use super::tree::{CallTree, LabelId, TreeLabels};
-use super::view::{SampleValue, View};
+use super::view::{SummedValue, View};
 use super::walk::Walker;
 use crate::profile::Sample;
 
@@ -101,7 +101,7 @@ impl Diff {
     pub fn call_tree(&self, views: [&View; 2], min_share_divisor: u64) -> Vec<NodeChange> {
         let trees = [0, 1].map(|side: usize| {
             let positions = &self.matching.positions[side];
-            [SampleValue::Weight, SampleValue::Count].map(|value| {
+            [SummedValue::Weight, SummedValue::Count].map(|value| {
                 let labels = || {
                     let functions = positions.iter().map(|at| LabelId::from_index(*at)).collect();
                     TreeLabels::new(vec![LabelId::NONE; views[side].grouping().names().len()], functions)
@@ -109,7 +109,7 @@ impl Diff {
                 views[side].call_tree(value, 1, labels)
             })
         });
-        let min_weights = [0, 1].map(|side: usize| views[side].total(SampleValue::Weight).div_ceil(min_share_divisor));
+        let min_weights = [0, 1].map(|side: usize| views[side].total(SummedValue::Weight).div_ceil(min_share_divisor));
         let is_wide = |amounts: &[Amount; 2]| (0..2).any(|side| amounts[side].weight >= min_weights[side].max(1));
         let mut nodes = vec![(0, None, self.scale.totals)];
         let roots = trees.each_ref().map(|trees| trees.each_ref().map(|tree| root_walkers(tree)));

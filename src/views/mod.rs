@@ -60,5 +60,5 @@ pub use paths::CallPaths;
 pub use top::{CallPathStep, FunctionRow, Top};
 pub use tree::{CallTree, ExpandScratch, LabelId, Node, TreeLabels, self_weight};
 pub use user_code::UserCodeLine;
-pub use view::{SampleValue, View};
+pub use view::{SummedValue, View};
 pub use walk::Walker;

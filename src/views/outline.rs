@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::paths::CallPaths;
 use super::top::{add_saturating, function_name};
-use super::view::{SampleValue, View};
+use super::view::{SummedValue, View};
 use crate::profile::{FunctionId, position};
 
 /// The call tree as rows: a caller comes before its callees, and callees are sorted by weight.
@@ -57,7 +57,7 @@ impl Outline {
         let paths = CallPaths::new(view.profile());
         let caller_of = paths.callers();
         let samples = view.profile().samples();
-        let weight = |at: &u32| view.value(SampleValue::Weight, &samples[*at as usize]);
+        let weight = |at: &u32| view.value(SummedValue::Weight, &samples[*at as usize]);
         let mut groups: Vec<Group<'_>> = (view.grouping().names().zip(view.grouping().samples()).enumerate())
             .map(|(at, (name, samples))| Group { position: at, name, samples, total: samples.iter().map(weight).sum() })
             .collect();
@@ -110,7 +110,7 @@ impl<'p> GroupTree<'p> {
         let (mut self_weights, mut without_frames) = (vec![0; caller_of.len()], 0);
         for sample in samples {
             let at = *sample as usize;
-            let weight = view.value(SampleValue::Weight, &view.profile().samples()[at]);
+            let weight = view.value(SummedValue::Weight, &view.profile().samples()[at]);
             let sum = paths.leaves[at].map_or(&mut without_frames, |leaf| &mut self_weights[leaf as usize]);
             add_saturating(sum, weight);
         }
@@ -169,7 +169,7 @@ pub fn hot_paths(view: &View, count: usize) -> Vec<HotPath> {
     let mut weights = vec![0; caller_of.len()];
     for (sample, leaf) in view.profile().samples().iter().zip(&paths.leaves) {
         if let Some(leaf) = leaf {
-            add_saturating(&mut weights[*leaf as usize], view.value(SampleValue::Weight, sample));
+            add_saturating(&mut weights[*leaf as usize], view.value(SummedValue::Weight, sample));
         }
     }
     let mut heaviest: Vec<u32> = (0..).zip(&weights).filter(|(_, weight)| **weight > 0).map(|(path, _)| path).collect();

@@ -279,13 +279,13 @@ mod tests {
     use super::{LabelId, Node, TreeLabels};
     use crate::profile::fixture::Fixture;
     use crate::profile::{Function, Interner, Profile};
-    use crate::views::{GroupBy, SampleValue, View};
+    use crate::views::{GroupBy, SummedValue, View};
 
     /// Returns all nodes, sorted: the texts from the root, the cumulative weight, and whether it is inlined.
     fn nodes(profile: &Profile, min_weight: u64) -> Vec<(String, u64, bool)> {
         let view = View::new(profile.clone(), GroupBy::Process);
         let mut texts = Interner::default();
-        let tree = view.call_tree(SampleValue::Count, min_weight, || {
+        let tree = view.call_tree(SummedValue::Count, min_weight, || {
             let groups = view.grouping().names().map(|name| LabelId::intern(name.to_uppercase(), &mut texts)).collect();
             let name = |function: &Function| profile.str(function.display).to_owned();
             let functions = profile.functions().map(|(_, item)| LabelId::intern(name(item), &mut texts)).collect();

@@ -14,14 +14,14 @@ use crate::profile::{Profile, Sample};
 
 /// A value of a sample that a call tree sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SampleValue {
+pub enum SummedValue {
     /// The number of samples.
     Count,
     /// The weight, in [`Event::unit`](crate::profile::Event::unit).
     Weight,
 }
 
-impl SampleValue {
+impl SummedValue {
     fn get(self, sample: &Sample) -> u64 {
         match self {
             Self::Count => sample.count,
@@ -95,20 +95,20 @@ impl View {
 
     /// Returns the sum of a value over all samples: the weight of the whole call tree. Values come from files. If their
     /// sum exceeds 64 bits, all are divided by the same number first.
-    pub fn total(&self, value: SampleValue) -> u64 {
-        self.profile.samples().iter().map(|sample| self.value(value, sample)).sum()
+    pub fn total(&self, kind: SummedValue) -> u64 {
+        self.profile.samples().iter().map(|sample| self.value(kind, sample)).sum()
     }
 
     /// Returns the value of a sample, as the call tree sums it.
-    pub fn value(&self, value: SampleValue, sample: &Sample) -> u64 {
-        value.get(sample) / self.divisor
+    pub fn value(&self, kind: SummedValue, sample: &Sample) -> u64 {
+        kind.get(sample) / self.divisor
     }
 
     /// Returns the hottest functions and the hottest call path.
     pub fn top(&self) -> &Top {
         get_or_build(&self.top, || {
             let labels = || function_labels(&self.profile, self.grouping.names().len());
-            Top::new(&self.profile, &self.call_tree(SampleValue::Weight, 1, labels))
+            Top::new(&self.profile, &self.call_tree(SummedValue::Weight, 1, labels))
         })
     }
 
@@ -139,34 +139,34 @@ impl View {
     /// the walk of the stacks.
     pub fn call_tree(
         &self,
-        value: SampleValue,
+        kind: SummedValue,
         min_weight: u64,
         labels: impl FnOnce() -> TreeLabels + Send,
     ) -> CallTree<'_> {
-        let ((walk, scale), labels) = rayon::join(|| self.walk(value), labels);
+        let ((walk, scale), labels) = rayon::join(|| self.walk(kind), labels);
         let samples = self.profile.samples();
-        let weight = |at: &u32| self.value(value, &samples[*at as usize]);
+        let weight = |at: &u32| self.value(kind, &samples[*at as usize]);
         let group_weights = self.grouping.samples().map(|group| group.iter().map(weight).sum());
         CallTree::new(&self.profile, walk, scale, group_weights.collect(), labels, min_weight)
     }
 
     /// Returns the walk of all stacks for a value, and the factor to multiply its weights by.
-    fn walk(&self, value: SampleValue) -> (&StackWalk, u64) {
+    fn walk(&self, kind: SummedValue) -> (&StackWalk, u64) {
         // With a common period, the walk by count serves both values.
-        match (value, self.period) {
-            (SampleValue::Weight, Some(period @ 1..)) if self.divisor == 1 => {
-                (get_or_build(&self.by_count, || self.new_walk(SampleValue::Count)), period)
+        match (kind, self.period) {
+            (SummedValue::Weight, Some(period @ 1..)) if self.divisor == 1 => {
+                (get_or_build(&self.by_count, || self.new_walk(SummedValue::Count)), period)
             }
-            (SampleValue::Weight, _) => (get_or_build(&self.by_weight, || self.new_walk(value)), 1),
-            (SampleValue::Count, _) => (get_or_build(&self.by_count, || self.new_walk(value)), 1),
+            (SummedValue::Weight, _) => (get_or_build(&self.by_weight, || self.new_walk(kind)), 1),
+            (SummedValue::Count, _) => (get_or_build(&self.by_count, || self.new_walk(kind)), 1),
         }
     }
 
-    fn new_walk(&self, value: SampleValue) -> StackWalk {
+    fn new_walk(&self, kind: SummedValue) -> StackWalk {
         let samples = self.profile.samples();
         let stack = |at: &u32| {
             let sample = &samples[*at as usize];
-            (sample.stack, self.value(value, sample))
+            (sample.stack, self.value(kind, sample))
         };
         StackWalk::new(&self.profile, self.grouping.samples().map(|group| group.iter().map(stack)))
     }
@@ -192,7 +192,7 @@ fn common_period(profile: &Profile) -> Option<u64> {
 /// Returns the divisor that keeps the sums of counts and of weights within 64 bits. It is 1 unless a file holds absurd
 /// values.
 fn overflow_divisor(profile: &Profile) -> u64 {
-    let sum = |value: SampleValue| profile.samples().iter().map(|sample| u128::from(value.get(sample))).sum::<u128>();
-    let largest = sum(SampleValue::Count).max(sum(SampleValue::Weight));
+    let sum = |kind: SummedValue| profile.samples().iter().map(|sample| u128::from(kind.get(sample))).sum::<u128>();
+    let largest = sum(SummedValue::Count).max(sum(SummedValue::Weight));
     u64::try_from(largest >> u64::BITS).unwrap_or(u64::MAX).saturating_add(1)
 }

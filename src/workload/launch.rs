@@ -20,7 +20,7 @@ use super::message::{HelperReport, Order, Receiver, create_rendezvous, receive_i
 use super::plan::{LaunchPlan, Stdin};
 use super::progress::{OutputStream, Progress};
 use super::stdin::open_stdin;
-use super::stream::{Stream, Window};
+use super::stream::{Stream, TerminalSize};
 use super::supervisor::SUPERVISE;
 use crate::process::{Signals, become_reaper, descendants, kill_and_reap_all};
 
@@ -45,7 +45,7 @@ pub(super) struct Launched {
     /// Reader of the program's standard error.
     pub(super) stderr: Option<File>,
     /// Windows of the streams that are terminals for the program.
-    windows: Vec<(OutputStream, Window)>,
+    terminal_sizes: Vec<(OutputStream, TerminalSize)>,
     child: Child,
     /// Descendants that goflame had before the launch. They are not killed.
     bystanders: Vec<Pid>,
@@ -107,10 +107,13 @@ pub(super) fn launch(plan: &LaunchPlan, progress: &dyn Progress, signals: &mut S
             stdin,
             stdout: Some(stdout.reader),
             stderr: Some(stderr.reader),
-            windows: [(OutputStream::Stdout, stdout.window), (OutputStream::Stderr, stderr.window)]
-                .into_iter()
-                .filter_map(|(stream, window)| Some((stream, window?)))
-                .collect(),
+            terminal_sizes: [
+                (OutputStream::Stdout, stdout.terminal_size),
+                (OutputStream::Stderr, stderr.terminal_size),
+            ]
+            .into_iter()
+            .filter_map(|(stream, size)| Some((stream, size?)))
+            .collect(),
             child,
             bystanders,
             group: None,
@@ -219,10 +222,10 @@ impl Launched {
     }
 
     /// Gives the program's terminals the size of the real terminals.
-    pub(super) fn resize_windows(&mut self, progress: &dyn Progress) {
+    pub(super) fn resize_terminals(&mut self, progress: &dyn Progress) {
         let mut resized = false;
-        for (stream, window) in &mut self.windows {
-            resized |= progress.terminal(*stream).is_some_and(|terminal| window.resize_like(terminal));
+        for (stream, size) in &mut self.terminal_sizes {
+            resized |= progress.terminal(*stream).is_some_and(|terminal| size.resize_like(terminal));
         }
         if resized {
             // The real terminal also sends this signal to the program, but possibly before the new size is set.

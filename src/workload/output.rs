@@ -44,7 +44,7 @@ pub(super) fn copy_output(
         match read_output(&mut reader, &mut buffer) {
             Ok(Some(0)) => break,
             Ok(Some(count)) => match &mut runtime {
-                Some(runtime) => runtime.separate_lines(count, &mut buffer, &mut reader),
+                Some(runtime) => runtime.split_lines(count, &mut buffer, &mut reader),
                 None => show(&mut copy, &buffer[..count]),
             },
             // A process still has the stream open: a process of the program that could not be stopped, or any process

@@ -19,8 +19,8 @@ pub(super) struct Stream {
     pub(super) reader: File,
     /// The program's end.
     pub(super) program_end: OwnedFd,
-    /// The window of a pseudo-terminal.
-    pub(super) window: Option<Window>,
+    /// Size of a pseudo-terminal.
+    pub(super) terminal_size: Option<TerminalSize>,
 }
 
 impl Stream {
@@ -31,7 +31,7 @@ impl Stream {
             return Ok(stream);
         }
         let (reader, program_end) = io::pipe()?;
-        Ok(Self { reader: OwnedFd::from(reader).into(), program_end: program_end.into(), window: None })
+        Ok(Self { reader: OwnedFd::from(reader).into(), program_end: program_end.into(), terminal_size: None })
     }
 
     /// Opens a pipe in packet mode: each read returns the bytes of one write, or a page of a longer write. A
@@ -42,7 +42,7 @@ impl Stream {
         // Each write takes a page of the pipe, and a line consists of many writes. With the usual 16 pages, the program
         // would wait.
         let _ = fcntl_setpipe_size(&reader, PACKET_PIPE_BYTES);
-        Ok(Self { reader: reader.into(), program_end, window: None })
+        Ok(Self { reader: reader.into(), program_end, terminal_size: None })
     }
 
     /// Opens a pseudo-terminal that is not a controlling terminal. Signals and job control still come from the real
@@ -58,19 +58,19 @@ impl Stream {
         tcsetattr(&program_end, OptionalActions::Now, &settings)?;
         let size = tcgetwinsize(terminal)?;
         tcsetwinsize(&reader, size)?;
-        let window = Some(Window { pseudo_terminal: reader.try_clone()?, size });
-        Ok(Self { reader: reader.into(), program_end, window })
+        let terminal_size = Some(TerminalSize { pseudo_terminal: reader.try_clone()?, size });
+        Ok(Self { reader: reader.into(), program_end, terminal_size })
     }
 }
 
-/// The window of a pseudo-terminal.
-pub(super) struct Window {
+/// Size of a pseudo-terminal.
+pub(super) struct TerminalSize {
     pseudo_terminal: OwnedFd,
     size: Winsize,
 }
 
-impl Window {
-    /// Sets the window to the size of `terminal`. Returns whether the size has changed.
+impl TerminalSize {
+    /// Sets it to the size of `terminal`. Returns whether the size has changed.
     pub(super) fn resize_like(&mut self, terminal: BorrowedFd<'_>) -> bool {
         let Ok(size) = tcgetwinsize(terminal) else { return false };
         let changed = self.size != size;

@@ -232,7 +232,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
             }
             self.enter_due_phases(launched, usage.is_some());
             if self.ended.is_none() {
-                launched.resize_windows(self.progress);
+                launched.resize_terminals(self.progress);
                 if self.phases.current_phase() != PhaseName::Start {
                     let used = self.used_cpu(launched);
                     self.monitor.show_progress(self.started.elapsed(), used);

@@ -74,15 +74,15 @@ fn a_stripped_program_in_a_container_from_scratch_is_sampled() {
     fs::create_dir(project.path("beside")).unwrap();
     let mount = format!("{}:/work", real_path(&project).join("beside").display());
     let pid_namespace = format!("--pid=container:{name}");
-    let beside = ["run", "--rm", "--network", "none", &pid_namespace, "-v", &mount, "-w", "/work"];
+    let docker_run = ["run", "--rm", "--network", "none", &pid_namespace, "-v", &mount, "-w", "/work"];
     let record = ["goflame-test/goflame:local", "/goflame", "record", "-p", "1", "-d", "1"];
     // Fewer rights than `--privileged`, so that the test also works if its root user does not have all rights.
     let rights = ["--cap-add", "SYS_ADMIN", "--cap-add", "SYS_PTRACE"];
-    let printed = engine.docker(&[&beside[..], &rights, &record].concat()).join("\n");
+    let printed = engine.docker(&[&docker_run[..], &rights, &record].concat()).join("\n");
     assert!(printed.contains("main.burn"), "{printed}");
 
     // Without the rights to sample, goflame fails with advice.
-    let refused = [&beside[..], &["-e", "KUBERNETES_SERVICE_HOST=10.0.0.1"], &record].concat();
+    let refused = [&docker_run[..], &["-e", "KUBERNETES_SERVICE_HOST=10.0.0.1"], &record].concat();
     let line = format!("docker -H {} {}", engine.host(), refused.join(" "));
     project.shell(&line).run().code(4).stderr_has("[..]in Kubernetes, from outside of the pod: `kubectl debug -n [..]");
 

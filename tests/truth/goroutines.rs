@@ -158,11 +158,11 @@ fn goroutines_have_their_true_shares_in_a_debug_build() {
 }
 
 /// A stack copy of 2048 bytes contains all frames on the thread's own stack while the runtime prints a goroutine's stack.
-const DEEP_COPY: &str = "[record]\nstack = 2048\n";
+const LARGE_COPY_SETTINGS: &str = "[record]\nstack = 2048\n";
 
 fn check_systemstack(variant: &str) {
     let _alone = wait_for_turn();
-    let measured = Measured::run(variant, "systemstack", DEEP_COPY);
+    let measured = Measured::run(variant, "systemstack", LARGE_COPY_SETTINGS);
     let by_entry = measured.compare(&measured.by_entry, |goroutine| goroutine.entry.clone());
     let by_id = measured.compare(&measured.by_goroutine, GoroutineTime::folded_name);
     let SamplesBelow { all, known, wrong } = measured.samples_below("runtime.systemstack");

@@ -65,7 +65,7 @@ fn keep_newest(runs: usize) -> KeepLimits {
 /// The runs that pruning removes when all runs belong to one app.
 fn outdated_runs(store: &Store, keep: usize) -> PrunePlan {
     let runs = store.outdated_runs(keep_newest(keep), |_| Some(())).unwrap();
-    PrunePlan { runs: runs.iter().map(|run| run.id().clone()).collect(), partials: Vec::new() }
+    PrunePlan { runs: runs.iter().map(|run| run.id().clone()).collect(), partial_runs: Vec::new() }
 }
 
 fn count_entries(dir: &Path) -> usize {

@@ -76,7 +76,7 @@ fn pruning_keeps_runs_that_are_being_written() {
     let [abandoned, writing] = [0, 1].map(|seconds| RunId::new(start_time(seconds), "server"));
     drop(draft(&store, &abandoned));
     let live = draft(&store, &writing);
-    store.prune(&PrunePlan { runs: Vec::new(), partials: vec![abandoned, writing.clone()] }).unwrap();
+    store.prune(&PrunePlan { runs: Vec::new(), partial_runs: vec![abandoned, writing.clone()] }).unwrap();
     let left: Vec<RunId> = store.partial_runs().unwrap().into_iter().map(|partial| partial.id).collect();
     assert_eq!(left, [writing]);
     live.commit(&json!({})).unwrap();

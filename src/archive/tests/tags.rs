@@ -46,7 +46,7 @@ fn tagged_runs_are_not_pruned_and_do_not_count() {
     store.tag(&all[1], "one").unwrap();
     store.tag(&all[3], "oldest").unwrap();
     assert_eq!(outdated_runs(&store, 1).runs, [all[2].clone()]);
-    let everything = PrunePlan { runs: all.clone(), partials: Vec::new() };
+    let everything = PrunePlan { runs: all.clone(), partial_runs: Vec::new() };
     store.prune(&everything).unwrap();
     assert_eq!(ids(&store), [all[1].clone(), all[3].clone()], "also if a plan was made before the tag");
     store.untag("one").unwrap();

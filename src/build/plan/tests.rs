@@ -24,7 +24,7 @@ fn with_goflags(goflags: &str, change: impl FnOnce(&mut Variant)) -> Result<Buil
 }
 
 #[test]
-fn debug_gives_every_function_a_frame() {
+fn debug_turns_optimisation_and_inlining_off() {
     let plan = planned(|_| ()).unwrap();
     assert_eq!(plan.program, "go");
     let out = format!("{OUTPUT_DIR}/debug/app");

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
-use super::{ArrivedLine, Mismatch, RuntimeLine, RuntimeTrace, Separated, Separator, TraceCollector};
+use super::{ArrivedLine, Mismatch, OutputSplitter, RuntimeLine, RuntimeTrace, SplitOutput, TraceCollector};
 
 /// Go version, and standard error of a program with `gctrace=1,schedtrace=100,inittrace=1`, then with
 /// `schedtrace=300,scheddetail=1`.
@@ -42,14 +42,14 @@ fn split_into_pieces(line: &str) -> Vec<&[u8]> {
 /// Separates writes that arrive at intervals of one microsecond. Returns the program's output, the runtime's lines, and the
 /// runtime's incomplete lines.
 fn separate<'p>(writes: impl IntoIterator<Item = &'p [u8]>) -> (String, Vec<ArrivedLine>, String) {
-    let (mut separator, mut out) = (Separator::default(), Separated::default());
+    let (mut splitter, mut out) = (OutputSplitter::default(), SplitOutput::default());
     let mut last = 0;
     for (index, piece) in writes.into_iter().enumerate() {
         last = index as u64 * 1000;
-        separator.push(piece, last, &mut out);
+        splitter.push(piece, last, &mut out);
     }
-    separator.expire(last, &mut out);
-    separator.finish(&mut out);
+    splitter.expire(last, &mut out);
+    splitter.finish(&mut out);
     (String::from_utf8(out.program).unwrap(), out.lines, String::from_utf8(out.cut_lines.concat()).unwrap())
 }
 
@@ -168,18 +168,18 @@ fn lines_that_the_program_prints_stay_in_its_output() {
 
 #[test]
 fn an_incomplete_line_is_passed_on_after_two_seconds() {
-    let (mut separator, mut out) = (Separator::default(), Separated::default());
+    let (mut splitter, mut out) = (OutputSplitter::default(), SplitOutput::default());
     for piece in [&b"before "[..], b"gc ", b"1", b" after"] {
-        separator.push(piece, 0, &mut out);
+        splitter.push(piece, 0, &mut out);
     }
     assert_eq!(out.program, b"before ");
-    separator.expire(2_000_000_000, &mut out);
+    splitter.expire(2_000_000_000, &mut out);
     assert_eq!(out.program, b"before ");
-    separator.expire(2_000_000_001, &mut out);
+    splitter.expire(2_000_000_001, &mut out);
     assert_eq!(out.program, b"before gc 1 after");
     // The rejected line can have been the runtime's, so the next line can have any number.
     for piece in split_into_pieces(GC_LINE) {
-        separator.push(piece, 3_000_000_000, &mut out);
+        splitter.push(piece, 3_000_000_000, &mut out);
     }
     assert_eq!(lines_as_text(&out.lines), GC_LINE);
 }
@@ -211,11 +211,11 @@ fn output_of_the_program_like_the_start_of_a_line_gets_no_piece_of_another_line(
 
 #[test]
 fn at_most_16_mib_are_held_back() {
-    let (mut separator, mut out) = (Separator::default(), Separated::default());
-    separator.push(b"gc ", 0, &mut out);
+    let (mut splitter, mut out) = (OutputSplitter::default(), SplitOutput::default());
+    splitter.push(b"gc ", 0, &mut out);
     let block = vec![b'x'; 64 * 1024];
     for _ in 0..256 {
-        separator.push(&block, 0, &mut out);
+        splitter.push(&block, 0, &mut out);
     }
     assert_eq!(out.program.len(), 3 + 256 * block.len());
 }

@@ -87,7 +87,7 @@ fn append_callees(node: FlatNode, callees: Vec<Vec<FlatNode>>) -> Vec<FlatNode> 
 mod tests {
     use super::{FlatNode, ROOT, flatten};
     use crate::profile::fixture::Fixture;
-    use crate::views::{GroupBy, LabelId, SampleValue, TreeLabels, View};
+    use crate::views::{GroupBy, LabelId, SummedValue, TreeLabels, View};
 
     /// Returns all nodes, sorted: the frame texts from the root, the weight, and whether it is inlined.
     fn frames(nodes: &[FlatNode]) -> Vec<(Vec<usize>, u64, bool)> {
@@ -118,8 +118,8 @@ mod tests {
         let view = View::new(profile.clone(), GroupBy::Process);
         let flat = |heavy_weight, min_weight| {
             let groups = vec![LabelId::from_index(functions.len())];
-            let tree = view.call_tree(SampleValue::Count, min_weight, || TreeLabels::new(groups, functions.clone()));
-            let nodes = flatten(&tree, view.total(SampleValue::Count), heavy_weight);
+            let tree = view.call_tree(SummedValue::Count, min_weight, || TreeLabels::new(groups, functions.clone()));
+            let nodes = flatten(&tree, view.total(SummedValue::Count), heavy_weight);
             let behind_caller = |(at, node): (usize, &FlatNode)| node.parent < at && node.cumulative >= min_weight;
             assert!(nodes.iter().enumerate().skip(1).all(behind_caller));
             assert_eq!(nodes[ROOT].cumulative, 1800);

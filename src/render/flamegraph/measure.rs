@@ -3,13 +3,13 @@
 use crate::profile::{Event, Unit, format_count, format_share};
 use crate::render::amount::{AmountFormat, sample_count};
 use crate::render::name;
-use crate::views::{SampleValue, View};
+use crate::views::{SummedValue, View};
 
 /// The quantity that the widths of frames show.
 pub(super) struct Measure<'v> {
     event: &'v Event,
     /// Whether widths sum counts or weights of samples.
-    pub(super) value: SampleValue,
+    pub(super) kind: SummedValue,
     /// All widths are values divided by this number, so that the total is at most [`MAX_EXACT_WIDTH`].
     divisor: u64,
     total: u64,
@@ -27,14 +27,14 @@ impl<'v> Measure<'v> {
     /// is. Otherwise chooses time, memory or events.
     pub(super) fn new(view: &'v View) -> Self {
         let event = &view.profile().event;
-        let (value, unit_weight) = match (event.unit, view.period()) {
-            _ if view.total(SampleValue::Weight) == 0 => (SampleValue::Count, None),
-            (Unit::Nanoseconds, Some(period)) if event.is_sampled() => (SampleValue::Count, Some(period)),
-            _ => (SampleValue::Weight, Some(1)),
+        let (kind, unit_weight) = match (event.unit, view.period()) {
+            _ if view.total(SummedValue::Weight) == 0 => (SummedValue::Count, None),
+            (Unit::Nanoseconds, Some(period)) if event.is_sampled() => (SummedValue::Count, Some(period)),
+            _ => (SummedValue::Weight, Some(1)),
         };
-        let total = view.total(value);
+        let total = view.total(kind);
         let divisor = total.div_ceil(MAX_EXACT_WIDTH).max(1);
-        Self { event, value, divisor, total, unit_weight, samples: sample_count(view.profile()) }
+        Self { event, kind, divisor, total, unit_weight, samples: sample_count(view.profile()) }
     }
 
     /// Returns the width of a frame with this value.
@@ -65,7 +65,7 @@ impl<'v> Measure<'v> {
             });
         }
         parts.push(self.format_share(value));
-        if self.value == SampleValue::Count {
+        if self.kind == SummedValue::Count {
             parts.push(name::sanitize(&format_count(self.event, value)).into_owned());
         }
         parts.join(", ")

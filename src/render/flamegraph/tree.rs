@@ -79,9 +79,9 @@ pub(super) struct OriginValues {
 impl DrawnTree {
     /// Selects the widest [`MAX_FRAMES`] frames of the visible part of the call tree.
     pub(super) fn new(view: &View, measure: &Measure, drawing: &Drawing) -> Self {
-        let (profile, total) = (view.profile(), view.total(measure.value));
+        let (profile, total) = (view.profile(), view.total(measure.kind));
         let mut labels = Interner::default();
-        let tree = view.call_tree(measure.value, drawing.min_weight(total, MIN_SHARE_DIVISOR), || {
+        let tree = view.call_tree(measure.kind, drawing.min_weight(total, MIN_SHARE_DIVISOR), || {
             let group = |name| frame_label(&name::folded_process_name(name), FrameKind::Group);
             let groups = view.grouping().names().map(|name| LabelId::intern(group(name), &mut labels)).collect();
             let function = |(_, function): (_, &Function)| {
@@ -216,7 +216,7 @@ pub(super) fn origin_values(view: &View, measure: &Measure) -> Vec<OriginValues>
     let mut shares: Vec<_> = present.map(|origin| OriginValues { origin, self_value: 0, cumulative: 0 }).collect();
     let (leaves, stacks) = (profile.leaf_properties(origin), profile.union_stack_bits(|frame| bit(origin(frame))));
     for sample in profile.samples() {
-        let (value, at) = (view.value(measure.value, sample), sample.stack.index());
+        let (value, at) = (view.value(measure.kind, sample), sample.stack.index());
         for share in &mut shares {
             if stacks[at] & bit(share.origin) != 0 {
                 share.cumulative += value;

@@ -85,7 +85,7 @@ fn remove(store: &Store, queries: &[String], terminal: &Terminal) -> Result<Exit
     for id in ids.map_err(Error::from)? {
         match partials.iter().find(|partial| partial.id == id) {
             Some(partial) if partial.in_progress => return Err(Error::from(archive::Error::InProgress { id }).into()),
-            Some(_) => plan.partials.push(id),
+            Some(_) => plan.partial_runs.push(id),
             None => plan.runs.push(id),
         }
     }
@@ -96,7 +96,7 @@ fn remove(store: &Store, queries: &[String], terminal: &Terminal) -> Result<Exit
         }
     }
     store.prune(&plan).map_err(Error::from)?;
-    for id in plan.runs.iter().chain(&plan.partials) {
+    for id in plan.runs.iter().chain(&plan.partial_runs) {
         terminal.report_step("Removed", id.as_str());
     }
     Ok(ExitCode::SUCCESS)

@@ -1,7 +1,7 @@
 //! Separates the runtime's lines from the program's output in the same stream.
 //!
 //! The runtime writes a line in many pieces: one write(2) for each text and each number. Other threads and processes can
-//! write between the pieces. So the separator must get each write separately. A piece becomes part of an open (incomplete)
+//! write between the pieces. So the splitter must get each write separately. A piece becomes part of an open (incomplete)
 //! line only if the line's bytes and the piece together are a line of the runtime, or the beginning of one.
 
 use std::collections::VecDeque;
@@ -34,7 +34,7 @@ const MAX_PROCESSES: usize = 1024;
 
 /// Separates the writes to a stream into the runtime's lines and the program's output.
 #[derive(Debug, Default)]
-pub struct Separator {
+pub struct OutputSplitter {
     /// Pieces that are not passed on yet, in the order of the stream. The first piece belongs to an open line.
     held: VecDeque<Piece>,
     held_bytes: usize,
@@ -46,7 +46,7 @@ pub struct Separator {
 
 /// The writes to a stream, separated by their origin.
 #[derive(Debug, Default)]
-pub struct Separated {
+pub struct SplitOutput {
     /// The program's output.
     pub program: Vec<u8>,
     /// The runtime's complete lines.
@@ -86,9 +86,9 @@ struct OpenLine {
     last_piece_ns: u64,
 }
 
-impl Separator {
+impl OutputSplitter {
     /// Processes the bytes of one write.
-    pub fn push(&mut self, piece: &[u8], now_ns: u64, out: &mut Separated) {
+    pub fn push(&mut self, piece: &[u8], now_ns: u64, out: &mut SplitOutput) {
         self.expire(now_ns, out);
         self.assign_piece(
             Piece { bytes: piece.to_vec(), arrived_ns: now_ns, line: None, is_rejected_start: false },
@@ -103,7 +103,7 @@ impl Separator {
     }
 
     /// Rejects open lines that got no piece for 2 s. Their pieces become output of the program.
-    pub fn expire(&mut self, now_ns: u64, out: &mut Separated) {
+    pub fn expire(&mut self, now_ns: u64, out: &mut SplitOutput) {
         let is_expired = |open: &OpenLine| now_ns.saturating_sub(open.last_piece_ns) > MAX_GAP_NS;
         while let Some(first) = self.open.iter().position(is_expired) {
             self.reject_line(first, out);
@@ -112,7 +112,7 @@ impl Separator {
 
     /// Ends the stream. A program can end while its runtime writes a line. So an incomplete line counts as the runtime's if
     /// its first figure is the expected one.
-    pub fn finish(&mut self, out: &mut Separated) {
+    pub fn finish(&mut self, out: &mut SplitOutput) {
         while self.open.iter().any(|open| !self.processes.begins_as_expected(&open.bytes)) {
             self.reject_line(0, out);
         }
@@ -124,7 +124,7 @@ impl Separator {
     }
 
     /// Adds a piece to an open line, begins a new line with the piece, or passes the piece on as output of the program.
-    fn assign_piece(&mut self, mut piece: Piece, out: &mut Separated) {
+    fn assign_piece(&mut self, mut piece: Piece, out: &mut SplitOutput) {
         piece.line = None;
         // Newest line first: a thread that prints a line is rarely interrupted by another thread that prints a line.
         let candidates = if piece.is_rejected_start { 0 } else { self.open.len() };
@@ -165,7 +165,7 @@ impl Separator {
         self.held.push_back(piece);
     }
 
-    fn complete_line(&mut self, index: usize, line: RuntimeLine, arrived_ns: u64, out: &mut Separated) {
+    fn complete_line(&mut self, index: usize, line: RuntimeLine, arrived_ns: u64, out: &mut SplitOutput) {
         let open = self.open.remove(index);
         if let Some(process) = self.processes.find_writer(&line) {
             self.held.retain(|piece| piece.line != Some(open.id));
@@ -180,7 +180,7 @@ impl Separator {
     /// Rejects one open line because the line `first` got no further piece. A line after `first` can have got a piece of
     /// `first` by mistake. So the newest line whose first figure is not expected is rejected, else the newest line. Then all
     /// held pieces are assigned again.
-    fn reject_line(&mut self, first: usize, out: &mut Separated) {
+    fn reject_line(&mut self, first: usize, out: &mut SplitOutput) {
         let doubtful = self.open.iter().skip(first).rposition(|open| !self.processes.begins_as_expected(&open.bytes));
         let index = doubtful.map_or(self.open.len().saturating_sub(1), |after_first| first + after_first);
         let rejected = self.open.remove(index);
@@ -197,7 +197,7 @@ impl Separator {
     }
 
     /// Passes on the held output of the program that precedes the first piece of an open line.
-    fn pass_on_program_output(&mut self, out: &mut Separated) {
+    fn pass_on_program_output(&mut self, out: &mut SplitOutput) {
         while self.held.front().is_some_and(|piece| piece.line.is_none()) {
             let Some(piece) = self.held.pop_front() else { return };
             self.held_bytes -= piece.bytes.len();
