@@ -17,7 +17,7 @@ const MIN_ASSIST_SHARE: f64 = 0.05;
 /// Sweeping costs about 1 % of the CPU time in programs with an ordinary heap.
 const MIN_SWEEP_SHARE: f64 = 0.05;
 
-/// Samples and gctrace agree if their shares differ by at most this.
+/// Samples and gctrace agree if their shares of the CPU time differ by at most 5 percentage points.
 const MAX_DISAGREEMENT: f64 = 0.05;
 
 /// Finding `gc`: the garbage collector takes much of the CPU time.
@@ -72,8 +72,8 @@ pub(super) fn find_sweeping(shares: &Shares<'_>) -> Option<ProfileFinding> {
     })
 }
 
-/// Compares a share of the samples with the CPU time that gctrace reports for the same work. `work` names it in the facts.
-/// Returns both figures, and high confidence if they agree.
+/// Compares a share of the samples with the CPU time that gctrace reports for the same work. `work` is the text for
+/// this work in the facts. Returns both figures, and high confidence if they agree.
 fn compare_with_gctrace(
     evidence: &Evidence<'_>,
     share: Share,

@@ -12,11 +12,11 @@ pub struct Evidence<'e> {
     pub trace: &'e RuntimeTrace,
     /// Length of the span in seconds.
     pub wall_seconds: f64,
-    /// User and system CPU time of the program in seconds, as the kernel counted it.
+    /// User and system CPU time of the program in seconds, as the kernel counted it. `None` if unknown.
     pub cpu_seconds: Option<(f64, f64)>,
     /// CPU quotas of the program's control groups.
     pub quotas: Vec<QuotaUse>,
-    /// Seconds in which at least one task of the machine waited for a CPU.
+    /// Seconds in which at least one task of the machine waited for a CPU. `None` if unknown.
     pub pressure_seconds: Option<f64>,
 }
 
@@ -41,13 +41,14 @@ impl Evidence<'_> {
         self.cpu_seconds.map(|(user, system)| user + system)
     }
 
-    /// GOMAXPROCS, as the Go runtime reported it last. `None` if it reported nothing.
+    /// GOMAXPROCS, as the last line of schedtrace, or else of gctrace, reports it. `None` if there is no such line.
     pub(super) fn gomaxprocs(&self) -> Option<u64> {
         let snapshot = self.trace.scheduler.last().map(|snapshot| snapshot.event.gomaxprocs);
         snapshot.or_else(|| self.trace.gc.last().map(|cycle| cycle.event.processors)).filter(|count| *count > 0)
     }
 
-    /// Used part of the time of all GOMAXPROCS processors, from 0 to 1.
+    /// CPU time as a part of the time of all GOMAXPROCS processors. 1 means that all were busy all the time. `None` if
+    /// CPU time or GOMAXPROCS is unknown.
     pub(super) fn processor_usage(&self) -> Option<f64> {
         let processors = self.gomaxprocs()? as f64 * self.wall_seconds;
         (processors > 0.0).then_some(self.cpu_seconds_total()? / processors)

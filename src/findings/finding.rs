@@ -17,7 +17,8 @@ pub struct ProfileFinding {
     pub confidence: Confidence,
     /// The next step, or the place to look at.
     pub advice: String,
-    /// Part of the CPU time or of the wall time that the finding concerns, from 0 to 1. Findings are sorted by it.
+    /// Size of the problem, from 0 to 1, by which findings are sorted: the part of the CPU time, of the wall time or of
+    /// the processors that the finding concerns. A fixed value for `run-queue`.
     pub effect: f64,
 }
 
@@ -54,9 +55,9 @@ pub struct Fact {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
-    /// Two sources agree.
+    /// Two sources agree, or the kernel itself counted the problem.
     High,
-    /// Only one source, with enough samples, or two sources that differ.
+    /// Only one source, or two sources that differ.
     Medium,
 }
 

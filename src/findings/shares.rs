@@ -110,8 +110,9 @@ impl<'p> Shares<'p> {
         self.share_where(condition).filter(|share| share.lower_bound >= threshold)
     }
 
-    /// Returns the function of the main module that calls most of the samples that fulfil a condition, and its share of them.
-    /// A sample counts for the function nearest to its leaf.
+    /// Returns as text the function of the main module with the largest weight of samples that fulfil a condition, and
+    /// its share of the weight of these samples: `main.parse (40 % of it)`. A sample counts for the main module's
+    /// function nearest to its leaf. `None` if the main module is in no such sample.
     pub(super) fn heaviest_caller(&self, condition: impl Fn(CodeKinds) -> bool) -> Option<String> {
         let mut weights: Vec<u64> = vec![0; self.profile.functions().len()];
         let mut total = 0_u64;

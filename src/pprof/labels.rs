@@ -21,7 +21,8 @@ pub(super) struct SampleLabels {
 }
 
 impl SampleLabels {
-    /// Stores a label in its field. If it has no field but a name, adds it to `others`.
+    /// Stores a label in its field. A label without a field of its name and type is added to `others`. A label with an
+    /// empty name is dropped.
     pub(super) fn store_label(
         &mut self,
         strings: &StringTable<'_>,

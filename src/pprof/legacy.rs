@@ -1,5 +1,5 @@
-//! The text that Go writes for `?debug=1` of a goroutine, threadcreate, heap, allocs, block or mutex profile (`debug > 0` in
-//! Go's src/runtime/pprof/pprof.go): rewritten as profile.proto.
+//! Converts to profile.proto the text that Go writes for `?debug=1` of a goroutine, goroutineleak, threadcreate, heap,
+//! allocs, block or mutex profile (`debug > 0` in Go's src/runtime/pprof/pprof.go).
 //!
 //! A record has its values and addresses in one line, and then a line for each frame:
 //!
@@ -104,7 +104,7 @@ struct TextKind {
     /// Names and units of the sample types.
     types: Vec<(String, &'static str)>,
     form: ValueForm,
-    /// The sums of the values before scaling that the header announces. Empty if it announces none.
+    /// The sums that the header announces, of the values before scaling. Empty if the header announces no sums.
     totals: Vec<u64>,
 }
 
@@ -112,14 +112,15 @@ struct TextKind {
 enum ValueForm {
     /// `5 @`: a count.
     Count,
-    /// `1: 1024 [3: 3072] @`: objects and bytes in use, and allocated. One sample is taken in this number of bytes.
+    /// `1: 1024 [3: 3072] @`: objects and bytes in use, and objects and bytes allocated. `rate` is the mean number of
+    /// allocated bytes between two samples.
     Heap { rate: f64 },
-    /// `230000 5 @`: cycles and events. Go has multiplied both by the sampling period.
+    /// `230000 5 @`: cycles and contentions. Go has multiplied both by the sampling period.
     Delay { nanoseconds_per_cycle: f64 },
 }
 
 impl TextKind {
-    /// Parses the header. `lines` is after its first line.
+    /// Parses the header. `header` is its first line, and `lines` are the lines after it.
     fn parse(header: &str, lines: &mut Lines<'_>) -> Option<Self> {
         if header.starts_with("---") {
             let frequency: f64 = lines.next()?.strip_prefix("cycles/second=")?.parse().ok()?;
@@ -251,7 +252,7 @@ struct ProtoWriter<'t> {
     strings: Interner<Box<str>>,
     /// Names and source files of functions.
     functions: Interner<(&'t str, &'t str)>,
-    /// Addresses, and functions with their lines.
+    /// The address of each location, and its lines: the position in `functions` and the line number.
     locations: Interner<(u64, Vec<(u32, u32)>)>,
 }
 

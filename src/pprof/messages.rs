@@ -112,8 +112,8 @@ impl MappingMessage {
     pub(super) fn write(self, id: u64, has_lines: bool, out: &mut MessageWriter) {
         let Self { start, limit, file_offset, file, build_id } = self;
         let has_lines = has_lines.into();
-        // The last four say whether functions, file names, line numbers and inlined calls are there. goflame has named
-        // all frames that it can, so pprof need not read the binaries.
+        // The last four numbers say whether the file has functions, file names, line numbers and inlined calls. goflame
+        // has named all frames that it can, so pprof need not read the binaries.
         out.numbers([id, start, limit, file_offset, file.into(), build_id.into(), 1, has_lines, has_lines, 1]);
     }
 }

@@ -3,7 +3,8 @@
 use crate::goname::{self, OriginClassifier};
 use crate::profile::Origin;
 
-/// First kernel address on every 64-bit architecture that both Go and Linux support.
+/// Lowest kernel address on amd64, arm64 and other 64-bit architectures whose kernel uses the upper half of the
+/// addresses.
 const FIRST_KERNEL_ADDRESS: u64 = 1 << 63;
 
 /// Suffixes that C compilers append to the name of a function derived from another one.
@@ -12,9 +13,9 @@ const DERIVED_SUFFIXES: [&str; 6] = [".part.", ".constprop.", ".isra.", ".cold",
 /// Where code was seen: its mapped file and its address.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CodePlace<'a> {
-    /// The mapped file, or the empty string.
+    /// The mapped file, or the empty string if unknown.
     pub mapping: &'a str,
-    /// The address of the code, or 0.
+    /// The address of the code, or 0 if unknown.
     pub address: u64,
 }
 

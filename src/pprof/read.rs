@@ -24,7 +24,7 @@ use crate::profile::{
 pub struct Imported {
     /// The profile.
     pub profile: Profile,
-    /// The quality of the profile. A figure that a pprof file does not contain is unknown.
+    /// The quality of the profile. Figures that a pprof file does not contain are `None` or 0.
     pub quality: Quality,
     /// The sample types of the file, and the selected one.
     pub sample_types: SampleTypes,
@@ -254,7 +254,8 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
         Ok(())
     }
 
-    /// Reads a sample: its labels, [`Self::values`] and [`Self::other_labels`]. Adds its locations to `leaf_first`.
+    /// Returns the labels of a sample that have a field. Stores its values in [`Self::values`], its other labels in
+    /// [`Self::other_labels`], and adds its locations to `leaf_first`.
     fn read_sample(&mut self, raw: RawMessage<'_>, leaf_first: &mut Vec<u32>) -> Result<SampleLabels, Error> {
         let mut values = 0_usize;
         self.values.clear();
@@ -350,7 +351,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
         Some(self.profile.intern_goroutine(goroutine))
     }
 
-    /// Counts the frames of a location for the quality figures, this number of times.
+    /// Adds the frames of a location to the quality figures, `times` times.
     fn count_frames(&mut self, built: &BuiltLocation, times: u64) {
         let quality = &mut self.quality;
         let (frames, unnamed) = if built.is_kernel {

@@ -10,7 +10,7 @@ use crate::profile::{Event, Quantity, TableEvent, Unit};
 pub struct SampleTypes {
     /// The sample type that is shown, with its unit: `cpu/nanoseconds`.
     pub shown: String,
-    /// The names of the others.
+    /// The names of the other sample types, in the order of the file.
     pub others: Vec<String>,
 }
 
@@ -69,12 +69,12 @@ fn event(tables: &Tables<'_>, names: &[String], sample_type: ValueType, name: &s
     TableEvent { event, count, weight, scale }
 }
 
-/// Returns a sample type with its texts.
+/// Returns the name and the unit of a sample type as texts.
 pub(super) fn quantity(tables: &Tables<'_>, sample_type: ValueType) -> Quantity {
     Quantity { name: display_text(tables, sample_type.kind), unit: display_text(tables, sample_type.unit) }
 }
 
-/// Returns the position of the sample type with this name, or else at this position.
+/// Returns the position of the sample type with the name `asked`. If no type has this name, `asked` can be a position.
 fn requested_type(names: &[String], asked: &str) -> Option<usize> {
     let by_name = names.iter().position(|name| name == asked);
     by_name.or_else(|| asked.parse().ok().filter(|at| *at < names.len()))
@@ -87,8 +87,8 @@ fn default_type(tables: &Tables<'_>, names: &[String]) -> Option<usize> {
     by_name.or_else(|| names.len().checked_sub(1))
 }
 
-/// Finds the sample type that holds the counts of another sample type: samples anywhere before it, or objects or
-/// contentions directly before it.
+/// Finds the sample type that holds the counts of another sample type: the nearest number of samples before it, or else
+/// objects or contentions directly before it.
 fn find_count_type(tables: &Tables<'_>, names: &[String], weight: usize) -> Option<usize> {
     let is_count =
         |at: usize| tables.sample_types.get(at).is_some_and(|kind| tables.strings.text(kind.unit) == b"count");

@@ -26,6 +26,7 @@ impl SourceDirs {
     }
 
     /// Returns the path of a source file whose name is relative to a module or, in Go code, to the standard library.
+    /// `None` if no directory fits the name. Does not check that the file exists.
     pub fn find(&self, name: &str, is_go: bool) -> Option<PathBuf> {
         // The go command gives C compilers this prefix for the module's directory (`cmd/go/internal/work/exec.go`).
         let name = name.strip_prefix("/_/").unwrap_or(name);

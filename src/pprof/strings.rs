@@ -25,7 +25,7 @@ impl<'a> StringTable<'a> {
         Ok(())
     }
 
-    /// Returns the position of the text that `raw` refers to.
+    /// Checks the index `at`, by which `raw` refers to a text, and returns it as a position.
     pub(super) fn position(&self, raw: RawMessage<'_>, at: u64) -> Result<u32, Error> {
         let position = u32::try_from(at).ok().filter(|position| to_index(*position) < self.ranges.len());
         // In a file without texts, index 0 is the empty text.

@@ -9,7 +9,7 @@ use super::error::Error;
 use super::limits::MAX_MEMORY_BYTES;
 use super::wire::RawMessage;
 
-/// Bytes for an id that is not the previous id plus one: a slot of a hash table while the table grows.
+/// Bytes for an id that is not in the order 1, 2, 3 and so on: a slot of a hash table while the table grows.
 const SCATTERED_ID_BYTES: usize = 48;
 
 /// Memory charged for table entries, in bytes.

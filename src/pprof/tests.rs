@@ -105,7 +105,7 @@ const STRINGS: &[&str] = &[
 fn small_profile() -> Message {
     let mapping = Message::default().number(1, 1).number(2, 0x40_0000).number(3, 0x50_0000).number(5, 5).number(6, 6);
     Message::default()
-        // The sample comes before the entries that it refers to, as Go writes it.
+        // The samples come before the entries that they refer to, as in files that Go writes.
         .number(9, 1_700_000_000_000_000_000)
         .value_type(1, 1, 2)
         .value_type(1, 3, 4)

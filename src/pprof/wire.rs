@@ -12,7 +12,7 @@ use crate::bytes::{Cursor, push_varint};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RawMessage<'a> {
     pub(super) bytes: &'a [u8],
-    /// Offset of the message in the file, in bytes.
+    /// Offset of the message in the unpacked profile, in bytes.
     pub(super) offset: usize,
     /// Name of the message in errors: `a sample`.
     pub(super) what: &'static str,
@@ -23,7 +23,7 @@ pub(super) struct RawMessage<'a> {
 pub(super) struct RawField<'a> {
     pub(super) number: u64,
     value: FieldValue<'a>,
-    /// Offset of the field in the file, in bytes.
+    /// Offset of the field in the unpacked profile, in bytes.
     offset: usize,
     what: &'static str,
 }
@@ -52,7 +52,7 @@ impl<'a> RawMessage<'a> {
         Fields { cursor: Cursor::new(self.bytes), end, what: self.what, failed: false }
     }
 
-    /// Returns the numbers of the fields 1 to `N`. A missing number is 0.
+    /// Returns the values of the fields 1 to `N`, which must be numbers. The value of a missing field is 0.
     pub(super) fn numbers<const N: usize>(self) -> Result<[u64; N], Error> {
         let mut numbers = [0; N];
         for field in self.fields() {
@@ -105,7 +105,7 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> RawField<'a> {
-    /// Makes the error for a field whose number or numbers are invalid.
+    /// Returns the error for a field whose value is invalid.
     pub(super) fn damaged_error(&self) -> Error {
         Error::Damaged { what: self.what, offset: self.offset }
     }
@@ -200,7 +200,6 @@ impl MessageWriter {
         Ok(())
     }
 
-    /// Returns the messages.
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
@@ -210,8 +209,8 @@ impl MessageWriter {
     }
 }
 
-/// Whether the bytes begin like a message. `is_field` checks the number and the encoding of each field. Checks as many
-/// fields as the bytes contain.
+/// Whether the bytes begin like a message. `is_field` checks the number and the encoding of each field. The bytes can
+/// end within the content of a field, but not within a number.
 pub(super) fn begins_with(bytes: &[u8], is_field: impl Fn(u64, u64) -> bool) -> bool {
     /// Maximum number of fields to check. That many valid fields are no coincidence.
     const MAX_CHECKED_FIELDS: usize = 16;

@@ -1,4 +1,4 @@
-//! Writes a profile: full linker names, all stacks, a location for every address.
+//! Writes a profile as gzipped profile.proto, with the linker's names and all stacks.
 #![allow(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
@@ -32,9 +32,9 @@ type Strings = Interner<Box<str>>;
 /// Writes a complete profile, gzipped, for `go tool pprof` and `go build -pgo`. `comments` are the lines of
 /// `go tool pprof -comments`, and `sources` the directories of the source files.
 ///
-/// The sample types are samples/count and, as the default, cpu/nanoseconds or EVENT/count. A profile that was read from a
-/// pprof file keeps all of its sample types; the default is the shown one. A sample has the [labels](Profile::labels) that
-/// are known.
+/// The sample types are the count, such as samples/count, if the event has a count, and the weight, such as
+/// cpu/nanoseconds. The default is the weight. A profile that was read from a pprof file keeps all of its sample types;
+/// the default is the shown one. A sample has the [labels](Profile::labels) that are known.
 pub fn write(profile: &Profile, comments: &[&str], sources: &SourceDirs, out: &mut dyn Write) -> io::Result<()> {
     // The gzip header has no name and no time, so that the same profile gives the same bytes.
     let mut gzip = GzBuilder::new().mtime(0).write(&mut *out, Compression::default());

@@ -16,9 +16,9 @@ use super::model::{CanonicalStackId, Sample, StackId, TaskId};
 pub struct DistinctSamples {
     /// Stack and task of each distinct sample.
     pub rows: Vec<(StackId, TaskId)>,
-    /// The values of each quantity, one for each row.
+    /// A column for each quantity, with one sum for each row.
     pub columns: Vec<Vec<i64>>,
-    /// By sample before the merge: its row.
+    /// Indexed by sample before the merge: the index of its row.
     row_of_sample: Vec<u32>,
 }
 
@@ -83,7 +83,7 @@ mod tests {
     fn equal_samples_become_one_row_with_the_sums_of_all_columns_unless_they_are_negative() {
         let samples =
             [(4, 1), (3, 1), (4, 2), (4, 1), (2, 1), (4, 2)].map(|(stack, task)| (StackId(stack), TaskId(task)));
-        // Stack 3 shows the same as stack 2.
+        // Stack 3 has the same frames as stack 2.
         let canonical = [0, 1, 2, 2, 4].map(|stack| CanonicalStackId(StackId(stack)));
         let distinct = DistinctSamples::new(samples.into_iter(), &canonical, |at| at == 5)
             .with_column([1, 10, 100, 1000, 4, -3].into_iter())

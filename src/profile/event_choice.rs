@@ -18,12 +18,13 @@ impl Profile {
         self.shown_event_index
     }
 
-    /// Returns all events of the profile. `None` if it has only the shown event.
+    /// Returns all events of the profile. `None` if the profile has only the shown event.
     pub fn event_table(&self) -> Option<&EventTable> {
         self.event_table.as_deref()
     }
 
-    /// Shows another event: the one at this index of [`EventTable::events`].
+    /// Shows the event at this index of [`EventTable::events`]. A row becomes a sample unless its count and weight are
+    /// both 0, or one of them is negative. Does nothing if there is no such event.
     pub fn show_event(&mut self, at: usize) {
         let Some(table) = &self.event_table else { return };
         let Some(event) = table.events.get(at) else { return };
@@ -34,8 +35,8 @@ impl Profile {
         (self.samples, self.event, self.shown_event_index) = (samples, event.event.clone(), at);
     }
 
-    /// Returns a profile with a sample for each row of its table, at the same index. Samples without a value of the shown
-    /// event have count and weight 0. `None` if there is no table.
+    /// Returns a profile with a sample for each row of the event table, at the index of the row. Samples whose count or
+    /// weight for the shown event is negative have 0 for both. `None` if there is no table.
     pub fn with_all_rows(&self) -> Option<Self> {
         let table = self.event_table()?;
         let mut all = self.clone();

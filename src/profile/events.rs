@@ -93,7 +93,7 @@ impl EventTable {
         &self.columns
     }
 
-    /// Returns count and weight of each row for an event. Rows with a negative value have 0.
+    /// Returns count and weight of each row for an event. If one of them is negative, both are 0.
     pub fn counts_and_weights<'t>(&'t self, event: &'t TableEvent) -> impl ExactSizeIterator<Item = (u64, u64)> + 't {
         let value = |row: usize| event.count_and_weight(|column| self.columns[column][row]).unwrap_or_default();
         (0..self.rows.len()).map(value)

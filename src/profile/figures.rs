@@ -11,8 +11,8 @@ pub fn format_percent(part: u64, whole: u64) -> String {
     format_share(part, whole, Some(whole))
 }
 
-/// Formats a share of a weight in percent, with as many digits as the samples carry: `12.3 %`, or `12 %` from fewer than
-/// 1 000 samples. `samples` is `None` for a weight that was not sampled.
+/// Formats a share of a weight in percent: `12.3 %`, or `12 %` if the whole has fewer than 1 000 samples. `samples` is
+/// the number of samples of the whole, or `None` for a weight that was not sampled.
 ///
 /// `0 %` and `100 %` are exact. A share just above 0 is `<0.1 %` or `<1 %`, and a share just below the whole is `99.9 %` or
 /// `99 %`. If `whole` is 0, the share is `0 %`.

@@ -11,7 +11,7 @@ pub(crate) struct Fixture {
     pub(crate) profile: Profile,
     /// Weight of one sample.
     pub(crate) period: u64,
-    /// Build id of all files.
+    /// Build id of all mappings.
     pub(crate) build_id: &'static str,
     locations: HashMap<(Location, Vec<Frame>), LocationId>,
 }
@@ -41,7 +41,8 @@ impl Fixture {
 
     /// Adds `count` samples of a stack, given as text: root first, `|` between frames.
     ///
-    /// A frame is `name`, `name:line`, `k:name` (kernel), `c:name` (native) or `i:name` (inlined).
+    /// A frame is `name`, `k:name` (kernel), `c:name` (native), `v:name` (vdso) or `i:name` (inlined), and each can end
+    /// with `:line`.
     pub(crate) fn add(&mut self, process: &str, stack: &str, count: u64) {
         let mut locations = Vec::new();
         let texts: Vec<&str> = stack.split('|').filter(|text| !text.is_empty()).collect();
@@ -78,7 +79,6 @@ impl Fixture {
         self.profile.intern_stack(&stack)
     }
 
-    /// Interns a location.
     fn intern_location(&mut self, location: Location, frames: Vec<Frame>) -> LocationId {
         let profile = &mut self.profile;
         *self

@@ -116,7 +116,7 @@ pub enum Origin {
     Runtime,
     /// Code without entries in Go's tables: C, C++, Rust, libc.
     Native,
-    /// The vdso: code of the kernel that programs run as their own, mostly to read a clock.
+    /// The vdso: code that the kernel maps into every process, mostly to read a clock.
     Vdso,
     /// The kernel.
     Kernel,
@@ -171,7 +171,7 @@ pub struct Frame {
 /// each call that the compiler inlined there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Location {
-    /// The mapping that contains the address.
+    /// The mapping that contains the address. `None` if unknown.
     pub mapping: Option<MappingId>,
     /// The sampled address. For a caller: the return address minus one, which is inside the call instruction.
     pub address: u64,
@@ -209,7 +209,7 @@ pub struct Task {
     pub labels: LabelSetId,
 }
 
-/// A label that a program gave to its samples, such as with Go's `pprof.Do`.
+/// A label of a task: a profiler label, or a label of a pprof file that has no other field in [`Task`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskLabel {
     /// The name.
@@ -260,7 +260,7 @@ impl fmt::Display for LabelValue<'_> {
 pub struct Sample {
     /// The stack. The samples were taken at the leaf.
     pub stack: StackId,
-    /// Who ran.
+    /// The task that ran.
     pub task: TaskId,
     /// The count: a number of samples, or of the quantity that [`Event::count_name`] names.
     pub count: u64,
@@ -305,7 +305,7 @@ pub struct Event {
     pub count_name: String,
     /// The unit of [`Sample::weight`].
     pub unit: Unit,
-    /// Requested samples per second, or 0 if a fixed period was requested.
+    /// Requested samples per second. 0 if unknown, if a fixed period was requested, or if the event was not sampled.
     pub frequency: u64,
 }
 

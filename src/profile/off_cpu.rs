@@ -7,7 +7,8 @@ use super::quality::SizeBound;
 /// Thread time off the CPU in a run. Times are in seconds, summed over all threads.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct OffCpuTime {
-    /// Waiting time in the profile. If [`from_last_samples`](Self::from_last_samples) is true, it includes idle threads.
+    /// Waiting time in the profile. If [`from_last_samples`](Self::from_last_samples) is true, this includes the time
+    /// of idle threads.
     pub waited_seconds: f64,
     /// Time that threads of Go's runtime had no goroutine to run. Not in the profile.
     pub idle_seconds: f64,
@@ -27,7 +28,8 @@ pub struct OffCpuTime {
     /// Whether each wait has the stack of its thread's last CPU sample, because the kernel forbids samples of context
     /// switches. Such a stack does not show that a thread had no goroutine, so idle threads are in the profile.
     pub from_last_samples: bool,
-    /// The most important fact of the profile.
+    /// The most important fact of the profile, as a text for users. `None` until the profile was made, or if it has no
+    /// waits.
     pub headline: Option<String>,
 }
 

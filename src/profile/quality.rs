@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::figures::MIN_COUNT_FOR_TENTHS;
 use super::{format_number, format_percent, format_samples};
 
-/// With fewer samples, shares would mostly show chance.
+/// Below this number of samples, differences between shares are mostly due to chance.
 pub const FEW_SAMPLES: u64 = 20;
 
 /// Figures about the completeness of a profile. All are counted, none is estimated. A figure that the input file does not
@@ -18,7 +18,8 @@ pub struct Quality {
     pub event: String,
     /// Number of samples. `None` if the profile counts something else, as heap profiles do.
     pub samples: Option<u64>,
-    /// Lost samples: the kernel dropped them because a ring buffer was full. `None` if the file does not say.
+    /// Lost samples: the kernel dropped them because a ring buffer was full. In an off-CPU profile: lost records of
+    /// context switches. `None` if the file does not say.
     pub lost: Option<u64>,
     /// Samples of other events. They are left out of the profile.
     #[serde(default)]
@@ -128,11 +129,12 @@ pub const NO_KERNEL_TIME: &str = "kernel time is missing: only user space was sa
 
 /// A smaller share of rooted stacks lowers the grade to fair: the weight of callers is visibly too small.
 const MIN_ROOTED_SHARE_FOR_GOOD: f64 = 0.95;
-/// A smaller share of rooted stacks lowers the grade to poor: one stack in five has no root.
+/// A smaller share of rooted stacks lowers the grade to poor: more than one stack in five has no root.
 const MIN_ROOTED_SHARE_FOR_FAIR: f64 = 0.80;
-/// A larger share of unnamed frames lowers the grade to fair: a hot function may be among them.
+/// A larger share of unnamed user frames, or of unnamed kernel frames, lowers the grade to fair: a hot function may be
+/// among them.
 const MAX_UNNAMED_SHARE_FOR_GOOD: f64 = 0.01;
-/// A larger share of unnamed frames lowers the grade to poor: most call paths have a gap.
+/// A larger share of unnamed user frames lowers the grade to poor: most call paths have a gap.
 const MAX_UNNAMED_SHARE_FOR_FAIR: f64 = 0.10;
 /// A larger share of truncated stacks lowers the grade to fair: shares of callers may be wrong by a percentage point.
 const MAX_TRUNCATED_SHARE_FOR_GOOD: f64 = 0.01;
@@ -141,13 +143,16 @@ const MAX_LOST_SHARE_FOR_FAIR: f64 = 0.05;
 /// A larger relative difference between sampled and used CPU time lowers the grade to fair. Smaller differences come from
 /// timer ticks and start-up.
 const MAX_CPU_DIFFERENCE_FOR_GOOD: f64 = 0.10;
-/// A larger relative difference lowers the grade to poor: some CPU time was not sampled, or sampled twice.
+/// A larger relative difference between sampled and used CPU time lowers the grade to poor: some CPU time was not
+/// sampled, or sampled twice.
 const MAX_CPU_DIFFERENCE_FOR_FAIR: f64 = 0.30;
 /// Minimum used CPU time for a comparison. Below it, the operating system's accounting is too coarse.
 const MIN_COMPARABLE_SECONDS: f64 = 0.05;
-/// Fewer samples lower the grade to fair: the relative error of every share exceeds 1/10.
+/// Fewer samples lower the grade to fair. A function with n samples has a relative error of about 1/sqrt(n), here more
+/// than 1/10.
 const MIN_SAMPLES_FOR_GOOD: u64 = 100;
-/// Fewer samples lower the grade to poor: the relative error of every share exceeds 1/3.
+/// Fewer samples lower the grade to poor. A function with n samples has a relative error of about 1/sqrt(n), here at
+/// least 1/3.
 const MIN_SAMPLES_FOR_FAIR: u64 = 10;
 
 impl Quality {
@@ -290,12 +295,13 @@ impl Quality {
         }
     }
 
-    /// Returns the share of CPU time that was seen, `62.0 % of 1.47 s of CPU time seen`, if it is much less than all.
+    /// Returns the share of CPU time that was seen, `62.0 % of 1.47 s of CPU time seen`. `None` if the share is high
+    /// enough for [`Grade::Good`], or unknown.
     pub fn unseen_cpu(&self) -> Option<String> {
         self.low_cpu_coverage().map(|cpu| cpu.describe(self.samples))
     }
 
-    /// Returns the share of CPU time that was seen, with the cause, if it is much less than all.
+    /// Returns the text of [`Quality::unseen_cpu`], followed by [`Quality::unseen_cpu_cause`].
     pub fn unseen_cpu_with_cause(&self) -> Option<String> {
         self.low_cpu_coverage().map(|cpu| self.explain_cpu_coverage(cpu))
     }
@@ -329,8 +335,8 @@ impl CpuCoverage {
         format!("{} of {:.2} s of CPU time seen", self.format_share(samples), self.used_seconds)
     }
 
-    /// Formats the share of used CPU time that was sampled, with as many digits as the samples carry. A share below 1 is at
-    /// most `99.9 %`.
+    /// Formats the share of used CPU time that was sampled, with one decimal, or none if there are fewer than 1 000
+    /// samples. A share below 1 is at most `99.9 %` or `99 %`.
     fn format_share(self, samples: Option<u64>) -> String {
         let (digits, below_all) =
             if samples.is_none_or(|samples| samples >= MIN_COUNT_FOR_TENTHS) { (1, 99.9) } else { (0, 99.0) };

@@ -19,7 +19,7 @@ use super::table::{Slot, SlotTable};
 /// Short form of [`Stacks::SEGMENT_LEN`].
 const SEGMENT_LEN: usize = Stacks::SEGMENT_LEN;
 
-/// Consecutive locations of a stack, root first, and their caller. 32 bytes, half a cache line.
+/// Consecutive locations of a stack, root first, and the id of their caller segment. 32 bytes, half a cache line.
 #[derive(Debug, Clone, Copy, Eq)]
 #[repr(align(32))]
 struct StackSegment {
@@ -123,8 +123,8 @@ impl Stacks {
     /// Maximum number of locations in a segment.
     pub const SEGMENT_LEN: usize = 7;
 
-    /// Reserves room for `segments` more segments, and for `indexed` segments in the index. Unused room for segments costs
-    /// only address space.
+    /// Reserves room for `segments` more segments, and makes the index large enough for `indexed` segments in total.
+    /// Unused room for segments costs only address space.
     pub fn reserve(&mut self, segments: usize, indexed: usize) {
         let mut larger = Vec::with_capacity(self.segments.len() + segments);
         larger.append(&mut self.segments);
@@ -337,7 +337,7 @@ mod tests {
         let mut stacks = Stacks::default();
         let mut last: Vec<u32> = Vec::new();
         for (depth, same) in [(0, 0), (1, 0), (7, 1), (8, 7), (40, 8), (40, 40), (39, 39), (21, 20), (14, 14), (0, 0)] {
-            // The first `same` locations are those of the last stack.
+            // The first `same` locations are those of the previous stack.
             let new: Vec<u32> =
                 (0..depth).map(|at| if at < same { last[at as usize] } else { at * 100 + depth }).collect();
             let stack = stacks.intern(&row(new.iter().copied()));

@@ -1,8 +1,8 @@
 //! A hash table of small entries, for millions of look-ups.
 //!
 //! Look-ups in a table that is larger than the CPU's caches wait for memory. Tables of common libraries keep the metadata
-//! of slots apart from the slots, so a look-up has two cache misses. Here an entry is at its home slot or right behind it,
-//! so most look-ups have one.
+//! of slots apart from the slots, so a look-up has two cache misses. Here an entry is at its home slot or right behind
+//! it, so most look-ups have only one cache miss.
 
 /// An entry of a [`SlotTable`].
 pub trait Slot: Copy {
@@ -59,7 +59,8 @@ impl<S: Slot> SlotTable<S> {
         *slot
     }
 
-    /// Returns the slot where the search for this hash begins.
+    /// Returns the slot where the search for this hash begins. The slot can be free, or have an entry with another
+    /// hash. `None` if the table has no slots yet.
     pub fn home_slot(&self, hash: u32) -> Option<&S> {
         self.slots.get(home_index(hash, self.slots.len()))
     }
@@ -88,7 +89,7 @@ fn max_entries(slots: usize) -> usize {
     slots / 8 * 7
 }
 
-/// Returns the index of a hash's home slot. It comes from the upper bits, so that entries keep their order when the table
+/// Returns the index of a hash's home slot: the upper bits of the hash, so that entries keep their order when the table
 /// grows.
 fn home_index(hash: u32, slots: usize) -> usize {
     (hash as usize * slots) >> u32::BITS

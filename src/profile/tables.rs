@@ -157,8 +157,8 @@ impl Profile {
         self.samples.add(sample);
     }
 
-    /// Replaces all stacks and samples. They refer to the [locations](Self::add_location) and [tasks](Self::intern_task) of
-    /// this profile. Events that are not shown are removed.
+    /// Replaces all stacks and samples. The new ones refer to the [locations](Self::add_location) and
+    /// [tasks](Self::intern_task) of this profile. Events that are not shown are removed.
     pub fn set_samples(&mut self, stacks: Stacks, samples: Samples) {
         (self.stacks, self.samples) = (stacks, samples);
         (self.event_table, self.shown_event_index) = (None, 0);
@@ -283,7 +283,7 @@ impl Profile {
         self.leaf_first(stack).flat_map(|location| self.frames(location).iter().rev().copied())
     }
 
-    /// Returns the leaf frame of a stack.
+    /// Returns the leaf frame of a stack. `None` if the stack has no frames.
     pub fn leaf(&self, stack: StackId) -> Option<Frame> {
         self.frames_leaf_first(stack).next()
     }
@@ -349,8 +349,9 @@ impl Profile {
         self.samples = std::mem::take(&mut self.samples).remap(|stack, task| (translate(stack), task));
     }
 
-    /// Keeps only the samples that were taken within a range of time, given in nanoseconds since the
-    /// [first sample](Self::first_time_ns). Changes nothing if times are not kept.
+    /// Keeps only the samples that were taken within a range of time, given in nanoseconds since
+    /// [`Profile::first_time_ns`]. Start time, first time and duration of the profile become those of the range.
+    /// Changes nothing if times are not kept.
     pub fn retain_times(&mut self, range: &Range<u64>) {
         let start = self.first_time_ns.saturating_add(range.start);
         // If the end of the range overflows, the range includes all later samples.
@@ -370,7 +371,8 @@ impl Profile {
     pub fn retain_callees_of(&mut self, property: impl Fn(&Location, Frame) -> bool) {
         let first = |(id, location)| self.frames(id).iter().position(|frame| property(location, *frame));
         let first_frames: Vec<Option<usize>> = self.locations().map(first).collect();
-        // By location with a matching frame: the same location without the frames before it.
+        // Key: a location with a matching frame. Value: a location with the same address, without the frames before
+        // that frame.
         let mut starts: HashMap<LocationId, LocationId> = HashMap::new();
         let mut cut: Vec<Option<StackId>> = vec![None; self.stack_count()];
         for stack in self.stacks_of_samples() {
@@ -406,8 +408,8 @@ impl Profile {
         self.frames = frames;
     }
 
-    /// Returns a profile with the same samples, at the same positions, whose stacks begin at their leaves. Every frame has a
-    /// location of its own.
+    /// Returns a profile with the same samples, at the same positions, whose stacks are reversed: the leaf is the root.
+    /// Every location of the result has one frame, and the address 0.
     #[must_use]
     pub fn reversed(&self) -> Self {
         let mut reversed = self.clone();
@@ -434,7 +436,7 @@ impl Profile {
         reversed
     }
 
-    /// Returns the names of the labels that programs gave to their samples.
+    /// Returns the names of all [`TaskLabel`]s, also of those that no sample refers to.
     pub fn label_keys(&self) -> BTreeSet<&str> {
         self.label_sets.items.iter().flatten().map(|label| self.str(label.key)).collect()
     }

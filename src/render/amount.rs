@@ -51,7 +51,6 @@ impl AmountFormat {
         self.scale as f64
     }
 
-    /// Returns the symbol of the unit.
     pub(super) fn unit_symbol(&self) -> &'static str {
         self.symbol
     }

@@ -1,8 +1,9 @@
 //! Chrome's trace event format, in JSON: the call tree of each thread over time, for Perfetto and `chrome://tracing`.
 //!
 //! The length of a sample on the time line is its weight, if weights are times. A function on the stack of consecutive
-//! samples is one slice. So the length of all slices of a function is its cumulative weight. Samples that overlap, or that
-//! have a short gap between them, are moved until they touch. Without known times, samples follow one another in any order.
+//! samples is one slice. So the slices of a function that is not recursive add up to its cumulative weight. Samples
+//! that overlap, or that have a short gap between them, are moved until they touch. Without known times, samples follow
+//! one another in any order.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, BufWriter, Write};
@@ -117,7 +118,7 @@ fn length_ns(profile: &Profile, moment: &Moment) -> u64 {
     moment.count.saturating_mul(1_000_000_000_u64.checked_div(event.frequency).unwrap_or(1_000_000))
 }
 
-/// Replaces a text by nanoseconds in microseconds, the format's unit of time.
+/// Replaces a text by a time in microseconds, the format's unit of time.
 fn format_microseconds(text: &mut String, nanoseconds: u64) {
     text.clear();
     // Writing to a string cannot fail.

@@ -1,5 +1,5 @@
 //! The processed profile format of the Firefox Profiler, version 61 (docs-developer/CHANGELOG-formats.md and
-//! src/types/profile.ts of firefox-devtools/profiler). The profiler reads it and all older versions.
+//! src/types/profile.ts of firefox-devtools/profiler). The profiler reads this version and all older versions.
 //!
 //! Each thread has its samples, in the order of time if times are known. A stack is a call path, and a frame is a function,
 //! inlined or not. The category of a function is its origin, and its resource is its mapped file.
@@ -152,7 +152,7 @@ fn to_milliseconds(nanoseconds: u64) -> f64 {
 /// The tables that all threads share. They contain only entries that are in use.
 struct SharedTables<'p> {
     profile: &'p Profile,
-    /// By function: its mapped file.
+    /// Indexed by function: the mapping of its first location that has a mapping.
     mappings: Vec<Option<MappingId>>,
     strings: Interner<Box<str>>,
     libs: Interner<MappingId>,

@@ -106,8 +106,8 @@ impl LineWriter<'_, '_> {
         });
     }
 
-    /// Writes the lines below the call path as long as there is only one walker. Where it splits into several, adds their
-    /// nodes to `pending`.
+    /// Writes the lines below the call path as long as there is only one walker. Where the walker continues in several
+    /// callee segments, adds their nodes to `pending`.
     fn write_one_walker(&mut self, mut walker: Walker, out: &mut impl Write) -> io::Result<()> {
         loop {
             while let Some(label) = self.tree.next(&mut walker) {

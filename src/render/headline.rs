@@ -8,8 +8,8 @@ use crate::endpoint::ProfileKind;
 use crate::profile::{Origin, Profile, format_number, format_share};
 use crate::views::View;
 
-/// Returns the most important fact of a profile: its total, and the function with the largest part. `None` for an empty
-/// profile.
+/// Returns the most important fact of a profile: its total, and the function with the largest part. `None` for an
+/// execution trace, and for an empty profile unless its kind is leaked goroutines.
 pub fn headline(kind: ProfileKind, view: &View) -> Option<String> {
     let (profile, total) = (view.profile(), view.profile().total_weight());
     let amount = AmountFormat::new(profile.event.unit, total, None).format(total);
@@ -62,8 +62,8 @@ fn heaviest_place_of_waits(profile: &Profile) -> Option<(&str, u64)> {
     weights.into_iter().max_by_key(|(place, weight)| (*weight, Reverse(*place)))
 }
 
-/// Appends the heaviest function of the user's code to a text. If the profile has none, appends the place that `elsewhere`
-/// returns with its weight.
+/// Appends the heaviest function of the user's code to a text, with its share. If the profile has no such function,
+/// appends the place that `elsewhere` returns with its weight.
 fn append_place<'v>(text: String, view: &'v View, elsewhere: impl FnOnce() -> Option<(&'v str, u64)>) -> String {
     let (profile, total) = (view.profile(), view.profile().total_weight());
     // Waits and allocations have their leaf in the runtime, so the user's code says more.

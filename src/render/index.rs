@@ -169,7 +169,8 @@ fn trend_item(trend: &Trend, min_series: usize) -> String {
     )
 }
 
-/// Returns the SVG elements of a trend's picture. The bottom is 0, so that a small change looks small.
+/// Returns the SVG elements of a trend's picture. The bottom is 0, or the lowest figure if it is negative, so that a
+/// small change looks small.
 fn svg_elements(points: &[(String, f64)], levels: &[(usize, f64)], low: f64, high: f64) -> String {
     let (bottom, top) = (low.min(0.0), high.max(low.min(0.0) + f64::MIN_POSITIVE));
     let step = (PICTURE_WIDTH - 2.0 * PICTURE_MARGIN) / points.len().saturating_sub(1).max(1) as f64;

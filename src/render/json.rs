@@ -5,13 +5,13 @@
 //!   "schema": 1, "event": "cpu-clock", "unit": "nanoseconds",
 //!   "total": 20194583206,                  sum of all weights
 //!   "tree": [{                             a caller comes before its callees, and these are sorted by weight
-//!     "depth": 0,                          number of callers
+//!     "depth": 0,                          number of callers, plus 1 if the row is below a group
 //!     "name": "main.Map[go.shape.int]", "display": "main.Map[...]", "file": "/src/main.go", "line": 12,
 //!     "origin": "main",                    a group of samples has only "depth", "group", "self" and "cumulative"
-//!     "inlined": false,                    true: the compiler inlined all of these calls
+//!     "inlined": false,                    true: the compiler inlined all calls that the row stands for
 //!     "self": 0, "cumulative": 0
 //!   }],
-//!   "left_out": 57,                        with "tree": number of calls below `--min-share`
+//!   "left_out": 57,                        with "tree": number of groups, roots and calls below `--min-share`
 //!   "paths": [{ "weight": 0, "path": [{ "name": "main.main", … }] }],        the root first
 //!   "functions": [{                        of --peek and --list, the heaviest first
 //!     "name": "main.main", …, "self": 0, "cumulative": 0,

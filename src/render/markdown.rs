@@ -16,7 +16,7 @@ use crate::views::Top;
 /// Maximum width of a text in columns. Longer texts are shortened in the middle.
 const MAX_TEXT_WIDTH: usize = 160;
 
-/// Maximum length of the text in bytes. GitHub's limit leaves room for a text around it.
+/// Maximum length of the text in bytes. It is below GitHub's limit, so that other text has room around it.
 const MAX_BYTES: usize = 60_000;
 
 const MAX_TABLE_ROWS: usize = 20;

@@ -8,7 +8,7 @@
 //!   "unit": "nanoseconds",           unit of every weight below; or "bytes", or "events"
 //!   "counted": "samples",            quantity in "samples"; in other profiles "inuse_objects", "contentions"; the event's
 //!                                    name if the profile has only a weight
-//!   "frequency": 997,                requested samples per second; 0: a fixed period was requested
+//!   "frequency": 997,                requested samples per second; 0: a fixed period was requested, or unknown
 //!   "start_time_ns": 0,              wall time of the first sample since 1970; 0: unknown
 //!   "duration_ns": 0,                time between the first and the last sample
 //!   "samples": 20134,
@@ -44,8 +44,8 @@
 //!   }],
 //!   "load": {                        what the load tool printed; null: no load, or not readable
 //!     "tool": "wrk", "per_second": 9238.29,
-//!     "requests": 18541, "errors": 0,          null: not printed; the same below, in seconds
-//!     "latency": { "mean": 0.00183, "p50": 0.000593, "p90": 0.00497, "p99": 0.01493 }
+//!     "requests": 18541, "errors": 0,          null: not printed; null below means this too
+//!     "latency": { "mean": 0.00183, "p50": 0.000593, "p90": 0.00497, "p99": 0.01493 }     seconds
 //!   },
 //!   "runtime_pprof_comparison": {    shares against those of runtime/pprof in the same time; null: it was not fetched
 //!     "sampled_samples": 9970, "fetched_samples": 1000,
@@ -63,7 +63,7 @@
 //!     "goflame_seconds": 0.0,        of goflame's own threads
 //!     "preempted_seconds": 0.1,      of threads that another thread displaced from their CPU
 //!     "unknown_seconds": 0.0,        of waits without a known stack
-//!     "unfinished": 0,               waits that lasted at the end of the recording
+//!     "unfinished": 0,               waits that continued when the recording ended
 //!     "lost": 0,                     lost records of context switches
 //!     "size_bound": null,            {"bytes", "seconds"}: the file of waits reached its maximum size then; later waits are missing
 //!     "from_last_samples": false,    true: each stack is that of the thread's last CPU sample before the wait, and idle threads
@@ -92,8 +92,8 @@ use crate::views::{CallPathStep, CrossCheck, DifferenceReason, FunctionRow, Shar
 /// Version of this format.
 pub const SCHEMA: u32 = 1;
 
-/// Number of functions that are listed by self weight, and also by cumulative weight. A function that spends its time in
-/// callees can have little self weight.
+/// Number of functions that are listed by self weight, and also by cumulative weight: a function that spends its time
+/// in callees can have little self weight. Also the maximum number of listed lines of the user's code.
 const MAX_FUNCTIONS: usize = 50;
 
 /// Writes the summary of a profile.

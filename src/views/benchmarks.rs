@@ -22,8 +22,8 @@ pub(super) struct Benchmarks<'p> {
     profile: &'p Profile,
     /// Names of the functions that [`RUN_N`] calls, without their package.
     functions: HashSet<&'p str>,
-    /// The function that [`RUN_N`] called in a goroutine. `None` if goroutines with the same address ran different
-    /// benchmarks.
+    /// The function that [`RUN_N`] called in a goroutine. `None` if [`RUN_N`] called different functions: goroutines of
+    /// which only the address is known have one id if they have the same address.
     by_goroutine: HashMap<GoroutineId, Option<&'p str>>,
 }
 
@@ -41,7 +41,7 @@ impl<'p> Benchmarks<'p> {
         Self { profile, functions, by_goroutine }
     }
 
-    /// Returns the name of the sample's group: its benchmark, if it is known.
+    /// Returns the name of the sample's group: its benchmark, or [`NO_BENCHMARK`] if the benchmark is unknown.
     pub(super) fn group_name(&self, sample: &Sample) -> String {
         let profile = self.profile;
         let goroutine = profile.task(sample.task).goroutine;

@@ -78,7 +78,7 @@ pub enum ChangeVerdict {
     New,
     /// The new figure is 0, the old one was not.
     Gone,
-    /// Chance alone can explain the difference.
+    /// Chance alone can explain the difference, or there are too few samples to judge it.
     Unclear,
 }
 
@@ -96,7 +96,8 @@ pub struct FigureChange {
 }
 
 impl Scale {
-    /// Returns the scale of two profiles. `units` are the units of work that each program did.
+    /// Returns the scale of two profiles. `units` are the units of work that each program did. If they are known,
+    /// `normalize` has no effect.
     pub fn new(profiles: [&Profile; 2], normalize: Normalize, units: Option<[f64; 2]>) -> Self {
         let totals = profiles.map(|profile| Amount { weight: profile.total_weight(), count: profile.total_count() });
         let seconds = profiles.map(|profile| profile.duration_ns as f64 / 1e9);

@@ -36,7 +36,8 @@ pub struct CrossCheck {
     pub signals_percent: f64,
     /// Percentage of the sampled weight in threads for which the runtime has no timer: `runtime.sysmon`, and threads of C.
     pub unseen_percent: f64,
-    /// The functions, those with the largest differences first.
+    /// The hottest functions of each profile, and all functions whose difference needs an explanation. Those with the
+    /// largest differences come first.
     pub functions: Vec<SharesOfFunction>,
 }
 
@@ -65,9 +66,9 @@ pub enum DifferenceReason {
     KernelTime,
     /// The runtime does not walk the stacks of C code.
     Cgo,
-    /// The runtime counts stacks that it does not walk under a substitute name.
+    /// The runtime does not walk some stacks, and counts them under a substitute name.
     UnwalkedStack,
-    /// While the runtime blocks signals, they wait. They then hit the code that follows.
+    /// While the runtime blocks signals, profiling signals wait. They then interrupt the code that follows.
     SignalBias,
 }
 
@@ -144,7 +145,8 @@ fn find_reason(name: &str, row: &SharesOfFunction, sampled: &Shares<'_>) -> Opti
     }
 }
 
-/// Returns the id of the process with the most weight in the functions of another profile, which is of one process only.
+/// Returns the id of the process with the most weight in the functions of `others`. The profile of `others` has only
+/// one process.
 fn find_process(others: &Shares<'_>, profile: &Profile, stacks: &[StackClass<'_>]) -> Option<u32> {
     let mut weights: HashMap<u32, u64> = HashMap::new();
     for sample in profile.samples() {
@@ -177,7 +179,8 @@ struct FunctionWeight {
     origin: Option<Origin>,
 }
 
-/// The thing that the samples of a stack count for: a function, the cost of signal handlers, or threads that the runtime does not see.
+/// Class of a stack. Its samples count for a function, for the cost of signal handlers, or for threads that the runtime
+/// does not see.
 #[derive(Clone, Copy)]
 enum StackClass<'p> {
     Function { name: &'p str, origin: Origin, in_kernel: bool },
@@ -235,7 +238,7 @@ impl<'p> Shares<'p> {
     }
 }
 
-/// Returns what the samples of each stack count for, by [`StackId::index`].
+/// Returns the class of each stack, by [`StackId::index`].
 fn classify_stacks(profile: &Profile) -> Vec<StackClass<'_>> {
     let mut stacks = vec![StackClass::Unseen; profile.stack_count()];
     for stack in profile.stacks().ids() {

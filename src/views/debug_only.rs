@@ -24,8 +24,8 @@ pub struct DebugHotSpot {
     pub shares: [f64; 2],
     /// Whether the optimised build has samples in a copy of the function that is not inlined.
     pub is_called: bool,
-    /// Names of the functions into which the optimised build inlines this function, the heaviest first. If its inlined
-    /// copies have no samples, the names come from the inline tables, in the order of their code.
+    /// Names of the functions into which the optimised build inlines this function, the heaviest first. Empty if its
+    /// inlined copies have no samples: then the names can be added from the inline tables of the binary.
     pub inlined_into: Vec<String>,
 }
 

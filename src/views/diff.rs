@@ -19,7 +19,8 @@ pub struct Diff {
     /// Every function with weight in at least one profile. Functions whose self weight changed beyond chance come first, then
     /// functions whose cumulative weight did, then all others. In each part, the largest change is first.
     pub functions: Vec<FunctionChange>,
-    /// Number of differences that were judged. All their intervals hold together with a probability of 95 %.
+    /// Number of differences that were judged. With a probability of 95 %, all of their intervals contain the true
+    /// difference.
     pub comparisons: usize,
     /// Converts weights to comparable values.
     pub scale: Scale,
@@ -82,7 +83,7 @@ impl Diff {
         let size = |row: &FunctionChange, at: usize| changes(row)[at].difference.value.abs();
         let names = &self.matching.functions;
         self.functions.sort_by(|a, b| {
-            // If only the second change is clear, it decides.
+            // If only the second change is clear, its size comes first.
             let at = usize::from(rank(a) == 1);
             let by_size =
                 || size(b, at).total_cmp(&size(a, at)).then_with(|| size(b, 1 - at).total_cmp(&size(a, 1 - at)));

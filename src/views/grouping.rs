@@ -39,7 +39,7 @@ pub struct Grouping {
 pub struct GroupRow {
     /// The name of the group.
     pub name: String,
-    /// Number of samples in the group.
+    /// Count of the samples in the group.
     pub count: u64,
     /// Weight of the samples in the group.
     pub weight: u64,
@@ -85,7 +85,7 @@ impl Grouping {
         Self { names, samples }
     }
 
-    /// Returns the names of the groups.
+    /// Returns the name of each group, in the order of [`Grouping::samples`]. A group can have no samples.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
         self.names.items().iter().map(|name| &**name)
     }
@@ -111,7 +111,7 @@ impl Grouping {
     }
 }
 
-/// Returns the values of a task's labels with the name `key`, joined by commas.
+/// Returns the values of a task's labels with the name `key`, joined by commas. `(no KEY)` if there is no such label.
 fn label_value(profile: &Profile, task: TaskId, key: &str) -> String {
     let labels = profile.labels(task);
     let values: Vec<String> =

@@ -103,7 +103,8 @@ impl Matching {
     }
 }
 
-/// Returns whether all files that two profiles have in common are of the same builds.
+/// Returns whether all mapped files that two profiles have in common are of the same builds. False if they have no such
+/// file in common. Files are compared by their names without directories.
 fn are_of_one_build(profiles: [&Profile; 2]) -> bool {
     let [old, new] = profiles.map(|profile| {
         let of_files =
@@ -187,8 +188,8 @@ fn group_names<'p>(names: &[FunctionsByName<'p>; 2], profiles: [&Profile; 2]) ->
 
 /// Returns the pairs of closures whose numbers changed because another closure was added or removed before them.
 ///
-/// The shift of a pair is the new line minus the old line. All pairs with the most frequent shift match, if there are at least
-/// two, and more than pairs of equal names with any shift.
+/// The shift of a pair is the new line minus the old line. In each function, all pairs with the most frequent shift
+/// match, if these are at least two pairs, and more than the pairs of equal names that any single shift has.
 fn renumbered_closures<'p>(names: &[FunctionsByName<'p>; 2], profiles: [&Profile; 2]) -> Vec<[Name<'p>; 2]> {
     type Closures<'p> = BTreeMap<(&'p str, &'p str), Vec<(u32, Name<'p>)>>;
     let [old, new] = [0, 1].map(|side: usize| {

@@ -21,7 +21,8 @@ pub struct Neighbours {
     /// Each caller with the weight of its calls to the function, the heaviest first. A sample counts once for a caller. Calls
     /// of the function to itself do not count.
     pub callers: Vec<(FunctionId, u64)>,
-    /// Each callee with the weight of the function's calls to it, the heaviest first. A sample counts once for a callee.
+    /// Each callee with the weight of the function's calls to it, the heaviest first. A sample counts once for a
+    /// callee. Calls of the function to itself do not count.
     pub callees: Vec<(FunctionId, u64)>,
 }
 

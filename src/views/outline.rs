@@ -12,7 +12,8 @@ use crate::profile::{FunctionId, position};
 pub struct Outline {
     /// The rows that have at least the minimum weight.
     pub rows: Vec<OutlineRow>,
-    /// Number of calls that were left out for too little weight. Their callees are not counted.
+    /// Number of groups, roots and calls that were left out because their weight is below the minimum. Callees of
+    /// left-out rows are not counted.
     pub left_out_calls: usize,
 }
 
@@ -21,22 +22,23 @@ pub struct Outline {
 pub struct OutlineRow {
     /// The function or group of the row.
     pub node: OutlineNode,
-    /// Number of callers between the row and the root of the tree.
+    /// Number of rows above this row in the tree: its callers, and its group if there are rows for groups.
     pub depth: usize,
-    /// Weight of the samples whose leaf is this node.
+    /// Weight of the samples whose leaf is this node. For a group: weight of its samples without frames.
     pub self_weight: u64,
     /// Weight of the samples whose stack contains this node.
     pub cumulative: u64,
-    /// Whether the compiler inlined all of these calls.
+    /// Whether the compiler inlined all calls that the row stands for. False for a group.
     pub is_inlined: bool,
-    /// Whether this row is the last callee of its caller.
+    /// Whether this row is the last callee of its caller, the last root of its group, or the last group.
     pub is_last: bool,
 }
 
 /// The subject of a row of the call tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutlineNode {
-    /// A group of samples, by its position. Only a profile with several groups has rows for them.
+    /// A group of samples, by its position in [`Grouping::names`](super::Grouping::names). Only a view with several
+    /// groups has rows for groups.
     Group(usize),
     /// A function.
     Function(FunctionId),

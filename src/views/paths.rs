@@ -10,11 +10,12 @@ use crate::profile::{FunctionId, Profile, Sample, StackId, position};
 /// callees, and callees of the same caller are sorted by name.
 #[derive(Debug, Default)]
 pub struct CallPaths {
-    /// By path: the number of callers above its last frame. With the order of the paths, it determines the caller.
+    /// By path: the number of callers above its last frame. The depths, in the order of the paths, determine the
+    /// callers.
     pub depths: Vec<u32>,
     /// By path: the function of its last frame.
     pub functions: Vec<FunctionId>,
-    /// By path: whether the compiler inlined all of these calls.
+    /// By path: whether the compiler inlined all calls of its last function.
     pub inlined: Vec<bool>,
     /// By position in [`Profile::samples`]: the path of the sample's leaf. `None` for a stack without frames.
     pub leaves: Vec<Option<u32>>,

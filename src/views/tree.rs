@@ -17,7 +17,7 @@ use crate::profile::{Frame, Interner, Profile, position};
 pub struct LabelId(u32);
 
 impl LabelId {
-    /// The id of the tree's root, which has no text.
+    /// The id of a node without a text, such as one root for all groups.
     pub const NONE: Self = Self(u32::MAX);
 
     /// Interns a frame text.
@@ -59,7 +59,7 @@ pub struct Node {
     pub label: LabelId,
     /// Cumulative weight: the weight of all samples whose stack contains the node.
     pub cumulative: u64,
-    /// Whether the compiler inlined all of these calls.
+    /// Whether the compiler inlined all calls that the node stands for. False for a group.
     pub is_inlined: bool,
     /// Positions in all stacks that contain the node, each just after the node's frame.
     pub walkers: Vec<Walker>,
@@ -75,7 +75,8 @@ pub fn self_weight(cumulative: u64, callees: impl Iterator<Item = u64>) -> Optio
 pub struct CallTree<'v> {
     profile: &'v Profile,
     walk: &'v StackWalk,
-    /// Factor for the weights of walkers.
+    /// Factor from the weight of a walker to the value that the tree sums: the period if the walkers sum counts for a
+    /// tree of weights, else 1.
     scale: u64,
     labels: TreeLabels,
     /// Indexed by location: the text of its only frame, or [`LabelId::NONE`] if it has no frame or several. Most
@@ -168,13 +169,14 @@ impl<'v> CallTree<'v> {
         result
     }
 
-    /// Returns the text of the next location's only frame, or [`LabelId::NONE`] if it does not have exactly one frame.
+    /// Returns the text of the only frame of the [next location](StackWalk::next_location). [`LabelId::NONE`] if the
+    /// location does not have exactly one frame, or if there is no next location.
     fn only_label(&self, walker: &Walker) -> LabelId {
         let next = self.walk.next_location(self.profile, walker);
         next.map_or(LabelId::NONE, |location| self.only_label[location.index()])
     }
 
-    /// Moves a walker past the next frame. `only_label` is the entry of [`CallTree::only_label`] for its location.
+    /// Moves a walker past the next frame. `only_label` is the result of [`CallTree::only_label`] for the walker.
     /// Returns the frame's text, and whether the call was inlined. `None` at the end of the segment.
     fn pass_frame(&self, walker: &mut Walker, only_label: LabelId) -> Option<(LabelId, bool)> {
         if only_label != LabelId::NONE {
@@ -201,7 +203,8 @@ impl<'v> CallTree<'v> {
         walker.weight.saturating_mul(self.scale)
     }
 
-    /// Returns the heaviest frame of the node with these walkers: its function, and the line with the most weight.
+    /// Returns the frame with the most weight among the frames that these walkers passed last. Frames of one function
+    /// that differ in their line are different. `None` if no walker passed a frame.
     pub fn heaviest_frame(&self, walkers: &[Walker]) -> Option<Frame> {
         let mut weights: HashMap<Frame, u64, RandomState> = HashMap::default();
         // Consecutive walkers mostly have the same frame.
@@ -255,7 +258,7 @@ impl<'v> CallTree<'v> {
             return vec![Node { walkers, ..node }];
         }
         let mut nodes: Vec<Node> = Vec::new();
-        // By index in `callees`: the index in `nodes`, or `usize::MAX` for a callee that is too narrow.
+        // By index in `callees`: the index in `nodes`, or `usize::MAX` for a callee below the minimum weight.
         let mut node_of_callee = Vec::with_capacity(callees.len());
         for (node, count) in callees.drain(..) {
             callee_of_label[node.label.index()] = NO_CALLEE;

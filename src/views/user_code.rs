@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::top::{add_saturating, function_name, stack_sums};
 use crate::profile::{FunctionId, Origin, Profile};
 
-/// A line of the user's code.
+/// A line of the user's code, which is the code of the main module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserCodeLine {
     /// The function that the line belongs to.

@@ -68,7 +68,8 @@ impl View {
         &self.profile
     }
 
-    /// Returns a view of the same samples with reversed stacks: each leaf becomes the root. No call counts as inlined there.
+    /// Returns a view of the same samples with reversed stacks: each leaf becomes the root. No call of the result
+    /// counts as inlined.
     #[must_use]
     pub fn reversed(&self) -> Self {
         let profile = self.profile.reversed();

@@ -140,8 +140,8 @@ impl StackWalk {
         }
     }
 
-    /// Returns walkers. With a table, they are on the callees of `caller` that have weight. With [`NO_TABLE`], they are on
-    /// the node `first` and its siblings.
+    /// Returns walkers at the starts of segments. With a table, these are the callees of `caller` that have weight.
+    /// With [`NO_TABLE`], these are the segments of the node `first` and its siblings.
     fn walkers(&self, caller: StackId, table: u8, first: Link) -> impl Iterator<Item = Walker> {
         let dense = self.tables.get(usize::from(table)).into_iter().flat_map(move |weights| {
             let stacks = self.callees.callees_of(caller).map(|stack| (position(stack.index()), weights[stack.index()]));
@@ -278,8 +278,8 @@ fn dense_weights(stacks: &Stacks, group: impl Iterator<Item = (StackId, u64)>) -
     weights
 }
 
-/// Adds the weights of a group's samples to their stacks and to all callers. `members` are all these stacks, in ascending
-/// order.
+/// Adds the weights of a group's samples to their stacks and to all callers of these stacks. `members` are all these
+/// stacks and callers, in ascending order.
 fn add_weights(
     stacks: &Stacks,
     group: impl Iterator<Item = (StackId, u64)>,

@@ -16,7 +16,7 @@ const TOLERANCE: f64 = 2.0;
 
 const THREADS: usize = 2000;
 
-/// Samples per second and CPU of the program with many threads.
+/// Sampling rate for the program with many threads, in samples per second on each CPU.
 const FREQUENCY: &str = "4999";
 
 /// A program that runs until the test ends.

@@ -155,7 +155,8 @@ func main() {
     assert_eq!(project.report(&run.dir, "folded"), folded(&run));
 }
 
-/// Settings with which `go build` makes a plugin of the same packages as goflame's program.
+/// Settings with which goflame builds the program with the same flags as [`build_plugin`]. A program opens a plugin
+/// only if both have the same builds of their common packages.
 const FOR_PLUGINS: &str = "[app]\npackage = '.'\nname = 'main'\n[build]\nvariant = 'release'\n\
                            [variant.release]\nc_frame_pointers = false\n[workload]\nargs = ['first.so']\n";
 

@@ -1,5 +1,5 @@
-//! Folded stacks of two kinds of recordings. Of `perf record -g`: `goflame report -f folded` is compared with
-//! `perf script | inferno-collapse-perf`. Of a run: its folded stacks are compared with `perf report --stdio`.
+//! Compares goflame's folded stacks with perf's. For a recording of `perf record -g`, perf's stacks come from
+//! `perf script | inferno-collapse-perf`. For the kept recording of a run, they come from `perf report --stdio`.
 //!
 //! The programs are built without inlining, because perf does not know Go's inlined calls. The two outputs sometimes use
 //! different names. For each kind of difference, a function below converts perf's names. The conversions are counted.
@@ -55,7 +55,7 @@ fn with_types_elided(stack: Vec<String>) -> Vec<String> {
     })
 }
 
-/// goflame ends a stack at Go's top frame (for example of a signal handler). perf continues with the frames above it.
+/// goflame ends a stack at Go's top frame, for example of a signal handler. perf also shows the callers of this frame.
 fn ended_at_top_frame(mut stack: Vec<String>) -> Vec<String> {
     let process = stack.remove(0);
     stack.reverse();
@@ -71,8 +71,8 @@ fn without_wrappers(stack: Vec<String>, wrappers: &BTreeSet<String>) -> Vec<Stri
     kept.map(|(_, name)| name).collect()
 }
 
-/// Whether perf shows a caller of the sample as the next function (see [`Sample::call_is_last`]). Folded stacks do not show
-/// that, because they have no addresses.
+/// Whether perf shows a caller of the sample under the name of the next function in memory (see
+/// [`Sample::call_is_last`]). Folded stacks do not show that, because they have no addresses.
 fn has_a_call_at_the_end(sample: &Sample) -> bool {
     (0..sample.frames.len()).any(|at| sample.call_is_last(at))
 }

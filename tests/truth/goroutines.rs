@@ -53,7 +53,7 @@ struct Comparison {
 /// Numbers of samples with a function on the stack.
 struct SamplesBelow {
     all: u64,
-    /// Samples with a goroutine.
+    /// Samples with a goroutine, right or wrong.
     known: u64,
     wrong: u64,
 }

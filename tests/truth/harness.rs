@@ -114,7 +114,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Reads the output of `goflame run --json`.
+    /// Reads the output of `goflame run --json` or `goflame record --json`.
     pub(crate) fn from_output(output: &Output) -> Self {
         let json: Value = serde_json::from_slice(&output.stdout).unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -169,7 +169,6 @@ pub(crate) fn text(command: &mut Command) -> String {
     String::from_utf8(run_successfully(command).stdout).unwrap()
 }
 
-/// The share of a part in percent.
 pub(crate) fn percent(part: u64, whole: u64) -> f64 {
     part as f64 * 100.0 / whole.max(1) as f64
 }

@@ -188,8 +188,8 @@ fn a_profile_of_goflame_is_byte_identical_when_it_is_written_again() {
         print_figure(&format!("imported {example}: {size} bytes written again, all equal"));
         assert!(read.notes.is_empty(), "{:?}", read.notes);
 
-        // When goflame first writes a profile of Go, details are lost (comments, the period of another sample type). When
-        // goflame writes the result again, nothing is lost.
+        // When goflame first writes a profile of Go, details are lost (comments, and the period if the profile has only
+        // one sample type). When goflame writes the result again, nothing is lost.
         let folded = |file: &Path| project.report(file, "folded");
         assert_eq!(folded(&run.file("profile.pb.gz")), fs::read_to_string(run.file("profile.folded")).unwrap());
     }

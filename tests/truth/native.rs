@@ -45,7 +45,7 @@ fn normalise_name(name: &str) -> String {
         None if name.starts_with("_cgoexp_") && name.ends_with("_goWork") => return "_cgoexp_goWork".into(),
         None => {}
     }
-    // If the machine has a debug file of libc, it names the functions inside `qsort`.
+    // If the machine has a debug file of libc, the functions inside `qsort` have names.
     let is_libc = name == "[libc.so.6]" || name.contains("qsort") || name.starts_with("msort");
     if is_libc { "libc*".into() } else { name.into() }
 }

@@ -15,8 +15,8 @@ const SETTINGS: &str = "[app]\npackage = '.'\nname = 'waits'\n[build]\nvariant =
 /// Maximum error of a share, in percentage points.
 const TOLERANCE: f64 = 5.0;
 
-/// Compares the shares of three kinds of waits with the shares that the program printed. Returns their part of all waits,
-/// in percent.
+/// Compares the shares of three kinds of waits with the shares that the program printed. Returns the share of all three
+/// kinds together in the waiting time, in percent.
 fn compare_waits(waits: &Value, run: &Run, title: &str) -> f64 {
     let measured: Vec<u64> = run.stdout_log().split_whitespace().map(|word| word.parse().unwrap()).collect();
     let functions = waits["functions"].as_array().unwrap();

@@ -72,8 +72,8 @@ pub(crate) fn read(file: &Path) -> Vec<Sample> {
     samples
 }
 
-/// Functions at which Go's own traceback ends (`TOPFRAME` in Go's src/runtime/*_amd64.s and *_arm64.s). goflame ends stacks
-/// there too, because addresses above them are remains of an earlier use of the stack.
+/// Functions at which Go's own traceback ends (`TOPFRAME` in Go's src/runtime/*_amd64.s and *_arm64.s). goflame ends
+/// stacks there too, because the callers that perf finds for them are remains of an earlier use of the stack.
 const TOP_FRAMES: [&str; 6] = [
     "runtime.goexit",
     "runtime.mstart",

@@ -77,7 +77,7 @@ fn tables_are_refused_before_they_fill_the_memory() {
 
 #[test]
 fn other_sample_types_are_left_out_if_they_need_too_much_memory() {
-    // The entries of `small` take as much as 28 strings, and 56 bytes. What remains is less than a row of the table.
+    // The entries of `small_profile` take as much as 28 strings, and 56 bytes. The rest is less than a table row.
     let strings = [0x32, 0].repeat(MAX_MEMORY_BYTES / 64 - 29);
     let Imported { profile, notes, .. } = read(&[small_profile().0, strings].concat(), None).unwrap();
     assert_eq!((profile.total_count(), profile.event_table().is_none()), (203, true));

@@ -159,7 +159,7 @@ fn equal_locations_are_written_once() {
     assert_eq!(lines, [3, 1, 4]);
     assert_eq!(numbers_of_samples(&bytes, sample::LOCATION), [[1, 2], [3, 2], [1, 2]]);
 
-    // Two locations of one address are the same location of the file, and their samples are one.
+    // Two locations with the same address and frames are one location of the file, and their samples are merged.
     let profile = &mut fixture.profile;
     let [caller, leaf] = profile.stack(profile.samples()[0].stack)[..] else { panic!("two locations") };
     let (location, frames) = (*profile.location(leaf), profile.frames(leaf).to_vec());

@@ -14,7 +14,7 @@ const MAX_NAMED_HOSTS: usize = 2;
 /// An entry of the list: a hot spot in words.
 #[derive(Serialize)]
 pub(in crate::render) struct DebugOnlyEntry {
-    /// Index of the function.
+    /// Index in [`Matching::functions`](crate::views::Matching::functions).
     pub(in crate::render) function: usize,
     /// The shares in both builds, as text.
     pub(in crate::render) shares: String,
@@ -22,7 +22,6 @@ pub(in crate::render) struct DebugOnlyEntry {
     pub(in crate::render) reason: String,
 }
 
-/// Returns the entries of the list.
 pub(in crate::render) fn entries(document: &DiffDocument<'_>) -> Vec<DebugOnlyEntry> {
     document.debug_only.iter().map(describe_hot_spot).collect()
 }

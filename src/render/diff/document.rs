@@ -220,7 +220,8 @@ impl ValueFormat {
         text.split_once(' ').map_or(&*text, |(number, _)| number).to_owned()
     }
 
-    /// Formats a difference with its margin, without the unit: `+5.90 ± 1.20`. Empty if both values are 0.
+    /// Formats a difference with its margin, without the unit: `+5.90 ± 1.20`. If values are not shares, the relative
+    /// change follows: `+5.90 ± 1.20, +25 %`. Empty if both values are 0.
     pub(in crate::render) fn format_difference(&self, change: &FigureChange) -> String {
         let number = |value: f64| match self.value_kind {
             ValueKind::Share => format!("{:.2}", value * 100.0),
@@ -264,7 +265,7 @@ impl ValueFormat {
 
 /// The format of values in the script of a page. Differences have two decimals.
 pub(in crate::render) struct PageValueFormat {
-    /// The value of one unit.
+    /// Values are divided by this number before they are shown.
     pub(in crate::render) scale: f64,
     pub(in crate::render) decimals: usize,
     pub(in crate::render) unit: String,

@@ -57,7 +57,7 @@ pub fn write(document: &DiffDocument<'_>, out: &mut dyn Write) -> io::Result<()>
     out.flush()
 }
 
-/// Returns the colour of a change. The difference relative to the larger value decides its depth.
+/// Returns the colour of a change. The larger the difference is relative to the larger value, the deeper is the colour.
 fn change_colour(change: &FigureChange) -> Color {
     let [old, new] = change.values;
     let [light, deep] = match change.verdict {
@@ -82,7 +82,7 @@ struct DiffGraph<'a> {
     order: Vec<usize>,
     /// By node: its width minus the widths of its callees.
     remainders: Vec<u64>,
-    /// Number of wide frames that are not drawn.
+    /// Number of frames that are wide enough but not drawn, because there are too many.
     dropped: usize,
     values: ValueFormat,
 }

@@ -17,9 +17,9 @@ pub(super) struct FlatNode {
     pub(super) label: LabelId,
     /// Cumulative weight.
     pub(super) cumulative: u64,
-    /// Whether the compiler inlined all of these calls.
+    /// Whether the compiler inlined all calls that the node stands for.
     pub(super) is_inlined: bool,
-    /// The function with the line that has the most weight. `None` for a group.
+    /// The function and line with the most weight among the node's frames. `None` for a group.
     pub(super) frame: Option<Frame>,
 }
 

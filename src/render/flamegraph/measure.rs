@@ -13,7 +13,8 @@ pub(super) struct Measure<'v> {
     /// All widths are values divided by this number, so that the total is at most [`MAX_EXACT_WIDTH`].
     divisor: u64,
     total: u64,
-    /// Weight of one unit of the value. `None` if the profile has no weights.
+    /// Factor from a value to its weight: the period if values are counts, 1 if they are weights. `None` if the profile
+    /// has no weights.
     unit_weight: Option<u64>,
     /// Number of samples. `None` if the profile was not sampled.
     samples: Option<u64>,

@@ -11,8 +11,8 @@ use crate::render::name::{self, escape};
 
 /// Top of the legend in pixels, below inferno's title and subtitle.
 const LEGEND_TOP: usize = 57;
-/// Bottom of the titles in inferno's image, in pixels. In an inverted graph it is higher, because the line that describes a
-/// frame follows.
+/// Bottom of the titles in inferno's image, in pixels from the top. The second value is for inverted graphs, in which
+/// the line that describes a frame follows the titles.
 const TITLES_BOTTOM: [usize; 2] = [60, 50];
 
 const STYLE: &str = include_str!("page.css");
@@ -50,7 +50,7 @@ pub(super) fn assemble(svg: &str, entries: &[LegendEntry], drawing: &Drawing) ->
 struct InfernoSvg<'s> {
     /// Everything up to the subtitle.
     head: &'s str,
-    /// The line below the frames that describes the frame under the pointer.
+    /// The line that describes the frame under the pointer.
     details: &'s str,
     /// The buttons in the line of the title.
     buttons: &'s str,

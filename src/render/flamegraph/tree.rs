@@ -52,7 +52,7 @@ pub(super) struct DrawnTree {
     total: u64,
     /// Number of drawn frames, without the frame [`OTHERS_TEXT`].
     drawn_count: usize,
-    /// Number of wide frames beyond [`MAX_FRAMES`].
+    /// Number of frames that are wide enough but not drawn, because there are more than [`MAX_FRAMES`].
     dropped_count: usize,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct DrawnNode {
     pub(super) cumulative: u64,
     /// Width minus the widths of all drawn callees.
     remainder: u64,
-    /// The function with the line that has the most weight. `None` for a group.
+    /// The function and line with the most weight among the node's frames. `None` for a group.
     pub(super) frame: Option<Frame>,
 }
 
@@ -152,8 +152,8 @@ impl DrawnTree {
     }
 }
 
-/// Returns a tree as folded stacks. `order` is the result of [`depth_first`]. `key` makes the text of a node from its
-/// position in `order`. A remainder is the width of a node minus the widths of its callees.
+/// Returns a tree as folded stacks. `order` is the result of [`depth_first_order`]. `key` makes the text of a node from
+/// its position in `order`. A remainder is the width of a node minus the widths of its callees.
 pub(super) fn folded_lines(
     parents: &[usize],
     order: &[usize],

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `depth` | call path, in depth-first order | number of its callers |
 //! | `function` | call path | position in `functions` |
-//! | `inlined` | call path | 1: the compiler inlined all of these calls |
+//! | `inlined` | call path | 1: the compiler inlined all calls of its last function |
 //! | `leaf` | sample | position of its call path, plus 1; 0: no frames |
 //! | `weight` | sample | in the unit |
 //! | `weight of event N` | sample | in the unit of event N |

@@ -47,7 +47,7 @@ struct DiffMeta<'a> {
     factors: [f64; 2],
     /// The value of one step of an interval's bound.
     step: f64,
-    /// The value of one unit.
+    /// Values are divided by this number before they are shown.
     scale: f64,
     decimals: usize,
     value_unit: String,
@@ -162,7 +162,7 @@ fn function_entry(document: &DiffDocument<'_>, at: usize) -> DiffFunctionEntry {
     }
 }
 
-/// Returns the limits of the comparison, and the limits of each profile.
+/// Returns the notes on the comparison, and the reasons for the grade and the notes of each profile.
 fn merged_notes(document: &DiffDocument<'_>) -> Vec<String> {
     let of_sides = document.sides.iter().zip(document.labels).flat_map(|(side, label)| {
         let reasons = side.quality.assess().reasons;

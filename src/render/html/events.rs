@@ -36,7 +36,7 @@ pub(super) struct PageEvent<'p> {
     pub(super) lines: Vec<FunctionLines>,
 }
 
-/// Returns the events that the page offers. Empty if there are fewer than two.
+/// Returns the events that the page offers. Empty if there are fewer than two, or more than [`MAX_EVENTS`].
 pub(super) fn page_events<'p>(document: &Document<'p>) -> Vec<PageEvent<'p>> {
     let profile = document.view.profile();
     let Some(table) = profile.event_table() else { return Vec::new() };

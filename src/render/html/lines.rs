@@ -1,4 +1,4 @@
-//! The source lines of the page: the heaviest of the user's code, and those of hot functions.
+//! The source lines of the page: the heaviest lines of the user's code, and the lines of hot functions.
 
 use std::collections::BTreeSet;
 

@@ -9,7 +9,7 @@ use crate::profile::format_number;
 use crate::render::columns::{self, GAP};
 use crate::render::name;
 
-/// Units that Go itself reports, in the order of their columns. Units of `b.ReportMetric` follow.
+/// Units of the first columns, in their order. All other units follow: `MB/s`, and units of `b.ReportMetric`.
 const GO_UNITS: [&str; 3] = ["ns/op", "B/op", "allocs/op"];
 
 /// Writes a table of the results, in the order in which the benchmarks ran. A benchmark that ran several times has one

@@ -32,7 +32,7 @@ const NO_SAMPLES: &str = "no samples\n";
 /// The calls of one line. Each call makes the next one.
 struct Chain<'o> {
     rows: &'o [OutlineRow],
-    /// By level of the tree, down to this chain: whether its call is the last one of its caller.
+    /// By level of the tree, down to this chain: whether the chain at that level is the last callee of its caller.
     is_last_by_level: Vec<bool>,
 }
 
