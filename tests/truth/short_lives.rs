@@ -1,11 +1,12 @@
 //! CPU time of threads and processes that are shorter than a period, and of CPUs that the machine does not list.
 
 use std::fs;
+use std::process::{Child, Command};
 
 use goflame::workload::ControlGroup;
 use rustix::process::geteuid;
 
-use crate::harness::{Project, Run, print_figure, run_successfully, tool, wait_for_turn};
+use crate::harness::{Project, Run, print_figure, run_successfully, text, tool, wait_for_turn};
 
 const SETTINGS: &str = "[app]\npackage = '.'\n[build]\nvariant = 'release'\n[record]\nevent = 'cpu-clock'\n";
 
@@ -93,5 +94,55 @@ fn every_cpu_is_sampled_even_if_the_list_of_cpus_is_wrong() {
         let seen = sampled_share(&run);
         print_figure(&format!("{name}: {:.1} % of CPU time seen", seen * 100.0));
         assert!((0.9..1.1).contains(&seen), "{name}: {seen}");
+    }
+}
+
+/// Ends the process when the value is dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Whether goflame may load a BPF program: `CAP_BPF` is bit 39 of the effective capabilities (capability.h).
+fn has_cap_bpf() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
+    u64::from_str_radix(mask.trim(), 16).unwrap() & 1 << 39 != 0
+}
+
+/// Each run has a busy process beside it, in goflame's own control group.
+#[test]
+fn samples_are_those_of_the_control_group_with_and_without_a_filter_in_the_kernel() {
+    let _alone = wait_for_turn();
+    let project = Project::from_workload("shortlived", SETTINGS);
+    let _busy = Killed(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap());
+    let may_filter = has_cap_bpf() && can_use_control_group();
+    for (rights, is_filtered) in [("all", may_filter), ("-bpf,-sys_admin", false)] {
+        let mut command = tool("setpriv");
+        if rights != "all" {
+            command.args(["--bounding-set", rights, "--inh-caps", rights]);
+        }
+        command.arg(env!("CARGO_BIN_EXE_goflame")).args(["run", "--json", "--", "threads", "1500"]);
+        let run = Run::from_output(&run_successfully(command.current_dir(project.path(""))));
+        let sampler = &run.manifest()["sampler"];
+        let seen = sampled_share(&run);
+        print_figure(&format!(
+            "rights {rights}: filter {}, {:.1} % of CPU time seen",
+            sampler["bpf_filter"],
+            seen * 100.0
+        ));
+        assert_eq!(sampler["bpf_filter"], is_filtered);
+        if can_use_control_group() {
+            assert_eq!(sampler["tasks"], "control-group");
+            assert!((0.85..1.1).contains(&seen), "{rights}: {seen}");
+        }
+        let mut report = project.goflame();
+        report.arg("report").arg(&run.dir).args(["-f", "folded", "--by", "process"]);
+        let stacks = text(&mut report);
+        assert!(!stacks.is_empty() && stacks.lines().all(|stack| stack.starts_with("shortlived")), "{stacks}");
     }
 }
