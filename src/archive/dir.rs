@@ -232,8 +232,8 @@ impl Dir {
         self.fd.try_clone().map(File::from)
     }
 
-    /// Creates the error of a failed operation. A forbidden symbolic link has a separate error, because the kernel reports "Not a directory" for
-    /// it.
+    /// Creates the error of a failed operation. A forbidden symbolic link has a separate error, because the kernel
+    /// reports "Not a directory" for such a link.
     fn make_error(&self, action: &'static str, name: &Path, errno: Errno) -> Error {
         let path = self.path.join(name);
         let is_link = || {

@@ -77,8 +77,8 @@ impl Draft {
         }
     }
 
-    /// Adds a program as `bin/<its name>`: a hard link to the stored program, or a copy if the file system rejects
-    /// links. Returns the relative name.
+    /// Adds a program as `bin/<name>`: a hard link to the stored program, or a copy if the file system rejects links.
+    /// Returns the relative name.
     pub fn add_program(&self, program: &Program) -> Result<String, Error> {
         let _lock = self.store.lock()?;
         program.link_into(&self.dir.open_or_create_dir("bin")?)?;
@@ -93,8 +93,8 @@ impl Draft {
         Ok(stored)
     }
 
-    /// Checks, after the workload, that the stored program is unchanged. `None` if it is: the run then contains the program
-    /// that ran.
+    /// Checks, after the workload, that the stored program is unchanged. Returns `None` if the program is unchanged:
+    /// the run then contains the program that ran.
     pub fn check_program(&mut self, program: &Program) -> Result<Option<Substitution>, Error> {
         let (found, substitution) = program.check()?;
         if program.is_linked_in(&self.dir.open_dir("bin")?)? {

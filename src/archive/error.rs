@@ -81,7 +81,8 @@ pub enum Error {
         query: String,
         /// The archive.
         dir: PathBuf,
-        /// Number of runs whose workload failed. `latest` and `@1` do not count them.
+        /// Number of runs whose workload failed, which `latest` and `@1` do not count. 0 if the name is of another
+        /// form.
         failed: usize,
     },
     /// Several runs match the name.
@@ -110,7 +111,7 @@ pub enum Error {
         #[source]
         source: FileError,
     },
-    /// The run disappeared while it was being read.
+    /// The run disappeared while it was being read or tagged.
     #[error("run {id} was removed meanwhile")]
     Gone {
         /// The run.

@@ -33,7 +33,7 @@ const MAX_UNPACKED_BYTES: u64 = 64 << 30;
 /// Maximum bytes of a file's name, and maximum number of its parts. Names of goflame's files have at most 3 parts.
 const MAX_NAME_BYTES: usize = 1024;
 const MAX_NAME_PARTS: usize = 8;
-/// The block of zeros that ends a tar archive. There are two; the reader consumes the first.
+/// A block of zeros. Two of these blocks end a tar archive; the tar reader consumes the first.
 const END_BLOCK: [u8; 512] = [0; 512];
 
 /// A checked export: all files are present and match the manifest.
@@ -116,7 +116,7 @@ impl Store {
 /// Creates the file with this name in a run.
 type CreateFile<'c> = dyn FnMut(&RunId, &str) -> Result<Box<dyn Write>, Error> + 'c;
 
-/// Reads an export of `size` bytes to its end, and writes each file to what `create` returns for its name.
+/// Reads an export of `size` bytes to its end, and writes each file to the writer that `create` returns for its name.
 fn read_export(source: impl BufRead, size: u64, path: &Path, create: &mut CreateFile<'_>) -> Result<ExportHead, Error> {
     let refuse = |source| Error::Refused { path: path.to_owned(), source };
     let damaged = |error| refuse(Refusal::NotAnArchive(error));

@@ -41,8 +41,8 @@ pub(super) fn lock_shared(file: File) -> Option<FileLock> {
     file.try_lock_shared().ok().map(|()| FileLock { file })
 }
 
-/// Whether a process holds a lock of either kind. Call it only under the store's lock: otherwise two callers could
-/// mistake each other for the holder.
+/// Whether a process holds a lock of either kind. `false` if the file system does not support locks. Call it only under
+/// the store's lock: otherwise two callers could mistake each other for the holder.
 pub(super) fn is_in_use(file: File) -> bool {
     match file.try_lock() {
         Ok(()) => {

@@ -1,17 +1,18 @@
 //! The archive: stores, lists, loads, verifies and prunes runs.
 //!
 //! It keeps files and a manifest and must not know their contents. In the manifest it reads and writes only `schema`,
-//! `id`, `sequence` and `files`. It renders nothing, prints nothing and does not read the clock.
+//! `id`, `sequence` and `files`. It also reads `workload.failed`, because a failed run is never `latest`. It renders
+//! nothing, prints nothing and does not read the clock.
 //!
 //! # Layout
 //!
 //! ```text
 //! <dir>/format               the number of this layout; it marks the directory as an archive; an older version of
-//!                            goflame rejects a newer store
+//!                            goflame rejects a newer archive
 //! <dir>/lock                 locked exclusively (flock) during every change
 //! <dir>/.gitignore           `*`, and CACHEDIR.TAG, as Cargo writes them into target/
 //! <dir>/runs/<id>/           complete runs: files and manifest.json, which contains the SHA-256 of each file
-//! <dir>/partial/<id>/        a run that is being written, or was left behind by a crash
+//! <dir>/partial/<id>/        a run that is being written, or was left behind after an error or a crash
 //! <dir>/partial/<id>.lock    locked while the run is being written
 //! <dir>/bin/<sha256>/<name>  programs and other sampled files by content; programs are started from here, and runs contain
 //!                            hard links to them
@@ -21,8 +22,8 @@
 //! <dir>/index.html           a page about all runs, if it was asked for
 //! ```
 //!
-//! Format 1 stored the programs as files `bin/<sha256>`, and its manifests had no sequence numbers. Such a store can be
-//! read. It is upgraded to format 2 when the first program is stored in it.
+//! Format 1 stored the programs as files `bin/<sha256>`, and its manifests had no sequence numbers. Such an archive can
+//! be read. It is upgraded to format 2 when the first program is stored in it.
 //!
 //! A run appears in `runs/` by one rename, after its files and directories are synced to the disk. It is removed from
 //! `runs/` by one rename. Therefore, after a crash at any point, an incomplete directory never looks like a run.

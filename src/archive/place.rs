@@ -62,7 +62,8 @@ impl PrivateBuildDir {
         self.dir.path().join(program)
     }
 
-    /// Copies the last published program, if it exists. If the copy is still up to date, `go build` skips linking.
+    /// Copies the last published program, if it exists and is an ELF file. If the copy is still up to date, `go build`
+    /// skips linking.
     pub fn reuse(&self, program: &str) -> Result<(), Error> {
         let Ok(mut from) = self.builds.open_file(program) else { return Ok(()) };
         let mut magic = [0; ELF_MAGIC.len()];

@@ -84,7 +84,7 @@ pub enum Discrepancy {
     Extra,
     /// The file is a symbolic link.
     Link,
-    /// The path is a device, socket, pipe or directory.
+    /// The path is a device, a socket or a pipe. A directory at the path counts as a missing file.
     NotAFile,
     /// The file cannot be read. Holds the system's reason.
     Unreadable(String),

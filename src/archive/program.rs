@@ -1,4 +1,5 @@
-//! The content store: keeps each program once, independent of the number of runs that use it.
+//! The content store: keeps each program and each other sampled file once, independent of the number of runs that use
+//! it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
@@ -130,8 +131,8 @@ fn safe_file_name(name: &str) -> String {
     if tree::is_safe_name(&safe) && !is_temporary(&safe) { safe } else { "file".to_owned() }
 }
 
-/// Links a stored file into a run. Copies it if the file system or its policy rejects the link (no links at all, too many,
-/// another user's file).
+/// Links a stored file into a run. Copies the file if the link is rejected: the file system has no hard links, the file
+/// has too many links, or another user owns the file.
 fn link_or_copy(stored: &Dir, run: &Dir, name: &str, mode: u32) -> Result<(), Error> {
     if run.file_type(name)?.is_some() {
         run.remove(name)?;

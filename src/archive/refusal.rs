@@ -7,7 +7,7 @@ use super::problem::{Damage, FileProblem};
 /// The reason why an export is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// Nothing can be unpacked: the file is cut off, damaged, or of another kind.
+    /// The file cannot be unpacked to its end: it is cut off, damaged, or of another kind.
     #[error("it is not a whole tar archive in Zstandard frames")]
     NotAnArchive(#[source] io::Error),
     /// Bytes follow the end of the tar archive, or its end is missing.
@@ -33,7 +33,7 @@ pub enum Refusal {
         /// The kind.
         kind: &'static str,
     },
-    /// The name of an entry would lie outside of the run, or is too long or too deep.
+    /// The name of an entry belongs to another run, leads out of the run, is too long, or has too many parts.
     #[error("{name:?} in it is not a name of a file inside of one run")]
     BadName {
         /// The name.

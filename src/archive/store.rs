@@ -24,7 +24,7 @@ const MARKER_FILE: &str = "format";
 /// The signature of <https://bford.info/cachedir/>. Backup programs skip directories with it.
 const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# Runs kept by goflame.\n";
 const GITIGNORE: &str = "*\n";
-/// The directories of an archive.
+/// The directories that every archive has. The first build adds the directory `build`.
 const STORE_DIRS: [&str; 5] = ["runs", "partial", "bin", "trash", "tags"];
 
 /// An archive on disk.
@@ -225,7 +225,8 @@ impl Store {
         problems
     }
 
-    /// Runs that were not completed, newest first. Each is being written, or was left behind by a crash.
+    /// Returns the runs that were not completed, newest first. Each is being written, or was left behind after an error
+    /// or a crash.
     pub fn partial_runs(&self) -> Result<Vec<PartialRun>, Error> {
         let Some(dir) = self.root.open_dir_if_present("partial")? else { return Ok(Vec::new()) };
         let mut partials = Vec::new();
@@ -304,8 +305,9 @@ impl Store {
         }
     }
 
-    /// Returns an entry that shows that a directory without a marker is not an archive whose creation was interrupted.
-    /// Such an archive has at most the marker's temporary file. Older versions wrote the marker after all other entries.
+    /// Returns an entry of a directory without a marker that no interrupted creation of an archive leaves behind. This
+    /// version writes the marker first, so an interruption leaves at most the marker's temporary file. Older versions
+    /// wrote the marker last, so an interruption can leave all other entries of an empty archive.
     fn find_foreign_entry(&self) -> Result<Option<String>, Error> {
         let root = &self.root;
         let is_file = |name: &str| Ok::<_, Error>(root.file_type(name)? == Some(FileType::RegularFile));

@@ -36,7 +36,7 @@ impl Store {
         Ok(tags)
     }
 
-    /// Gives a complete run a tag. Returns the run that had the tag before.
+    /// Gives a complete run a tag. Returns the other run that had the tag before, if there was one.
     pub fn tag(&self, id: &RunId, name: &str) -> Result<Option<RunId>, Error> {
         if !is_valid_tag(name) {
             return Err(Error::BadTag { name: name.to_owned() });

@@ -16,7 +16,7 @@ pub struct ComparedProgram<'a> {
     pub bytes: &'a [u8],
     /// The project directory of this build.
     pub dir: &'a Path,
-    /// Name of this build in messages: `the first build`, `in the container`.
+    /// Place of this build in messages such as `go1.27.3 in the project, go1.26.8 in the copy`.
     pub name: &'a str,
 }
 
@@ -193,7 +193,6 @@ fn compare_build_info(a: &BuildInfo, b: &BuildInfo, first: &str, second: &str) -
     found
 }
 
-/// Whether the bytes of a program contain a path.
 fn contains_path(bytes: &[u8], dir: &Path) -> bool {
     let Some(text) = dir.to_str() else { return false };
     !text.is_empty() && bytes.windows(text.len()).any(|window| window == text.as_bytes())

@@ -41,18 +41,18 @@ impl ProjectCopy {
         copied.root = path_in_copy(&config.root, &common, temporary.path());
         copied.go_dir = path_in_copy(&config.go_dir, &common, temporary.path());
         copied.archive.dir = copied.root.join(".goflame");
-        // Mounts the files that were copied from outside the project.
+        // Permits the mount of sources that the project has outside of its own directory: they are in the copy too.
         copied.build.mounts.push(temporary.path().canonicalize().unwrap_or_else(|_| temporary.path().to_owned()));
         Ok(Self { temporary, config: copied })
     }
 
-    /// Returns a directory for a cache. It is removed with the copy.
+    /// Returns the path of a directory for a cache. Does not create the directory, which is removed with the copy.
     pub fn cache_dir(&self, name: &str) -> PathBuf {
         self.temporary.path().join(name)
     }
 }
 
-/// Returns the innermost directory that contains the project's root and all `dirs`.
+/// Returns the innermost directory that is above the project's root and contains all `dirs`.
 fn common_ancestor(root: &Path, dirs: &[PathBuf]) -> PathBuf {
     let mut common = root.parent().unwrap_or(root).to_owned();
     while !dirs.iter().all(|dir| dir.starts_with(&common)) && common.pop() {}
@@ -71,7 +71,7 @@ fn check_out_commit(repository: &Path, target: &Path) -> Result<(), Error> {
     git.capture().map(|_| ()).map_err(|source| Error::CheckOut { dir: repository.to_owned(), source })
 }
 
-/// Copies files, directories and links, except the files of git and goflame.
+/// Copies files, directories and links, except `.git`, `.goflame` and the paths in `leave_out`.
 fn copy_tree(from: &Path, to: &Path, leave_out: &[&Path]) -> Result<(), FileError> {
     let wrap = |path: &Path| {
         let path = path.to_owned();

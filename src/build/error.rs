@@ -100,7 +100,7 @@ pub enum Error {
         /// The project directory.
         root: PathBuf,
     },
-    /// A flag removes the names that a profile needs.
+    /// A flag removes data that a profile needs: the symbol table or DWARF.
     #[error("`{flag}` in {origin} strips data that a profile needs")]
     Strips {
         /// The flag.
@@ -134,7 +134,7 @@ pub enum Error {
     /// A signal asked goflame to stop, so goflame stopped the go command.
     #[error("interrupted: stopped `go {command}`; nothing was archived")]
     Interrupted {
-        /// The command of Go.
+        /// Subcommand of `go`: `build` or `test -c`.
         command: &'static str,
         /// The signal.
         signal: i32,
@@ -326,7 +326,7 @@ impl Error {
         matches!(self, Self::GoEnv(source) if advice::lacks_cache(&advice::stderr_message(source)))
     }
 
-    /// Says in one line why Go cannot be used, in Go's words where it has some.
+    /// Returns why Go cannot be used, with the message of `go env`. `None` for other errors, and without a message.
     pub fn go_failure_reason(&self) -> Option<String> {
         let Self::GoEnv(source) = self else { return None };
         let message = advice::stderr_message(source);

@@ -1,5 +1,5 @@
-//! State of the project's git repository, for the manifest. The binary is built without it (`-buildvcs=false`), so that
-//! the same sources give the same bytes.
+//! State of the project's git repository, for the manifest. By default, Go does not write this state into the binary
+//! (`-buildvcs=false`), so that the same sources give the same bytes.
 
 use std::path::Path;
 

@@ -195,8 +195,8 @@ fn prepare_output(plan: &BuildPlan, into: &Path) -> Result<(), Error> {
     if let Some(parent) = into.parent() {
         fs::create_dir_all(parent).map_err(output)?;
     }
-    // Without tests, `go test -c` succeeds and writes nothing, so an older program would look like its result.
-    // `go build` always produces the file. It skips linking only if the existing file is already up to date.
+    // Without tests, `go test -c` succeeds and writes nothing, so an older program would look like the result of this
+    // build. `go build` always produces the file. It skips linking only if the existing file is already up to date.
     if plan.kind == Kind::Bench {
         match fs::remove_file(into) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(output(error)),

@@ -10,7 +10,7 @@ use crate::process::{acting_account, find_program, quote, quote_command};
 pub struct GoOffPath {
     /// The directory, for example `/usr/local/go/bin`.
     pub dir: PathBuf,
-    /// Shell command that adds the directory to PATH, ready to paste.
+    /// Shell command that adds the directory to PATH, ready to paste. Under sudo, it also runs goflame again.
     pub command: String,
 }
 

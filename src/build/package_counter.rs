@@ -1,8 +1,8 @@
 //! Counts the packages that `go build -v` has compiled.
 //!
-//! Go names a package when it begins to compile it, and only if it is not in the cache. All packages that it imports are
-//! then compiled or taken from the cache, so they are done. `go list -deps` lists the imports. It runs beside the build,
-//! and only if the build takes some time.
+//! Go names a package when it begins to compile it, and only if it is not in the cache. All packages that it imports
+//! are then compiled or taken from the cache, so they are done. `go list -deps` lists the imports. `go list` runs
+//! beside the build, and only if the build takes longer than [`SHORT_BUILD_TIME`].
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

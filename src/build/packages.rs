@@ -138,7 +138,7 @@ fn workspace_patterns(dir: &Path, work: &Path) -> Vec<String> {
 }
 
 /// Returns the directories below `dir` that have a go.mod, sorted. Like Go, skips `testdata`, `vendor`, and names that
-/// begin with `.` or `_`.
+/// begin with `.` or `_`. Also skips `node_modules`, which Go does not skip.
 fn find_nested_modules(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut level = vec![dir.to_owned()];

@@ -226,9 +226,11 @@ fn check_file_name(name: &str) -> Result<&Path, Error> {
     }
 }
 
-/// Checks the flags of the variant and the flags from GOFLAGS against what a profile needs.
+/// Checks the flags of the variant and the flags from GOFLAGS. Returns warnings, or an error for a flag that removes
+/// data that a profile needs.
 ///
-/// Flags on the command line come after GOFLAGS and win. So GOFLAGS matters only where the variant sets no flag.
+/// Flags on the command line come after GOFLAGS and take precedence. So GOFLAGS matters only where the variant sets no
+/// flag.
 fn check_flags(name: &str, variant: &Variant, go: Option<&GoTool>) -> Result<Vec<String>, Error> {
     // Go treats an empty variable as unset and reads its settings file instead.
     let set = variant.env.get("GOFLAGS").filter(|value| !value.is_empty());

@@ -20,7 +20,8 @@ pub trait BuildProgress: Sync {
 /// Packages of a build.
 #[derive(Debug, Clone, Copy)]
 pub struct CompiledPackages<'a> {
-    /// Number of packages that are compiled. While `total` is unknown, number of packages whose compilation has begun.
+    /// Number of packages that are compiled or taken from Go's cache. While `total` is unknown, number of packages
+    /// whose compilation has begun.
     pub done: usize,
     /// Number of all packages, including those from Go's cache. `None` if it is unknown.
     pub total: Option<usize>,

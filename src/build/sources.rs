@@ -44,7 +44,8 @@ fn module_dir(line: &str) -> Option<(String, PathBuf)> {
     };
     // `example.com/m/lib [example.com/m/lib.test]` is a package that was built for a test.
     let import_path = import_path.split(' ').next().unwrap_or_default();
-    // Vendored modules have no directory of their own.
+    // Go reports no directory for a vendored module, so the module's directory is derived from the directory of the
+    // package.
     let below = import_path.strip_prefix(path)?.trim_start_matches('/');
     let module = if below.is_empty() { Some(dir) } else { dir.ancestors().nth(Path::new(below).components().count()) };
     let name = if version.is_empty() { path.to_owned() } else { format!("{path}@{version}") };

@@ -200,7 +200,7 @@ fn a_binary_built_with_other_flags_has_mismatches() {
     );
 }
 
-/// Confirms a rule of the plan with the real Go: the command line wins over GOFLAGS.
+/// Confirms a rule of the plan with the real Go: the command line takes precedence over GOFLAGS.
 #[test]
 fn ldflags_of_the_variant_replace_those_of_goflags() {
     let dir = module();

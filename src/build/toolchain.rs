@@ -39,7 +39,7 @@ pub(super) const COMPILER_FLAG_VARIABLES: [&str; 3] = ["CGO_CFLAGS", "CGO_CXXFLA
 /// A `go` command and its settings for one project, as `go env` reports them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GoTool {
-    /// Path of the `go` program. With a pin, it may switch to another toolchain.
+    /// Path of the `go` program. With a pin, this program may switch to another toolchain.
     pub path: PathBuf,
     /// GOVERSION: the version that answers in this project, for example `go1.27.3`. ` X:experiment` may follow.
     pub version: String,

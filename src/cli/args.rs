@@ -179,7 +179,7 @@ pub(super) struct VariantArgs {
 }
 
 impl VariantArgs {
-    /// The requested variant.
+    /// The requested variant. `None` without a flag.
     pub(super) fn name(&self) -> Option<String> {
         if self.release { Some("release".into()) } else { self.variant.clone() }
     }

@@ -45,7 +45,6 @@ fn is_go_duration(text: &str) -> bool {
 }
 
 impl BenchmarkArgs {
-    /// The requested benchmarks.
     pub(super) fn benchmark_choice(&self) -> BenchmarkChoice {
         BenchmarkChoice { names: self.bench.clone(), time: self.benchtime.clone(), count: self.count }
     }

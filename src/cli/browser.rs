@@ -12,8 +12,8 @@ use crate::process::{Command, ExitStatus};
 /// run for hours.
 const ERROR_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Opens a file with the first command of `$BROWSER`, else with xdg-open. Warns if that fails: the file is complete without
-/// it. `what` names the file in the warning.
+/// Opens a file with the first command of `$BROWSER`, else with xdg-open. If that fails, only warns, because the file
+/// is complete. `what` names the file in the warning.
 pub(super) fn open_in_browser(file: &Path, what: &str, terminal: &Terminal) {
     let command = browser_command(env::var("BROWSER").ok().as_deref(), file);
     let problem = match command.launch_unguarded(ERROR_TIMEOUT) {

@@ -186,7 +186,6 @@ impl Failure {
         }
     }
 
-    /// Returns the exit code.
     pub(super) fn code(&self) -> u8 {
         match self {
             Self::Stage(error) => exit::code(error),

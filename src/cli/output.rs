@@ -41,7 +41,7 @@ const CAUSE_COLUMNS: usize = 9;
 /// Number of columns if the width of the terminal is unknown.
 const DEFAULT_COLUMNS: usize = 100;
 
-/// Returns the URL of a file: `file://HOST/PATH`. With the host, terminals know files of another machine.
+/// Returns the URL of a file: `file://HOST/PATH`. The host tells the terminal whether the file is on another machine.
 pub(super) fn file_url(path: &Path) -> String {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -143,7 +143,6 @@ impl Terminal {
         self.is_stream_colored(&io::stderr())
     }
 
-    /// Whether data is coloured.
     pub(super) fn is_data_colored(&self) -> bool {
         if self.data_to_stderr.load(Relaxed) {
             self.is_stream_colored(&io::stderr())
@@ -172,7 +171,7 @@ impl Terminal {
         columns.or_else(|| terminal_width(shown_on)).filter(|columns| *columns > 0)
     }
 
-    /// Writes data to standard output.
+    /// Writes data: see [`Terminal::write_data_with`].
     pub(super) fn write_data(&self, bytes: &[u8]) -> io::Result<()> {
         self.write_data_with(|out| out.write_all(bytes))
     }
@@ -362,7 +361,6 @@ impl Terminal {
         self.bar.tick();
     }
 
-    /// Removes the progress bar.
     pub(super) fn remove_progress(&self) {
         self.bar.finish_and_clear();
     }

@@ -46,7 +46,6 @@ impl SvgArgs {
         given.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
     }
 
-    /// Returns the options of the drawing.
     pub(super) fn drawing(&self) -> Drawing {
         Drawing {
             subtitle: self.subtitle.clone(),

@@ -7,7 +7,8 @@ use toml_edit::{DocumentMut, Item, Table, Value, value};
 use super::rules;
 use crate::redact::Secrets;
 
-/// Returns the text with `[toolchain] go = "version"`. `None` if the text is not TOML: loading it gives a better error.
+/// Returns the text with `[toolchain] go = "version"`. `None` if the text is not TOML or `toolchain` is not a table:
+/// loading the text gives a better error.
 pub fn with_pinned_go(text: &str, version: &str) -> Option<String> {
     let mut document: DocumentMut = text.parse().ok()?;
     let toolchain = document.entry("toolchain").or_insert_with(|| Item::Table(Table::new()));

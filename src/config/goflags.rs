@@ -139,8 +139,8 @@ pub fn split_name_and_value(word: &str) -> Option<(&str, Option<&str>)> {
     Some(flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value))))
 }
 
-/// Returns the words of a linker flags value that strip the binary. As for every Go flag, the last mention wins, one
-/// dash equals two, and `-s=false` cancels `-s`.
+/// Returns the words of a linker flags value that strip the binary. As for every Go flag, the last occurrence counts,
+/// `--s` means `-s`, and `-s=false` cancels `-s`.
 pub fn stripping_words(value: &str) -> Result<Vec<StrippingWord>, String> {
     let mut symbols = None;
     let mut dwarf = None;

@@ -63,7 +63,7 @@ pub fn init_text(root: &Path, mains: &[String], benches: &[String]) -> String {
     }
 }
 
-/// Returns the packages that can be written in a file.
+/// Returns the packages that are valid values of `package` in `[app]`.
 fn writable_packages(found: &[String]) -> Vec<&String> {
     found.iter().filter(|package| rules::check_package_argument(package).is_ok() && !package.contains('\0')).collect()
 }

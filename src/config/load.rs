@@ -1,6 +1,6 @@
 //! Builds a [`Config`] from a directory, a file and flags.
 //!
-//! Must not know single keys, except those that flags set, and the blank value of each.
+//! Must not know single keys, except the keys that flags set, and the blank values of all keys.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -121,7 +121,8 @@ fn find_file(dir: &Path, users: &[u32]) -> Result<(PathBuf, Vec<u8>), Error> {
     Err(Error::NotFound { dir: real })
 }
 
-/// Does not use `exists`: a directory of that name or a dangling link is a mistake to report, not to skip.
+/// Whether the path exists. Unlike `Path::exists`, also finds a link without a target: such a link is a mistake to
+/// report, not to skip.
 fn is_present(path: &Path) -> Result<bool, Error> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
@@ -253,8 +254,9 @@ fn syntax_problem(error: &toml::de::Error, text: &str) -> Problem {
     Problem { message: message.to_owned(), span, label, help: None }
 }
 
-/// Replaces the file's app by the app of the command line. Also resets the name, the arguments, the input and the
-/// phases, because they belong to the file's app.
+/// Replaces the package and the kind of the file by those of the command line. If one of them differs, resets the
+/// arguments, the input and the phases, because they belong to the file's app. If the package differs, also resets the
+/// name.
 fn select_app(config: &mut Config, dir: &Path, overrides: &Overrides) {
     let package = overrides.package.as_ref().map(|package| rules::rebase_package(dir, package, &config.root));
     let other = package.filter(|package| !rules::is_same_package(package, &config.app.package));
@@ -284,7 +286,7 @@ fn derive_settings(config: &mut Config) {
 }
 
 /// Returns the directory in which Go must run to build the package: its nested module if there is one, else the root.
-/// A go.work joins nested modules, so that the root fits too.
+/// With a go.work, Go can build the packages of nested modules from the root too.
 fn go_dir(config: &Config) -> PathBuf {
     let root = &config.root;
     let variant = config.variants.get(&config.build.variant).and_then(|variant| variant.env.get("GOWORK").cloned());

@@ -39,7 +39,7 @@ pub struct LockFile {
 /// An image pinned by digest. It stays the same when its tag moves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedImage {
-    /// The value of `[toolchain] image` when the image was pinned.
+    /// The name of the image when it was pinned, as `Config::image` returns it.
     pub image: String,
     /// `repository@sha256:...`, or the `sha256:...` id of an image that was built locally and is in no registry.
     pub digest: String,
@@ -298,7 +298,7 @@ fn parse_sha256(text: &str) -> Result<&str, Fault> {
         .ok_or_else(|| Fault::new("expected `sha256:` and 64 hex digits"))
 }
 
-/// Checks that an image is pinned by digest, so that no tag can move it.
+/// Checks that an image is given by its digest, alone or after a name. A digest does not change when a tag moves.
 fn check_pinned_image(text: &str) -> Result<String, Fault> {
     let digest = text.rsplit_once('@').map_or(text, |(_, digest)| digest);
     parse_sha256(digest).map(|_| text.to_owned())

@@ -131,7 +131,8 @@ pub struct Variant {
 /// The Go toolchain of the build.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Toolchain {
-    /// Exact version, for example `1.27.3`. When empty, go.mod decides.
+    /// Exact version, for example `1.27.3`. When empty, goflame.lock decides, and without a lock go.mod. For a build in
+    /// a container, the image decides.
     pub go: String,
     /// The image for builds in a container, for example `golang:1.27.3`. Empty when none is configured.
     pub image: String,
@@ -290,9 +291,10 @@ pub struct Report {
 pub struct Archive {
     /// The directory, resolved against [`Config::root`].
     pub dir: PathBuf,
-    /// Number of runs to keep.
+    /// Number of runs of an app that are kept.
     pub keep: usize,
-    /// Maximum bytes of the runs of an app. The newest run is kept even if it is larger. At least 1,000,000.
+    /// Maximum bytes of the runs of an app. The newest run is kept even if it is larger. At least 1,000,000. `None` for
+    /// no limit.
     pub keep_bytes: Option<u64>,
     /// Whether recordings are kept with the registers and stack copies of their samples.
     pub raw: bool,

@@ -11,7 +11,7 @@ pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -
         .map(|(_, candidate)| candidate)
 }
 
-/// Ignores case and dashes: no two valid names differ only in these.
+/// Converts to lower case, and `-` to `_`: no two valid names differ only in these.
 fn normalise_name(name: &str) -> String {
     name.to_lowercase().replace('-', "_")
 }

@@ -242,7 +242,8 @@ pub(super) fn check_app_name(value: &str) -> Result<String, Fault> {
     if value.is_empty() { Ok(String::new()) } else { check_file_name(value) }
 }
 
-/// Checks the name of a variant, which is a directory in `.goflame/build`.
+/// Checks the name of an app, which becomes a file name, or of a variant, which becomes a directory in `build` of the
+/// archive.
 pub(super) fn check_file_name(value: &str) -> Result<String, Fault> {
     if value.is_empty() {
         return Err(Fault::new("expected a name, found nothing"));
@@ -421,8 +422,8 @@ pub(super) fn resolve_archive_dir(value: &Path, base: &Path, root: &Path) -> Res
     Ok(dir)
 }
 
-/// Resolves a path against a directory and removes unnecessary `.` elements. Keeps `..`, because after a link it leads
-/// elsewhere.
+/// Resolves a path against a directory and removes unnecessary `.` elements. Keeps `..`, because `..` after a link
+/// means the parent directory of the link's target.
 pub(super) fn resolve_path(base: &Path, path: &Path) -> PathBuf {
     base.join(path).components().collect()
 }

@@ -269,7 +269,7 @@ pub(super) fn check_variant_name(config: &Config, name: &str) -> Result<String, 
     })
 }
 
-/// Removes duplicates.
+/// Keeps the first of several equal values.
 pub(super) fn without_duplicates<T: PartialEq>(values: Vec<T>) -> Vec<T> {
     let mut once = Vec::with_capacity(values.len());
     for value in values {

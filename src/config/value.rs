@@ -231,7 +231,7 @@ fn unavailable_problem(what: &str, span: Range<usize>, help: Option<String>) -> 
 pub(super) enum InertValue {
     /// For example `repeat = 1`.
     Integer(i64),
-    /// For example `image = ""`.
+    /// For example `palette = "go"`.
     Text(&'static str),
 }
 

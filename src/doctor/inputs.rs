@@ -106,7 +106,8 @@ pub struct Tools {
     pub go: Result<GoFacts, String>,
     /// Whether there is a project to build.
     pub in_project: bool,
-    /// Whether there is a Go module or workspace, which `goflame run` builds without a `goflame.toml` too.
+    /// Whether there is a project, a Go module or a Go workspace. `goflame run` builds a module without a
+    /// `goflame.toml` too.
     pub in_module: bool,
     /// The pinned Go version (`[toolchain] go`). Empty if no version is pinned.
     pub pinned_version: String,

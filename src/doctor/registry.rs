@@ -52,7 +52,7 @@ pub fn check(inputs: &Inputs) -> Vec<Finding> {
 pub struct UnknownCheck {
     /// The unknown id.
     pub id: String,
-    /// The most similar id of an existing check.
+    /// The most similar id of an existing check. `None` if no id is similar.
     pub nearest_id: Option<&'static str>,
 }
 

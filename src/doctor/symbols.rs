@@ -85,8 +85,8 @@ fn judge_kptr_restrict(check: &'static Check, inputs: &Inputs) -> Finding {
     check.finding(Status::Warning, found, needed).with_reason(why).with_fix(fix)
 }
 
-/// `kernel-debug-symbols`: goflame does not need them, so the finding is only a note, with the name of the package if
-/// known.
+/// `kernel-debug-symbols`: goflame does not need these symbols. So if they are missing, the finding is only a note,
+/// with the name of the package if known.
 fn judge_debug_symbols(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let needed = "nothing; a vmlinux of this kernel for source lines in perf";

@@ -161,7 +161,7 @@ fn missing_go_finding(check: &'static Check, go: &GoFacts, missing: &MissingGo) 
     check.finding(status, format!("{}, but not {asked}: {then}", go.version), asked).with_fix(fix)
 }
 
-/// The programs of this machine, and the facts about the go command. `None` if it does not answer.
+/// The programs of this machine, and the facts about the go command. `None` if the go command does not answer.
 fn go_facts<'a>(inputs: &Inputs<'a>) -> Option<(&'a Tools, &'a GoFacts)> {
     let tools = inputs.tools?;
     Some((tools, tools.go.as_ref().ok()?))
@@ -355,7 +355,8 @@ fn judge_build_directory(check: &'static Check, inputs: &Inputs) -> Option<Findi
     })
 }
 
-/// Installs a package of the distribution. `packages` are the names in Debian, Ubuntu, Fedora, Arch, Alpine and SUSE.
+/// The repair that installs a package of the distribution. `packages` are the names in Debian, Ubuntu, Fedora, Arch,
+/// Alpine and SUSE. `None` for another distribution.
 fn package_fix(facts: &HostFacts, packages: [&str; 6]) -> Option<Fix> {
     let [debian, ubuntu, fedora, arch, alpine, suse] = packages;
     let command = match facts.distribution.value()?.as_str() {

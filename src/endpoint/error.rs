@@ -60,7 +60,7 @@ pub enum FetchProblem {
     Refused {
         /// Status of the answer.
         status: StatusCode,
-        /// First line of the answer.
+        /// First line of the answer that is not blank, at most 200 characters. Empty for an HTML page.
         text: String,
     },
     /// The program redirects to this URL on another host.
@@ -112,7 +112,7 @@ impl FetchError {
         matches!(self.problem, FetchProblem::Connect(_) | FetchProblem::Broken(_))
     }
 
-    /// Whether nothing listens at the address.
+    /// Whether no connection was made, for example because nothing listens at the address.
     pub fn is_unreachable(&self) -> bool {
         matches!(self.problem, FetchProblem::Connect(_))
     }

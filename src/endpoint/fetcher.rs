@@ -17,7 +17,8 @@ const MAX_WAIT_PER_PROFILE: Duration = Duration::from_secs(10);
 /// Maximum time for all profiles after the end of the window.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
-/// Requested seconds if the length of the window is unknown. The request then ends with the window.
+/// Requested seconds if the length of the window is unknown, and maximum of the requested seconds. The request ends
+/// with the window.
 const UNKNOWN_WINDOW_SECONDS: u64 = 86_400;
 
 /// Which profiles to fetch, and from where.
@@ -34,7 +35,7 @@ pub struct FetcherPlan {
 /// A fetched profile, or the reason why it could not be fetched.
 #[derive(Debug)]
 pub struct FetchedProfile {
-    /// Which profile it is: CPU, heap, and so on.
+    /// Kind of the profile: CPU, heap, and so on.
     pub kind: ProfileKind,
     /// Bytes of the profile, or why it could not be fetched.
     pub bytes: Result<Vec<u8>, FetchError>,
@@ -42,11 +43,13 @@ pub struct FetchedProfile {
 
 /// Fetches profiles in separate threads, so that sampling continues.
 ///
-/// CPU profile and trace cover the window. The other profiles are fetched at its end, while the program still runs.
+/// CPU profile and trace cover the window. The other profiles are fetched at the end of the window, while the program
+/// still runs.
 #[derive(Debug)]
 pub struct Fetcher {
     plan: FetcherPlan,
-    /// Ends the requests that last as long as the window.
+    /// Ends the requests that last as long as the window. After the end of the window, also abandons the requests for
+    /// the other profiles.
     window_end: Vec<EarlyEnd>,
     threads: Vec<JoinHandle<Vec<FetchedProfile>>>,
     /// When the window ended.
@@ -54,7 +57,7 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// Starts fetching the profiles that cover a period. `window` is the maximum length of the window, if known.
+    /// Starts fetching the profiles that cover the window. `window` is the maximum length of the window, if known.
     pub fn start(plan: FetcherPlan, window: Option<Duration>) -> Self {
         let seconds = window.map_or(UNKNOWN_WINDOW_SECONDS, |window| window.as_secs().saturating_add(1));
         let seconds = seconds.min(UNKNOWN_WINDOW_SECONDS);
@@ -69,7 +72,7 @@ impl Fetcher {
         fetcher
     }
 
-    /// Ends the window: ends the profiles that cover a period, and starts fetching the others. Returns at once.
+    /// Ends the window: ends the profiles that cover the window, and starts fetching the others. Returns at once.
     pub fn end_window(&mut self) {
         if self.ended.is_some() {
             return;

@@ -109,7 +109,8 @@ impl Endpoint {
         kind.is_none().then(|| self.clone())
     }
 
-    /// Returns the time that the profile covers. The program answers after this time.
+    /// Returns the time that the profile covers. The program answers after this time. Zero if the URL names no seconds
+    /// and the profile has no default.
     pub fn profile_duration(&self) -> Duration {
         let asked = self.url.query_pairs().find(|(key, _)| key == "seconds").and_then(|(_, value)| value.parse().ok());
         let seconds = match asked {
@@ -127,7 +128,6 @@ impl Endpoint {
         self.last_path_part() == ProfileKind::Trace.url_path()
     }
 
-    /// Returns the last part of the path.
     pub(super) fn last_path_part(&self) -> &str {
         self.url.path().rsplit('/').next().unwrap_or_default()
     }

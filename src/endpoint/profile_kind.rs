@@ -36,7 +36,8 @@ impl ProfileKind {
         if self == Self::Cpu { "profile".to_owned() } else { self.name() }
     }
 
-    /// Whether the profile covers a period that begins with the request. Other profiles show the state at one moment.
+    /// Whether the profile covers a span of time that begins with the request. Other profiles show the state at one
+    /// moment.
     pub fn covers_a_period(self) -> bool {
         matches!(self, Self::Cpu | Self::Trace)
     }

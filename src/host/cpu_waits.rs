@@ -19,7 +19,7 @@ pub struct CpuWaitCounters {
     pressure_us: BTreeMap<PathBuf, u64>,
 }
 
-/// Counters of a control group with a CPU quota.
+/// Counters of a control group with a CPU quota. In [`CpuWaits`]: the increase of the counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Throttling {
     /// The CPU quota of the group.
@@ -88,7 +88,7 @@ impl CpuWaitCounters {
 }
 
 impl CpuWaits {
-    /// CPU pressure of the whole machine, in microseconds.
+    /// CPU pressure of the whole machine, in microseconds. `None` if the kernel does not measure it.
     pub fn machine_pressure_us(&self) -> Option<u64> {
         self.pressure_us.iter().find(|(file, _)| file.ends_with(MACHINE_PRESSURE)).map(|(_, us)| *us)
     }

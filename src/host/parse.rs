@@ -75,7 +75,6 @@ pub(super) fn bracketed_word(text: &str) -> Option<String> {
     chosen.filter(|word| !word.is_empty()).map(str::to_owned)
 }
 
-/// Parses `0` or `1`.
 pub(super) fn parse_zero_or_one(text: &str) -> Option<bool> {
     match text {
         "0" => Some(false),

@@ -62,7 +62,7 @@ pub mod branch {
 
 /// Bit fields of `perf_event_attr`, as bits of [`Attr::flags`](super::Attr::flags).
 pub mod flag {
-    /// Children inherit the event.
+    /// New threads and child processes inherit the event.
     pub const INHERIT: u64 = 1 << 1;
     /// Kernel mode is not counted.
     pub const EXCLUDE_KERNEL: u64 = 1 << 5;
@@ -74,7 +74,7 @@ pub mod flag {
     pub const FREQ: u64 = 1 << 10;
     /// FORK and EXIT records are written.
     pub const TASK: u64 = 1 << 13;
-    /// Every kernel record ends with a sample id.
+    /// Every record that the kernel writes ends with a sample id, except samples.
     pub const SAMPLE_ID_ALL: u64 = 1 << 18;
     /// MMAP2 records are written instead of MMAP.
     pub const MMAP2: u64 = 1 << 23;
@@ -98,7 +98,7 @@ pub mod event_type {
 pub mod record_type {
     /// A file or region was mapped.
     pub const MMAP: u32 = 1;
-    /// The ring buffer was full.
+    /// The kernel dropped records, because the ring buffer was full.
     pub const LOST: u32 = 2;
     /// A thread got a name.
     pub const COMM: u32 = 3;
@@ -131,7 +131,8 @@ pub mod record_type {
     pub const HEADER_TRACING_DATA: u32 = 66;
     /// Pipe mode: a build id.
     pub const HEADER_BUILD_ID: u32 = 67;
-    /// Mark: no record after it is older than the records before it.
+    /// Mark: every ring buffer was read once since the last mark. No record after the next mark is older than the
+    /// records before this mark.
     pub const FINISHED_ROUND: u32 = 68;
     /// Hardware trace. Its bytes follow the record.
     pub const AUXTRACE: u32 = 71;

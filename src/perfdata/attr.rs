@@ -178,14 +178,14 @@ impl Attr {
         known.map_or_else(|| format!("type {} config {:#x}", self.kind, self.config), |name| (*name).to_owned())
     }
 
-    /// The weight of a sample without a period.
+    /// The period of a sample that does not contain one.
     pub(super) fn fixed_period(&self) -> u64 {
         // With a frequency, the period varies, and only the field PERF_SAMPLE_PERIOD contains it. Without this field, a
         // sample counts as one event.
         if self.flags & flag::FREQ != 0 { 1 } else { self.sample_period_or_freq }
     }
 
-    /// The number of fields of 8 bytes before one of [`SAMPLE_FIELDS`] in a sample.
+    /// The number of fields (8 bytes each) before `field` in a sample. `field` must be in [`SAMPLE_FIELDS`].
     pub(super) fn fields_before(&self, field: u64) -> usize {
         SAMPLE_FIELDS.iter().take_while(|before| **before != field).filter(|before| self.has(**before)).count()
     }

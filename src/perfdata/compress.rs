@@ -14,7 +14,8 @@ use super::layout::RawRecord;
 /// longer (frame header, block header, checksum). It still fits into a record of at most 65,535 bytes.
 const PIECE_BYTES: usize = 65_400;
 
-/// Size in bytes of the buffer into which a reader decompresses a record. No record is longer.
+/// Size in bytes of the buffer into which a reader decompresses one compressed record. The content of a compressed
+/// record is never longer.
 const MAX_DECOMPRESSED_BYTES: u32 = 1 << 16;
 
 /// The content of the feature section COMPRESSED (`process_compressed` in `tools/perf/util/header.c`): version, algorithm
@@ -23,8 +24,9 @@ pub(super) fn compression_section(ratio: u32) -> Vec<u8> {
     [1, 1, 1, ratio, MAX_DECOMPRESSED_BYTES].iter().flat_map(|field| field.to_le_bytes()).collect()
 }
 
-/// Compresses whole records, also where that gains nothing: readers move plain records before compressed ones, and a COMM
-/// must stay before its mappings. Only a single record stays plain if it is too long after the compression.
+/// Compresses whole records, also where that gains nothing: readers move plain records before compressed ones, and a
+/// COMM must stay before its mappings. A piece stays plain only if it is one long record that would be too long for the
+/// format after the compression.
 pub(super) fn compress(records: &[u8]) -> Vec<u8> {
     split_into_pieces(records).into_par_iter().map(compress_piece).collect::<Vec<_>>().concat()
 }

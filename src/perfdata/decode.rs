@@ -10,7 +10,7 @@ use super::sample;
 /// `PROT_EXEC` of `mmap(2)`.
 const PROT_EXEC: u32 = 4;
 
-/// Decodes a record that the kernel wrote. `None` if it is damaged.
+/// Decodes a record that the kernel wrote. `None` if the record is damaged, or a sample of an unknown event.
 pub(super) fn decode_record<'a>(raw: &RawRecord<'a>, layout: &RecordLayout) -> Option<Record<'a>> {
     let (event, attr) = layout.event_of_record(raw)?;
     let offset = u64::try_from(raw.offset).ok()?;
@@ -69,7 +69,8 @@ fn decode_kernel_code<'a>(cursor: &mut Cursor<'a>) -> Option<RecordKind<'a>> {
     Some(RecordKind::KernelCode { start, len, bpf: kind == BPF, name: text_before_nul(cursor.unread()) })
 }
 
-/// Decodes the body of a MMAP or MMAP2 record of the kernel. `None` for other records.
+/// Decodes the body of a MMAP or MMAP2 record of the kernel. `None` for other records, and for a body that is too
+/// short.
 pub fn decode_mapping(kind: u32, misc: u16, body: &[u8]) -> Option<Mmap<'_>> {
     match kind {
         record_type::MMAP => decode_mmap(&mut Cursor::new(body), misc),

@@ -21,7 +21,8 @@ pub enum Error {
         offset: u64,
     },
     /// A compressed recording, or a recording of several files, is larger than the limit after it is unpacked into one
-    /// plain file. Also a gperftools profile whose `perf.data` form is larger than its limit.
+    /// plain file. Also: a gperftools profile is larger than the limit for such profiles after it is converted to
+    /// `perf.data`.
     #[error("unpacked, it is larger than the limit of {} MiB", largest >> 20)]
     TooLarge {
         /// The limit, in bytes.

@@ -201,7 +201,8 @@ fn encode_string(text: &str) -> Vec<u8> {
     out
 }
 
-/// Replaces the words in the section of a command line. Cuts a new word that is longer than the old word.
+/// Returns a copy of a CMDLINE section with the words that `mask` returns. Cuts a new word that does not fit into the
+/// padded field of the old word. `None` if the section is damaged.
 pub(super) fn replace_cmdline(section: &[u8], mask: impl Fn(&[String]) -> Vec<String>) -> Option<Vec<u8>> {
     let mut cursor = Cursor::new(section);
     let (mut words, mut places) = (Vec::new(), Vec::new());

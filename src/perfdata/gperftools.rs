@@ -21,7 +21,7 @@ const MAX_RECORDING_BYTES: u64 = 1 << 30;
 
 /// Maximum number of frames that the signal handler leaves between a leaf and its caller.
 const HANDLER_FRAMES: usize = 2;
-/// The signal handler's frame can be missing in one of this number of stacks.
+/// Denominator: the signal handler's frame can be missing in at most 1/32 of the stacks.
 const STACKS_PER_EXCEPTION: usize = 32;
 
 /// Process id of all samples. It is invented, because a profile contains no process id.

@@ -12,7 +12,8 @@ const RELEASE_STEP_BYTES: usize = 4 << 20;
 /// The index reserves one entry for this number of bytes. The kernel's records are larger on average.
 const BYTES_PER_RECORD: usize = 64;
 
-/// Offset and time of a record, in 16 bytes. No other memory grows with the number of records.
+/// Offset and time of a record, in 16 bytes. Except for the offsets of mappings, no other memory grows with the number
+/// of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
     /// Sort key: the time of the record, or of its predecessor in the file if the record has none.
@@ -135,8 +136,8 @@ const SEARCH_BYTES: usize = 1 << 17;
 /// Plausible record types of the kernel and of perf: the existing types, and some numbers for future types.
 const PLAUSIBLE_TYPES: [Range<u32>; 2] = [1..32, record_type::USER_TYPE_START..96];
 
-/// The first offset, not before `from`, at which a record seems to start. It is certain only after all records before
-/// it were read.
+/// The first offset, not before `from`, at which a record seems to start. Only after all records before this offset
+/// were read, the start is certain.
 pub(super) fn likely_start(bytes: &[u8], from: usize) -> Option<usize> {
     // The size of every record is a multiple of eight.
     (from..from.saturating_add(SEARCH_BYTES).min(bytes.len())).step_by(8).find(|start| {

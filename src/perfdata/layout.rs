@@ -13,7 +13,7 @@ use super::error::Unsupported;
 pub(super) struct RawRecord<'a> {
     /// Offset of the record in the file, in bytes.
     pub(super) offset: usize,
-    /// Offset of the next record.
+    /// Offset of the byte after the record. The next record starts there, unless the record has a payload.
     pub(super) end: usize,
     pub(super) kind: u32,
     pub(super) misc: u16,
@@ -151,7 +151,7 @@ impl RecordLayout {
     }
 }
 
-/// Decodes the time in the body of a record. `None` if the event does not record time.
+/// Decodes the time in the body of a record. `None` if the record has no time or is too short.
 pub fn decode_time(kind: u32, body: &[u8], attr: &Attr) -> Option<u64> {
     if !attr.has(sample_type::TIME) {
         return None;

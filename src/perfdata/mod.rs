@@ -3,10 +3,11 @@
 //!
 //! Must not know symbols or `/proc`, and must not open files: the writer gets a `Write + Seek`, the reader a `&[u8]`.
 //! The bytes can be hostile: no input makes this code panic. The reader needs at most a small multiple of the file's
-//! size as memory (the index has 16 bytes per record).
+//! size as memory (the index has 16 bytes per record). In the file, only the records of one CPU are in the order of
+//! time.
 //!
 //! ```text
-//! PERFILE2 header ─ ids ─ attrs ─ records (of the kernel and of perf, one run per CPU) ─ feature table ─ features
+//! PERFILE2 header ─ ids ─ attrs ─ records (of the kernel and of perf) ─ feature table ─ features
 //! ```
 //!
 //! Sources: `tools/perf/Documentation/perf.data-file-format.txt` and `tools/perf/util/header.c` for the

@@ -82,8 +82,8 @@ impl<'a> PerfData<'a> {
         let mut scan = Scan::new(RecordLayout::new(attrs).map_err(Error::Unsupported)?);
         let start = usize::try_from(header.data.offset).ok().filter(|start| *start <= bytes.len());
         let start = start.ok_or(damaged("the data section", header.data.offset))?;
-        // perf and goflame write the size at the end, so 0 means that the recorder was killed. Then perf has already
-        // set the bits of the features, but has not written their sections.
+        // perf and goflame write the size of the data section when the recording ends, so 0 means that the recorder was
+        // killed. Then perf has already set the bits of the features, but has not written their sections.
         let complete = header.data.size != 0;
         let end = usize::try_from(header.data.size).ok().and_then(|size| start.checked_add(size));
         let records = end.filter(|_| complete).and_then(|end| bytes.get(..end)).unwrap_or(bytes);
@@ -139,9 +139,9 @@ impl<'a> PerfData<'a> {
         self.is_complete
     }
 
-    /// The kernel's records in the order of time. Records of equal time keep the order of the file. A record without
-    /// time follows its predecessor in the file. Records that perf makes itself have the time 0, and come first.
-    /// Records of type 64 and above, which only perf writes, are left out.
+    /// The kernel's records, sorted by time. Records of equal time keep the order of the file. A record without time
+    /// follows its predecessor in the file. Records that perf makes itself have the time 0, and come first. Records of
+    /// type 64 and above, which only perf writes, are left out.
     ///
     /// A damaged record ends reading: the iterator returns all records before it in the file, then an error with its
     /// offset, then nothing more.
@@ -220,7 +220,7 @@ fn damaged_header_error() -> Error {
 
 /// Masks the command line in a file. Returns the offset of its section and the section's new bytes, with the words that
 /// `mask` returns. The size of the section does not change, so words that are too long are cut. `None` if the file has
-/// no such section.
+/// no such section or is damaged, and for a stream.
 pub fn mask_cmdline(bytes: &[u8], mask: impl Fn(&[String]) -> Vec<String>) -> Option<(u64, Vec<u8>)> {
     let mut cursor = Cursor::from_offset(bytes, 8)?;
     if cursor.u64()? != FILE_HEADER_BYTES {
@@ -286,7 +286,8 @@ impl FileHeader {
     fn read_attrs(&self, bytes: &[u8]) -> Option<Vec<Event>> {
         let size = usize::try_from(self.attr_size).ok()?;
         let attr_size = size.checked_sub(SECTION_BYTES).filter(|size| *size > 0)?;
-        // Sections of ids must not overlap. Otherwise a small file could request any amount of memory.
+        // All sections of ids together must not be larger than the file. Otherwise, a small file with overlapping
+        // sections could request any amount of memory.
         let mut id_budget = bytes.len();
         let mut events = Vec::new();
         let attrs = self.attrs.slice(bytes)?.chunks_exact(size);

@@ -15,7 +15,7 @@ pub struct Record<'a> {
     /// Time in nanoseconds of the event's clock. 0 in records that the recording program made itself. `None` if the
     /// event does not record time.
     pub time: Option<u64>,
-    /// The CPU on which the record was written.
+    /// The CPU on which the record was written. `None` if the event does not record the CPU.
     pub cpu: Option<u32>,
     /// The bits of the header, unchanged: see [`misc`](super::abi::misc).
     pub misc: u16,
@@ -45,7 +45,7 @@ pub enum RecordKind<'a> {
     Fork(TaskEvent),
     /// A thread or process ended.
     Exit(TaskEvent),
-    /// The ring buffer was full.
+    /// The kernel dropped records, because the ring buffer was full.
     Lost {
         /// Event id.
         id: u64,
@@ -151,7 +151,8 @@ pub struct TaskEvent {
 }
 
 /// Task, time and CPU at the end of every record other than a sample (`struct sample_id`). The default has only zeros,
-/// as in records that perf makes itself. Records with the time 0 come first.
+/// as in records that perf makes itself. [`PerfData::records`](super::PerfData::records) returns records with the time
+/// 0 first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SampleId {
     /// Process id.

@@ -22,12 +22,12 @@ const FIELD_BYTES: usize = 8;
 pub struct Repairs {
     /// Requested samples per second. 0 if the event has a fixed period.
     pub frequency: u64,
-    /// Size of a stack copy that contains the next return address of all samples with
-    /// [`SHORT_COPY`](SampleFacts::SHORT_COPY), in bytes.
+    /// Minimum size of stack copies, in bytes, with which each sample with [`SHORT_COPY`](SampleFacts::SHORT_COPY)
+    /// would contain its next return address.
     pub needed_copy_bytes: u64,
-    /// The goroutines of the samples.
+    /// The goroutines of the samples. [`SampleFacts::goroutine`] is a position in this list.
     pub goroutines: Vec<KnownGoroutine>,
-    /// Names and values of profiler labels. Goroutines refer to these sets.
+    /// Different sets of profiler labels, as names and values. [`KnownGoroutine::labels`] is a position in this list.
     pub label_sets: Vec<Vec<(String, String)>>,
 }
 
@@ -138,7 +138,7 @@ impl SampleFacts {
     pub const TRUNCATED: u32 = 1 << 3;
     /// A goroutine ran, in a process whose goroutine descriptors were read.
     pub const OF_GOROUTINE: u32 = 1 << 4;
-    /// The goroutine register had another value.
+    /// The goroutine register held neither the goroutine's descriptor nor the descriptor of the thread.
     pub const FOREIGN_REGISTER: u32 = 1 << 5;
     /// The stack copy was too short for the next caller.
     pub const SHORT_COPY: u32 = 1 << 6;
@@ -162,7 +162,7 @@ impl SampleFacts {
         self.0 & flag != 0
     }
 
-    /// Position of the goroutine in [`Repairs::goroutines`].
+    /// Position of the goroutine in [`Repairs::goroutines`]. `None` if no goroutine is known for the sample.
     pub fn goroutine(self) -> Option<usize> {
         usize::try_from(self.0 >> Self::FLAG_BITS).ok()?.checked_sub(1)
     }
@@ -240,7 +240,8 @@ impl Rewriting {
         Event { attr, ..event.clone() }
     }
 
-    /// Appends a rewritten sample with its header. `None` if it is too long for the format.
+    /// Appends a rewritten sample with its header. The parts of `callchain` are joined. `None` if the sample is too
+    /// long for the format. Then `out` ends with a part of the sample.
     pub fn write_sample(
         &self,
         record: &Record<'_>,

@@ -31,7 +31,7 @@ pub struct Sample<'a> {
     /// The number of events that the sample represents (nanoseconds, for `cpu-clock`): the period in the sample,
     /// else the event's fixed period, else 1 (for a frequency without `PERF_SAMPLE_PERIOD`).
     pub period: u64,
-    /// The bytes of the body before the callchain.
+    /// The bytes of the body before the callchain and its length.
     pub bytes_before_callchain: &'a [u8],
     /// Addresses, leaf first.
     pub callchain: Callchain<'a>,

@@ -96,7 +96,7 @@ impl Scan {
             let limit = ahead.peek().map_or(bytes.len(), |(part, _)| part.start);
             at = self.advance(bytes, at..limit, cut_is_end, release)?;
         }
-        // A stable sort would not be faster for a few sorted runs, and would need twice the memory.
+        // A stable sort would not be faster for a few sorted sequences, and would need twice the memory.
         self.index.records.par_sort_unstable_by_key(Entry::sort_key);
         Ok(())
     }

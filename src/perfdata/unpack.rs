@@ -26,8 +26,8 @@ const MAX_COMPRESSION_RATIO: usize = 256;
 /// Maximum size in bytes of a recording that is combined in memory.
 const MAX_COMBINED_BYTES: usize = 4 << 30;
 
-/// Maximum number of bytes of records in a recording that goflame compresses. Less than [`MAX_SIZE`], because the file also
-/// has a header and marks of rounds.
+/// Maximum number of bytes of records in a recording that goflame compresses. Less than [`MAX_COMBINED_BYTES`], because
+/// the unpacked file also has a header, features and the marks at the ends of rounds.
 pub const MAX_COMPRESSED_BYTES: u64 = 3 << 30;
 
 /// An empty block that ends a frame, and 4 bytes for the frame's checksum (RFC 8878).
@@ -71,7 +71,7 @@ fn unpack_within(file: &[u8], parts: &Parts, further: &[&[u8]], max_bytes: usize
 
 /// The parts of a file.
 struct Parts {
-    /// Byte range of the records. Ends at the end of a file that is cut off.
+    /// Byte range of the records. For a file that is cut off, ends at the end of the file.
     records: Range<usize>,
     /// The header of a file; `None` for a stream.
     header: Option<FileHeader>,
@@ -100,7 +100,8 @@ impl Parts {
         }
     }
 
-    /// Appends the bytes that follow the records in `file`, and adapts the offsets of these bytes in the header.
+    /// Appends the bytes that follow the records in `file`: the feature table and the feature sections. Adapts the
+    /// offsets in the table, and the size of the records in the header.
     fn finish(&self, file: &[u8], mut bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
         let (Some(header), true) = (&self.header, self.is_complete) else { return Ok(bytes) };
         let grown = |offset: u64| {

@@ -21,7 +21,7 @@ const COUNT_SW_CONTEXT_SWITCHES: u64 = 3;
 const COUNT_SW_BPF_OUTPUT: u64 = 10;
 /// Size of a field in bytes.
 const FIELD_BYTES: usize = 8;
-/// Number of records in a round. After a round, readers can release its records.
+/// Number of records in a round. At the mark that ends a round, readers can release the records of earlier rounds.
 const ROUND_RECORDS: usize = 1 << 14;
 
 /// Figures about the waits of a recording.
@@ -29,7 +29,7 @@ const ROUND_RECORDS: usize = 1 << 14;
 pub struct WaitFigures {
     /// Number of waits that had not ended at the end of the recording.
     pub unfinished_waits: u64,
-    /// Time in which threads could run but had no CPU, in nanoseconds.
+    /// Total time after preemptions, in nanoseconds: the threads could run but had no CPU.
     pub preempted_ns: u64,
     /// Total time of waits without a stack, in nanoseconds.
     pub unknown_stack_ns: u64,

@@ -114,8 +114,8 @@ impl<W: Write + Seek> Writer<W> {
         if self.buffer.len() < capacity { Ok(()) } else { self.flush() }
     }
 
-    /// Writes the mark that no later record is older than the records before this call, and flushes. Call it whenever
-    /// all ring buffers have been drained.
+    /// Writes the mark that ends a round, and flushes. Call this whenever each ring buffer has been drained once. It
+    /// promises that no record after the next mark is older than the records before this mark.
     pub fn finished_round(&mut self) -> Result<(), Error> {
         self.record(record_type::FINISHED_ROUND, 0, &[])?;
         self.flush()

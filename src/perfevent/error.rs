@@ -103,6 +103,7 @@ impl Error {
     }
 
     /// Whether the kernel rejected the attribute (EINVAL, E2BIG): a field is too new for the kernel, or out of range.
+    /// `perf-event2` reports E2BIG as `Unsupported`.
     pub fn is_unknown_attribute(&self) -> bool {
         matches!(self, Self::Open { source, .. }
             if matches!(source.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported))

@@ -149,7 +149,7 @@ fn load_program(instructions: &[Instruction]) -> io::Result<OwnedFd> {
     }
 }
 
-/// A pointer for the kernel.
+/// A pointer as the kernel's 64-bit number.
 fn address<T>(pointer: *const T) -> u64 {
     pointer.expose_provenance() as u64
 }

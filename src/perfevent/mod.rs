@@ -1,8 +1,9 @@
 //! The interface to the kernel, built on the crate `perf-event2`: opens, maps and drains perf events.
 //!
 //! Each CPU has one event, because the kernel refuses to map an inherited event that is not bound to a CPU. The event
-//! follows the target and its children (`inherit`), or all processes of a control group. Threads that run already need an
-//! event for each thread and CPU. The events of a CPU share a ring buffer.
+//! follows the target and its children (`inherit`), or all processes of a control group. A control group whose samples
+//! are filtered has two events on each CPU: see [`open_filtered`]. Threads that run already need an event for each
+//! thread and CPU. The events of a CPU share a ring buffer.
 //!
 //! This module also reads the [`vdso`] of the process and sets up glibc's allocator ([`return_large_blocks`]), because both
 //! need `unsafe`.

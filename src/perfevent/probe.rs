@@ -5,7 +5,8 @@ use super::{Error, Spec, Target, rings};
 /// The result of a successful probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Probe {
-    /// Bytes of ring buffer per CPU that fit in the budget of locked memory.
+    /// Bytes of ring buffer per CPU, without the control page. At most the requested size, and small enough for the
+    /// budget of locked memory.
     pub ring_bytes: usize,
 }
 

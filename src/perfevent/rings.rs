@@ -264,7 +264,7 @@ impl Rings {
     /// Stops sampling. The records in the buffers can still be drained.
     pub fn disable(&mut self) {
         for event in self.by_cpu.iter_mut().flat_map(Ring::all_events_mut) {
-            // Fails after the target has ended. Then it is not needed.
+            // Fails after the target has ended. Then the event is off anyway.
             let _ = event.disable();
         }
     }

@@ -39,7 +39,7 @@ pub struct UserRegisters {
     pub sp: u8,
     /// Frame pointer.
     pub bp: u8,
-    /// The register that holds the running goroutine in Go code (abi-internal.md).
+    /// The register that holds the address of the running goroutine's descriptor in Go code (abi-internal.md).
     pub goroutine: u8,
     /// The link register, if the architecture has one.
     pub link: Option<u8>,
@@ -90,8 +90,8 @@ pub enum Target<'g> {
     /// A process that has not yet executed its program, and all threads and processes that it starts. Each thread has its
     /// own event, which takes its first sample after a whole period. Sampling starts at the exec.
     BeforeExec(i32),
-    /// All processes in the control group with this directory. Each CPU has one event for all of them, so threads shorter
-    /// than a period are sampled too. Needs permission to sample whole CPUs.
+    /// All processes in the control group with this directory. Each CPU has one event for all of them, so threads that
+    /// run for less than a period are sampled too. Needs permission to sample whole CPUs.
     ControlGroup(&'g File),
     /// A running thread, and all threads and processes that it starts from now on. Each thread has its own event.
     RunningThread(i32),
@@ -106,7 +106,7 @@ pub struct AttrFields {
     pub kind: u32,
     /// The field `config` of `perf_event_attr`.
     pub config: u64,
-    /// The field `sample_freq` of `perf_event_attr`.
+    /// The field `sample_freq` of `perf_event_attr`. For an event without a frequency: the field `sample_period`.
     pub frequency: u64,
     /// The field `sample_type` of `perf_event_attr`.
     pub sample_type: u64,

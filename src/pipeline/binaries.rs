@@ -25,12 +25,12 @@ pub struct BinaryRecord {
     /// Copy of the file.
     #[serde(flatten)]
     pub copy: StoredFile,
-    /// Copy of the separate debug file that named the functions.
+    /// Copy of the separate debug file that named the functions. `None` if there is no such file, or if it did not fit.
     pub debug_file: Option<StoredFile>,
 }
 
-/// Copies the sampled files into a run, the smallest first, so that as many as possible fit. Skips `program`, which the
-/// run already has.
+/// Copies the sampled ELF files into a run, the smallest first, so that as many as possible fit. Skips `program`, which
+/// the run already has. Returns the copied files, sorted by path, and a note if some files did not fit.
 pub(super) fn keep_binaries(
     draft: &mut Draft,
     program: Option<&Path>,

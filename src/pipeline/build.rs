@@ -24,7 +24,7 @@ pub struct FinishedBuild {
     pub artifact: Artifact,
     /// Duration of the build.
     pub build_duration: Duration,
-    /// Text of the lock file.
+    /// Text of the lock file, even if the file could not be written.
     pub lock: String,
 }
 
@@ -68,7 +68,8 @@ impl PrivateBuild {
     }
 }
 
-/// Removes the caches that Docker builds of the project left on the engine. Returns the names of the removed caches.
+/// Removes the caches that Docker builds of the project left on the engine, and containers of goflame processes that
+/// have ended. Returns the names of the removed caches.
 pub fn clean_cache(config: &Config) -> Result<Vec<String>, Error> {
     let engine = docker::DockerEngine::connect().map_err(build::Error::Docker)?;
     engine.remove_abandoned().map_err(build::Error::Docker)?;

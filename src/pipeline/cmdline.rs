@@ -1,5 +1,5 @@
-//! Masks secrets in the command line that `perf record` writes into its file. It contains the workload's command line,
-//! and so the workload's secrets.
+//! Masks secrets in the command line that `perf record` writes into its file. That line ends with the workload's
+//! command line, which can contain secrets.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

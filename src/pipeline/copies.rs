@@ -24,7 +24,8 @@ pub(super) struct StackCopies {
     pub(super) bytes: u32,
     /// Why the copies have this size.
     pub(super) reason: String,
-    /// Code that keeps the frame pointer, so that fewer bytes of its copies are stored.
+    /// Code that keeps the frame pointer: most bytes of a large stack copy are not stored if the sample is in this
+    /// code.
     pub(super) frame_pointer_code: FramePointerCode,
 }
 
@@ -52,7 +53,8 @@ impl StackCopies {
         Self { bytes, reason, frame_pointer_code }
     }
 
-    /// Decides how many bytes of stack to copy for programs that goflame did not build. Without programs, any program can run.
+    /// Decides how many bytes of stack to copy for programs that goflame did not build. If `programs` is empty or
+    /// contains a program that is not a Go program, any code can run.
     pub(super) fn for_programs(settings: &Record, programs: &[PathBuf]) -> Self {
         let if_go = |file: &PathBuf| {
             let facts = Binary::parse(MappedFile::open(file).ok()?.as_ref()).ok()?.facts();
@@ -78,7 +80,8 @@ impl StackCopies {
     }
 }
 
-/// Returns the size in bytes of a stack copy that contains a frame of `frame` bytes and its callers.
+/// Returns the size in bytes of a stack copy that contains a frame of `frame` bytes and its callers, within the limits
+/// of size and rate.
 fn stack_copy_bytes(settings: &Record, frame: u32) -> u32 {
     let rate_bound = (MAX_COPIED_BYTES_PER_SECOND / settings.frequency.max(1)).max(SMALL_COPY_BYTES);
     frame.saturating_add(CALLERS_STACK_BYTES).min(MAX_COPY_BYTES).min(rate_bound) / 8 * 8

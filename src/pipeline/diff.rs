@@ -20,7 +20,7 @@ pub struct DiffOptions<'o> {
     pub report: ReportOptions<'o>,
     /// How weights are made comparable.
     pub normalize: Normalize,
-    /// Number of units of work that the old and the new program did.
+    /// Number of units of work that the old and the new program did. Replaces `normalize`.
     pub units: Option<[f64; 2]>,
 }
 
@@ -33,9 +33,10 @@ pub struct ComparedProfiles {
     pub diff: Diff,
     /// Notes for the user about what limits the comparison.
     pub notes: Vec<String>,
-    /// Names of the profiles.
+    /// Short names of the two sides, for headings: `old` and `new`, or the variants.
     pub(super) labels: [&'static str; 2],
-    /// Time that each of two variants took for the same work, as text.
+    /// Text with the time of two variants, for each unit of work if the work is known. `None` if the sides are not
+    /// variants.
     pub(super) work: Option<String>,
     /// Hot spots that only the debug build has.
     pub(super) debug_only: Vec<DebugHotSpot>,
@@ -106,8 +107,8 @@ fn check_comparable(sides: &[Reported; 2], options: &DiffOptions<'_>) -> Result<
 /// Decides whether a function of a profile is hidden.
 type FunctionPredicate = fn(&Profile, &Function) -> bool;
 
-/// Hides frames that only one of the two profiles has, so that their weight counts for their callers. These are the root
-/// of goroutines, and kernel frames if the other profile does not name any.
+/// Hides two kinds of frames if only one of the two profiles names such frames: kernel frames, whose weight then counts
+/// for their callers, and `runtime.goexit`, the root of goroutines. Adds a note for each kind.
 fn hide_frames_of_one_side(sides: &mut [Reported; 2], notes: &mut Vec<String>) {
     let is_kernel: FunctionPredicate = |_, function| function.origin == Origin::Kernel;
     let is_goexit: FunctionPredicate = |profile, function| profile.str(function.display) == GOEXIT;

@@ -18,7 +18,7 @@ pub struct FetchedRecord {
     pub profile: String,
     /// The file in the run's directory. `None` if the profile was not fetched.
     pub file: Option<String>,
-    /// The most important fact of the profile.
+    /// The most important fact of the profile. `None` if the file is missing, or if the profile is empty.
     pub headline: Option<String>,
     /// Why the file is missing, or why the profile is empty.
     pub problem: Option<String>,

@@ -53,7 +53,7 @@ pub enum Error {
     /// The recording failed.
     #[error(transparent)]
     Record(#[from] record::Error),
-    /// The Docker engine could not tell where a container runs.
+    /// The Docker engine was not reached, or did not name the process of a container.
     #[error(transparent)]
     Engine(docker::Error),
     /// The program of the command was not found.
@@ -68,7 +68,7 @@ pub enum Error {
     /// `engine = "perf"` is set together with `off_cpu`.
     #[error("`engine = \"perf\"` does not record the time off the CPU (`off_cpu` in [record])")]
     PerfOffCpu,
-    /// The file is not a recording.
+    /// The file is not a recording, or the recording is damaged.
     #[error("cannot read {path}")]
     Unreadable {
         /// Path of the file.
@@ -188,7 +188,7 @@ pub enum Error {
         missing: String,
         /// The run of the other variant.
         run: Option<String>,
-        /// The latest run of the missing variant, and why it does not belong to the other run.
+        /// The latest run of a missing variant, and why it does not count.
         differs: Option<String>,
         /// Commands that make the missing runs.
         commands: Vec<String>,

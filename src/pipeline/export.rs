@@ -26,7 +26,7 @@ const LEFT_OUT_FILE: &str = "LEFT-OUT.txt";
 /// The parts of a run that an export contains in addition to names and figures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ExportOptions {
-    /// Whether the export contains the programs.
+    /// Whether the export contains the programs, the other sampled files, and the symbols.
     pub with_binary: bool,
     /// Whether the export contains all files, unchanged.
     pub with_all_files: bool,
@@ -37,7 +37,7 @@ pub struct ExportOptions {
 pub struct FinishedExport {
     /// Number of files of the run in the export.
     pub file_count: usize,
-    /// Files that were left out.
+    /// Files that were left out, by this export or by an earlier one.
     pub left_out: Vec<LeftOutFile>,
     /// Number of environment variables whose values were left out.
     pub masked_variables: usize,
@@ -63,7 +63,8 @@ pub fn export(
     Ok(FinishedExport { file_count: files.len(), left_out, masked_variables })
 }
 
-/// Adds the run of an export to the archive in `dir`, which is made if it does not exist.
+/// Adds the run of an export to the archive in `dir`, which is made if it does not exist. Returns the run and the files
+/// that the export left out.
 pub fn import(dir: &Path, file: &Path) -> Result<(Run, Vec<LeftOutFile>), Error> {
     let export = check_export(file)?;
     let manifest: Manifest = export.manifest()?;
@@ -140,7 +141,7 @@ fn select_content(
     Ok(SelectedContent { manifest, files, left_out, masked_variables })
 }
 
-/// Renders the reports of the run again, with today's rules for secrets and without source text.
+/// Renders the reports of the run again, with the current rules for secrets and without source text.
 fn render_reports(
     run: &Run,
     manifest: Manifest,

@@ -35,31 +35,31 @@ pub struct Manifest {
     pub command: Vec<String>,
     /// Name, package and kind of the app.
     pub app: AppRecord,
-    /// Name of the variant that was built.
+    /// Name of the variant that was built. Empty if goflame did not build the program (`goflame record`).
     pub variant: String,
     /// Title of the run's graphs.
     pub title: String,
     /// Facts about the build of the binary. `None` if goflame did not build it (`goflame record`).
     pub build: Option<BuildRecord>,
-    /// Git commit, branch, and whether there were uncommitted changes.
+    /// Git commit, branch, and whether there were uncommitted changes. Null if goflame did not build the program.
     pub git: Value,
     /// Facts about the machine.
     pub host: Value,
     /// Findings of the readiness checks.
     pub checks: Value,
-    /// Sampled files other than the binary. Absent in runs of older versions.
+    /// Sampled files other than the binary, with their copies in the run. Absent in runs of older versions.
     #[serde(default)]
     pub binaries: Vec<BinaryRecord>,
     /// Result of the workload.
     pub workload: WorkloadResult,
-    /// Results of the benchmarks that ran, as they printed them.
+    /// Results that the benchmarks printed. Empty for other programs.
     #[serde(default)]
     pub benchmarks: Vec<BenchmarkResult>,
     /// Options and counts of the sampler.
     pub sampler: SamplerRecord,
     /// Quality of the profile.
     pub quality: Quality,
-    /// Name of the function with the largest self weight.
+    /// Name of the function with the largest self weight. `None` if there are no samples.
     #[serde(default)]
     pub hottest: Option<String>,
     /// Profiles that the program served. `None` if none were requested.
@@ -70,7 +70,7 @@ pub struct Manifest {
     pub off_cpu: Option<OffCpuTime>,
     /// Notes that the user saw during the run.
     pub notes: Vec<String>,
-    /// Files of the run that its export leaves out. Empty in a run that was made here.
+    /// Files of the run that its export left out. Empty for a run that was not imported.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOutFile>,
 }
@@ -103,7 +103,7 @@ pub struct LeftOutFile {
 pub struct AppRecord {
     /// Name of the app.
     pub name: String,
-    /// Package argument of `go build`.
+    /// Package argument of `go build`. For `goflame record`, the path of the first program, or empty.
     pub package: String,
     /// `binary` or `bench`.
     pub kind: String,
@@ -242,15 +242,15 @@ pub struct SamplerRecord {
     pub ring_bytes: Option<usize>,
     /// Value of `kernel.perf_event_max_stack` during the recording.
     pub max_stack: Option<u32>,
-    /// CPU time of the workload in its window in seconds, to compare the samples with. `None` if it includes the CPU time
-    /// of the sampler.
+    /// CPU time of the workload in its window in seconds, to compare the samples with. `None` if it is unknown, and
+    /// with `engine = "perf"`, because it would include the CPU time of perf.
     pub used_cpu_seconds: Option<f64>,
     /// How tasks were sampled. `control-group`: one event per CPU, only for the control group of the workload or container.
     /// `machine`: one event per CPU, for all processes. `inherited`: one event per thread. `None` with `engine = "perf"`
     /// and in runs of older versions.
     #[serde(default)]
     pub tasks: Option<String>,
-    /// Why each thread had an event of its own.
+    /// Why each thread had an event of its own. `None` for other values of `tasks`.
     #[serde(default)]
     pub inherited_reason: Option<String>,
     /// Whether a BPF filter in the kernel dropped the samples of other control groups. Without it, `control-group` makes
@@ -260,8 +260,8 @@ pub struct SamplerRecord {
     /// Number of processes whose goroutines were read. `None` with `engine = "perf"` and in runs of older versions.
     #[serde(default)]
     pub goroutine_processes: Option<usize>,
-    /// Whether the samples in perf.data have their registers and stack copies. `None` in runs of older versions, which
-    /// always kept them.
+    /// Whether a recording of the run has samples with registers and stack copies. `None` in runs of older versions,
+    /// which always kept them.
     #[serde(default)]
     pub raw: Option<bool>,
     /// Reason why kernel frames have no names; `None` if they have names.
@@ -457,7 +457,7 @@ impl SamplerRecord {
         Self { stack_reason: reason.to_owned(), ..self }
     }
 
-    /// Sets whether the samples have their registers and stack copies.
+    /// Sets whether a recording of the run has samples with registers and stack copies.
     pub(super) fn with_raw(self, raw: bool) -> Self {
         Self { raw: Some(raw), ..self }
     }

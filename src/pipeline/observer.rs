@@ -79,12 +79,12 @@ pub enum PipelineEvent<'a> {
     },
     /// Sampling of running programs begins.
     Observing {
-        /// The target.
+        /// Description of the target: names and ids of the processes, or the whole machine.
         target: &'a str,
-        /// Maximum duration.
+        /// Maximum duration. `None` if there is no maximum.
         duration: Option<Duration>,
     },
-    /// The workload ended.
+    /// The sampling ended: the workload ended, or the recording of running programs is complete.
     Profiled {
         /// Samples per second and CPU.
         frequency: u32,
@@ -92,7 +92,7 @@ pub enum PipelineEvent<'a> {
         event: &'a ChosenEvent,
         /// How the workload ended.
         outcome: &'a Outcome,
-        /// Figures of goflame's own sampler.
+        /// Figures of goflame's own sampler. `None` with `engine = "perf"`.
         figures: Option<SamplingFigures>,
     },
     /// The stopped workload is a server at this address, but the settings have no phases.
@@ -129,9 +129,9 @@ pub enum PipelineEvent<'a> {
         /// Duration of the analysis in seconds.
         seconds: f64,
     },
-    /// A pprof profile was read.
+    /// A pprof profile, or a text with stacks, was read.
     ReadProfile {
-        /// Total count with its unit, or the name of the event.
+        /// Total count with its name, such as `12 contentions`. The name of the event if the profile has only a weight.
         total: &'a str,
         /// The file.
         name: &'a str,
@@ -171,7 +171,7 @@ pub enum Warning<'a> {
         free: u64,
         /// Directory of the archive.
         archive: &'a Path,
-        /// Bytes that the last run took.
+        /// Size in bytes of the last run of the app, or of its largest incomplete run if that is larger.
         expected: u64,
     },
     /// The image's tag has moved since the lock file was written.

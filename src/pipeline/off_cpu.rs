@@ -15,7 +15,7 @@ use crate::record::{ChosenEvent, OffCpuPlan};
 
 /// Name of the recording of waits in a run directory.
 pub(super) const OFF_CPU_FILE: &str = "off-cpu.data";
-/// Name of the pprof profile of waits in an export without programs.
+/// Name of the pprof profile of waits in an export, unless the export contains all files unchanged.
 pub(super) const OFF_CPU_PPROF: &str = "off-cpu.pb.gz";
 
 /// Maximum bytes of a stack copy at a switch, unless the user sets the size: a thread can wait 20 000 times a second.
@@ -78,17 +78,18 @@ pub(super) fn off_cpu_plan(
     config.record.off_cpu.then(|| OffCpuPlan::new(path, event, stack, cpus))
 }
 
-/// Name of goflame's process. A recording of all CPUs contains the waits of its threads.
+/// Name of goflame's process. A recording of all CPUs contains the waits of goflame's threads.
 const GOFLAME_PROCESS: &str = "goflame";
 
-/// Removes idle threads from a profile of waits, and adds notes. `recorded` holds the times from the recording.
+/// Removes idle threads from a profile of waits, and adds notes. `recorded` holds the figures that an analysis cannot
+/// compute, such as the time of preempted threads. `None` if these figures are unknown.
 pub(super) fn leave_out_idle_threads_with_notes(analysis: &mut Analysis, recorded: Option<OffCpuTime>) {
     let time = leave_out_idle_threads(analysis, recorded.unwrap_or_default());
     analysis.notes.extend(time.notes());
 }
 
-/// Removes goflame's threads and idle threads of Go's runtime from a profile of waits. Returns `recorded` with their time
-/// and the time of the other threads.
+/// Removes goflame's threads and idle threads of Go's runtime from a profile of waits. Returns `recorded` with the
+/// waiting times of goflame's threads, of the idle threads, and of all other threads.
 pub(super) fn leave_out_idle_threads(analysis: &mut Analysis, recorded: OffCpuTime) -> OffCpuTime {
     let Analysis { profile, quality, .. } = analysis;
     let all = profile.total_weight();

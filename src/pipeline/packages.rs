@@ -93,7 +93,7 @@ fn find_packages(
     })
 }
 
-/// Returns the kind of PACKAGE. If Go cannot read it, the build says why.
+/// Returns the kind of PACKAGE. If Go cannot read PACKAGE, returns [`Kind::Binary`]: the build then reports the reason.
 fn package_kind(config: &Config, request: &PackageRequest<'_>, observer: &dyn Observer) -> Kind {
     let listed = find_go_and_env(config, request, observer)
         .and_then(|(go, env)| Ok(build::list_packages(&config.go_dir, &go, &env, &[config.go_package()])?));

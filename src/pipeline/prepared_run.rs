@@ -160,7 +160,8 @@ impl PreparedRun<'_> {
         self.archive(draft, analysed)
     }
 
-    /// Analyses the recording, and replaces it with a version without the program's memory.
+    /// Analyses the recordings of samples and of waits. Replaces both by rewritten recordings, unless the settings keep
+    /// registers and stack copies.
     fn analyse(&self, draft: &Draft, recorded: FinishedRecording) -> Result<AnalysedRun, Error> {
         let FinishedRecording { created, program_copy, workload, outcome, mut recording, kernel, mut notes, .. } =
             recorded;
@@ -259,7 +260,7 @@ impl PreparedRun<'_> {
         })
     }
 
-    /// Writes all files of the run, and completes it.
+    /// Writes all files of the run, and completes the run.
     fn archive(self, mut draft: Draft, analysed: AnalysedRun) -> Result<RunOutcome, Error> {
         let AnalysedRun { created, mut workload, analysis, sampler, sources, mut notes, .. } = analysed;
         let Analysis { profile, quality, kernel, sampled_files, .. } = analysis;
@@ -351,7 +352,8 @@ impl PreparedRun<'_> {
         Ok(binaries)
     }
 
-    /// Removes the stack copies from a recording, unless the settings keep them. Returns a note if this fails.
+    /// Removes registers and stack copies from a recording, unless the settings keep them. Returns a note if the
+    /// removal fails.
     fn rewrite_recording(
         &self,
         repaired: Option<RepairedRecording>,
@@ -415,7 +417,8 @@ impl PreparedRun<'_> {
         })
     }
 
-    /// Returns the size limit of the recording and when it was reached. `None` if it was not reached.
+    /// Returns the size limit of the recording, and the time until the recording reached the limit. `None` if the
+    /// recording stayed smaller.
     fn size_bound(&self, recording: &Recording) -> Option<SizeBound> {
         let seconds = recording.figures?.time_until_limit?.as_secs_f64();
         Some(SizeBound { bytes: self.config.archive.max_bytes?, seconds })
@@ -436,7 +439,8 @@ impl PreparedRun<'_> {
         Ok(files)
     }
 
-    /// Reads the results of the benchmarks from the copy of their output. Empty if the copy cannot be read.
+    /// Reads the results of the benchmarks from the copy of their output. Empty for other programs, and if the copy
+    /// cannot be read.
     fn benchmark_results(&self, draft: &Draft) -> Vec<BenchmarkResult> {
         let log = match self.config.app.kind {
             Kind::Bench => File::open(draft.path(STDOUT_LOG)),

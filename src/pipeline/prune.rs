@@ -71,8 +71,8 @@ pub fn plan_prune(config: &Config, store: &Store, keep: usize) -> Result<Pruning
     Ok(Pruning { runs: store.outdated_runs(keep, of_project)?, partials: abandoned_partial_runs(store)? })
 }
 
-/// Removes outdated runs after the run `new` is complete: older runs of the same app, and its incomplete runs except the
-/// newest.
+/// Removes outdated runs after the run `new` is complete: older runs of the same app, and incomplete runs of the app
+/// except the newest.
 pub(super) fn prune_after_run(config: &Config, store: &Store, new: &RunId) -> Result<(), Error> {
     let mut runs = outdated_runs_of_app(config, store, keep_limits(config, config.archive.keep))?;
     // Keeps the new run even if edited manifests change the order of runs.
@@ -81,9 +81,9 @@ pub(super) fn prune_after_run(config: &Config, store: &Store, new: &RunId) -> Re
     Ok(store.prune(&prune_plan(&runs, &partials.collect::<Vec<_>>()))?)
 }
 
-/// Makes room if the next run would not fit. Removes the runs that the next run would make outdated anyway, and the
-/// incomplete runs of the app. The required space is an estimate: the size of the app's previous run, plus a quarter,
-/// plus a margin.
+/// Makes room if the next run would not fit. Removes the runs that the next run would make outdated anyway, except the
+/// previous run, and the incomplete runs of the app. The required space is an estimate: the size of the app's previous
+/// run or of its largest incomplete run, plus a quarter, plus a margin.
 pub(super) fn make_room(config: &Config, store: &Store, observer: &dyn Observer) -> Result<(), Error> {
     let name = RunId::name_part(&config.app.name);
     let mut partials = abandoned_partial_runs(store)?;

@@ -52,7 +52,7 @@ pub struct CheckupOptions {
 pub struct Checkup {
     /// Findings of the checks.
     pub findings: Vec<Finding>,
-    /// Plan that repairs the findings. It also names problems that become visible only after these repairs.
+    /// Plan that repairs the findings. The plan also names problems that become visible only after these repairs.
     pub plan: RepairPlan,
 }
 
@@ -157,9 +157,10 @@ pub(super) struct Environment {
     confined: Option<Result<(), String>>,
     /// Build tools of this machine. `None` for a build in a container, which does not need them.
     tools: Option<Tools>,
-    /// Machine that the program is built for; `None` without a project.
+    /// Machine that the program is built for; `None` without a project, or if Go was not found.
     target: Option<Target>,
-    /// Facts about the Docker engine. `None` before a run, whose build reports more than a check can.
+    /// Facts about the Docker engine. `None` for a build on this machine. Also `None` before a run, whose build reports
+    /// more than a check can.
     docker: Option<DockerFacts>,
     gomaxprocs: Option<String>,
     /// Directory that the program will be built in; `None` without a project.
@@ -171,7 +172,7 @@ impl Environment {
     pub(super) fn probe(config: &Config, in_project: bool, go: Option<&Result<GoTool, build::Error>>) -> Self {
         let facts = host::probe(Path::new("/"));
         let record = &config.record;
-        // The program is not built yet. It may need larger copies.
+        // The program is not built yet, and may need larger copies.
         let stack = if let StackSize::Bytes(bytes) = record.stack { bytes } else { SMALL_COPY_BYTES };
         let target_go = go.map(Result::as_ref).transpose().ok();
         Self {

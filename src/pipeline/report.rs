@@ -52,7 +52,7 @@ const FETCH_MARGIN: Duration = Duration::from_secs(30);
 /// Source of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReportSource {
-    /// `perf.data` file, pprof profile, or run directory.
+    /// File in any format that goflame reads, or run directory.
     File(PathBuf),
     /// Profile that a running program serves.
     Endpoint(Endpoint),
@@ -135,7 +135,7 @@ pub fn report(source: &ReportSource, options: &ReportOptions<'_>, observer: &dyn
     }
 }
 
-/// Fetches a profile from a running program.
+/// Fetches a profile from a running program, and reports the profile.
 fn report_endpoint(
     endpoint: &Endpoint,
     wanted: &ReportOptions<'_>,
@@ -403,7 +403,7 @@ pub(super) fn report_run_with_manifest(
     Ok(Reported { built, findings, runtime: runtime.map(|runtime| runtime.trace), cross_check, ..reported })
 }
 
-/// Reads the goroutines that a run has kept. If the file is too large, returns no goroutines, and a note.
+/// Reads the goroutine readings of a run. If the file is too large, returns no readings, and a note.
 fn kept_goroutines(path: &Path) -> Result<(KeptReadings, Option<String>), Error> {
     match goroutines_from_file(path) {
         Err(error) if error.source.kind() == ErrorKind::FileTooLarge => {
@@ -444,7 +444,7 @@ fn report_exported(
     })
 }
 
-/// Returns the run that a directory belongs to; `None` for any other directory.
+/// Returns the run whose directory `dir` is; `None` for any other directory.
 fn run_of_directory(dir: &Path) -> Option<Result<Run, Error>> {
     let dir = std::fs::canonicalize(dir).ok().filter(|dir| dir.is_dir())?;
     let id = dir.file_name()?.to_str()?;
@@ -458,8 +458,8 @@ fn modified_time(recording: &Path) -> Option<SystemTime> {
     std::fs::metadata(recording).ok().filter(Metadata::is_file)?.modified().ok()
 }
 
-/// Returns the run directory that a recording is in, even if the run is incomplete. It holds the program that was
-/// sampled. The program at the original path may have changed since.
+/// Returns the run directory that a recording is in, even if the run is incomplete. The directory holds the program
+/// that was sampled. The program at the original path may have changed since.
 fn run_directory(perf_data: &Path) -> Option<PathBuf> {
     let dir = std::fs::canonicalize(perf_data).ok()?.parent()?.to_owned();
     dir.file_name()?.to_str()?.parse::<RunId>().ok()?;

@@ -1,4 +1,4 @@
-//! [`Reported`]: a profile with what its outputs need.
+//! [`Reported`]: a profile, and the values that the output formats need in addition.
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -18,7 +18,7 @@ use crate::render::source::AnnotatedFunction;
 use crate::render::{Document, Drawing, Format, ServerRun};
 use crate::views::{CrossCheck, View};
 
-/// Profile of an analysed recording or of a pprof file.
+/// Profile of an analysed recording, of a pprof file, or of a text with stacks.
 #[derive(Debug)]
 pub struct Reported {
     /// Id of the run, or path of the file.
@@ -31,17 +31,17 @@ pub struct Reported {
     pub title: String,
     /// How a flame graph is drawn.
     pub drawing: Drawing,
-    /// Sample types of a pprof profile and the one that is shown. `None` for a recording.
+    /// Sample types of a pprof profile and the one that is shown. `None` for other inputs, and for a run.
     pub sample_types: Option<SampleTypes>,
     /// Names of the events of a recording that are not shown.
     pub other_events: Vec<String>,
     /// Notes about the profile for the user.
     pub notes: Vec<String>,
-    /// Results of the benchmarks that ran, as they printed them.
+    /// Results that the benchmarks of the run printed.
     pub benchmarks: Vec<BenchmarkResult>,
     /// The phases of a server's run. Empty if they are unknown.
     pub phases: Vec<Phase>,
-    /// The figures that the load tool printed.
+    /// The figures that the load tool printed. `None` without a load, or if goflame does not know the load tool.
     pub load: Option<LoadFigures>,
     /// Duration of the load.
     pub(super) load_time: Option<Duration>,
@@ -55,11 +55,12 @@ pub struct Reported {
     pub annotated: Vec<AnnotatedFunction>,
     /// Thread time off the CPU in the run. `None` if it was not recorded.
     pub off_cpu: Option<OffCpuTime>,
-    /// Findings about the profile of a run. Empty if it is filtered, and for other files.
+    /// Findings about the samples of a run. Empty if the profile is filtered or shows waits, and for other files.
     pub findings: Vec<ProfileFinding>,
     /// The facts of the run: names and values. Empty for a file that does not hold them.
     pub(super) facts: Vec<(&'static str, String)>,
-    /// The comparison with the CPU profile of Go's runtime, where there is one.
+    /// The comparison with the CPU profile of Go's runtime. `None` if the run has no such profile, or if only a part of
+    /// the samples is shown.
     pub(super) cross_check: Option<CrossCheck>,
 }
 

@@ -35,7 +35,7 @@ pub(super) fn fetcher_plan(config: &Config) -> Result<Option<FetcherPlan>, Error
     Ok(Some(FetcherPlan { endpoint, profiles: config.runtime.profiles.clone(), client }))
 }
 
-/// A recording that also fetches the profiles of its program.
+/// A sampling session that also fetches the profiles of its program.
 pub(super) struct FetchingSession<'p> {
     session: Session<'p>,
     /// The profiles to fetch. `None` once the window has begun.
@@ -176,7 +176,8 @@ fn inspect_profile(kind: ProfileKind, bytes: &[u8]) -> Result<(Option<String>, O
     Ok((headline(kind, &view), Some(view.into_profile())))
 }
 
-/// Compares the samples with the CPU profile of the runtime. Uses only samples from the time of that profile.
+/// Compares the samples with the CPU profile of the runtime. If the times of both are known, uses only samples from the
+/// time of that profile.
 pub(super) fn cross_check(sampled: &Profile, runtime: &Profile) -> Option<CrossCheck> {
     let has_times = sampled.start_time_ns > 0 && runtime.start_time_ns > 0 && sampled.timed_samples().is_some();
     if !has_times {

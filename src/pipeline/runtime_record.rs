@@ -27,9 +27,9 @@ const MAX_RECORD_BYTES: u64 = 1 << 30;
 /// Reports of the Go runtime and the kernel. Times are in nanoseconds on the samples' clock.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RuntimeRecord {
-    /// When the watch began: before the program started.
+    /// When the watch began. For a launched program: before its start.
     pub(super) from_ns: u64,
-    /// When the watch ended: after the program had ended.
+    /// When the watch ended. For a launched program: after its end.
     pub(super) until_ns: u64,
     /// Events of the Go runtime.
     #[serde(flatten)]
@@ -54,7 +54,8 @@ impl RuntimeRecord {
         Ok(serde_json::from_slice(&fsio::read_bounded(&path, MAX_RECORD_BYTES)?).ok())
     }
 
-    /// Returns the findings about the run, from this record and the parts of its manifest.
+    /// Returns the findings about the run, from this record, the profile and two parts of the manifest. Empty for a run
+    /// of a server that did not reach its window.
     pub(super) fn findings(
         &self,
         profile: &Profile,
@@ -79,9 +80,10 @@ impl RuntimeRecord {
             throttled_periods: throttling.throttled_periods,
             throttled_seconds: throttling.throttled_us as f64 / 1e6,
         };
-        // Waits for a CPU are counted from the launch to the end.
+        // Waits for a CPU are counted from the launch to the end, so they do not fit a window that is only a part of
+        // the run.
         let counts_waits = workload.phases.len() <= 1;
-        // Assumes that system time has the same share in the window as in the whole run: it is not measured there.
+        // User and system time are not measured separately in the window. Assumes the same shares as in the whole run.
         let in_window = |used: f64| {
             let (user, system) = (workload.user_seconds, workload.system_seconds);
             let share = if user + system > 0.0 { used / (user + system) } else { 0.0 };

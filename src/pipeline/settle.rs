@@ -161,7 +161,7 @@ pub(super) fn resolve_go(config: &Config, options: BuildOptions, observer: &dyn 
     Ok(resolved)
 }
 
-/// Build plan and its text as shell lines. Asks no engine and writes nothing.
+/// Returns the build plan and its text as shell lines. Asks no engine and writes nothing.
 pub fn plan_build(config: &Config, options: BuildOptions) -> Result<(BuildPlan, String), Error> {
     let lock = if options.update_lock { None } else { load_lock(config)? };
     if !config.build.docker {

@@ -50,7 +50,7 @@ impl ProgramSource {
         }
     }
 
-    /// Returns the hot functions for the page, unless the settings turn source off.
+    /// Returns the hot functions for the page. Empty if the settings turn source off or request no page.
     pub fn annotate_hot_functions(&self, view: &View, config: &Config) -> Vec<AnnotatedFunction> {
         if !config.report.source || !config.report.formats.contains(&Format::Html) {
             return Vec::new();
@@ -92,7 +92,8 @@ impl<'a> SourceReader<'a> {
         Self { profile, built, roots: source_roots(dir, built.dirs.clone()), scope, secrets }
     }
 
-    /// Returns functions with the text of their lines.
+    /// Returns the functions with the weights and the text of their lines. If there is no text, the reason is in its
+    /// place.
     pub fn annotate(&self, functions: &[FunctionId]) -> Vec<AnnotatedFunction> {
         let annotated = function_lines(self.profile, functions).into_iter().map(|weights| {
             let source = self.source_text(&weights).unwrap_or_else(|reason| SourceText::Absent { reason });

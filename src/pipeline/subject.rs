@@ -78,7 +78,8 @@ impl Subject {
         }
     }
 
-    /// Returns the path of the first program. Empty if goflame built it.
+    /// Returns the path of the first program. Empty if goflame built the program, if the path is unknown, and for the
+    /// whole machine.
     pub(super) fn program_path(&self) -> String {
         let file = match self {
             Self::Built(_) => None,
@@ -119,7 +120,8 @@ impl Subject {
         }
     }
 
-    /// Returns the layouts of the programs' goroutine descriptors, and a note if the layout of a Go program is unknown.
+    /// Returns the layouts of the programs' goroutine descriptors. Also returns a note if the layout of a Go program is
+    /// unknown, or if the memory of a process cannot be read.
     pub(super) fn goroutine_layouts(&self) -> (Vec<GoroutineLayout>, Option<RunNote>) {
         // For each program: its path in the kernel's mappings, and a path that opens its file.
         let programs: Vec<(PathBuf, PathBuf)> = match self {
@@ -145,7 +147,8 @@ impl Subject {
         (layouts, unread.filter(|_| is_of_go).map(RunNote::GoroutinesUnread))
     }
 
-    /// Returns when the first process started. Code files that are older belong to other processes.
+    /// Returns when the first process started, or the current time if goflame starts the program. Code files that are
+    /// older belong to other processes.
     pub(super) fn oldest_code_file_time(&self) -> SystemTime {
         let boot = fs::read_to_string("/proc/stat").unwrap_or_default();
         let boot = boot.lines().find_map(|line| line.strip_prefix("btime ")?.parse().ok());

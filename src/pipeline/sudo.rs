@@ -8,7 +8,8 @@ use nix::unistd::{Uid, User};
 use super::Error;
 use crate::process::{Account, drop_to_user};
 
-/// Returns the user who called sudo, if goflame runs as root through sudo. `None` if it was started without sudo.
+/// Returns the user who called sudo. `None` if goflame does not run as root, was started without sudo, or if root
+/// called sudo.
 fn calling_user(env: &BTreeMap<String, String>) -> Option<Account> {
     if !nix::unistd::geteuid().is_root() {
         return None;

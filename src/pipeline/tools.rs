@@ -63,8 +63,8 @@ fn go_facts(config: &Config, in_project: bool, go: &GoTool) -> GoFacts {
     }
 }
 
-/// Machine that the selected variant is built for. `go` is `None` for an image, which builds for Linux. Go treats an empty
-/// variable as unset.
+/// Machine that the selected variant is built for. `go` is `None` for a build in a container: values that the variant
+/// does not set are then empty. Go treats an empty variable as unset.
 pub(super) fn build_target(config: &Config, go: Option<&GoTool>) -> Target {
     let env = config.variants.get(&config.build.variant).map(|variant| &variant.env);
     let set = |name: &str, of_go: fn(&GoTool) -> &String| {
@@ -78,7 +78,7 @@ pub(super) fn build_target(config: &Config, go: Option<&GoTool>) -> Target {
     }
 }
 
-/// Returns facts about the directory of the builds. Programs are started from there.
+/// Returns facts about the archive's directory, in which programs are built and from which they are started.
 pub(super) fn build_directory(config: &Config) -> BuildDirectory {
     let path = nearest_existing_dir(&config.archive.dir).to_owned();
     let noexec = statvfs(&path).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::NOEXEC));

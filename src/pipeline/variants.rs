@@ -202,7 +202,8 @@ fn run_conditions(manifest: &Manifest) -> [(&'static str, String); 5] {
     ]
 }
 
-/// Searches the inline tables of the release program for hot spots that have no sample in the release run.
+/// Searches the inline tables of the release program for hot spots that have no sample in the release run. Adds to each
+/// hot spot the functions into which it is inlined.
 fn find_inlined_hot_spots(release: &VariantRun, diff: &Diff, spots: &mut [DebugHotSpot]) {
     let without_sample = spots.iter_mut().filter(|spot| !spot.is_called && spot.inlined_into.is_empty());
     let mut wanted: HashMap<&str, &mut DebugHotSpot> =
@@ -276,7 +277,8 @@ fn benchmark_comparison_text(results: [&[BenchmarkResult]; 2]) -> Option<String>
     }
 }
 
-/// CPU time of the window for each request that the load tool counted.
+/// Returns the CPU seconds of a request: the CPU time of the window per second, divided by the requests per second that
+/// the load tool counted. `None` if one of these figures is unknown.
 fn seconds_per_request(manifest: &Manifest) -> Option<f64> {
     let figures = manifest.workload.load.as_ref()?.figures.as_ref()?;
     let window = manifest.workload.phases.iter().find(|phase| phase.name == PhaseName::Window)?;

@@ -22,8 +22,8 @@ pub(super) struct AnalysedWaits {
 }
 
 impl AnalysedWaits {
-    /// Analyses the recording of waits. If it could not be written or analysed, removes its file, which holds memory of the
-    /// program, and returns a note for the run.
+    /// Analyses the recording of waits. If the recording could not be written or analysed, removes its file, which
+    /// holds memory of the program, and returns a note for the run.
     pub(super) fn analyse<'o>(
         recording: &Path,
         recorded: Result<OffCpuFigures, String>,

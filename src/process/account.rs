@@ -1,8 +1,8 @@
 //! Acts for another user, as a root process started through sudo must.
 //!
-//! The process keeps root's rights over the kernel (sampling, reading kernel symbols, signals). It reads and writes
-//! files with the rights of that user and runs programs as that user. Therefore no link or build setting in a directory
-//! of that user can make root do anything that the user is not permitted to do.
+//! The process keeps root's rights over the kernel (sampling, reading kernel symbols, signals). The process reads and
+//! writes files with the rights of the other user, and runs programs as this user. Therefore no link or build setting
+//! in a directory of this user can make root do anything that the user is not permitted to do.
 
 use std::ffi::CString;
 use std::fs::{File, Metadata};

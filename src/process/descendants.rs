@@ -20,7 +20,7 @@ const GRACE_PERIOD: Duration = Duration::from_secs(2);
 /// Interval between two checks for remaining descendants.
 const CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Number of consecutive readings of `/proc` without a descendant, until there is certainly none. A single reading
+/// Number of consecutive readings of `/proc` without a descendant that prove that there is none. A single reading
 /// misses a process whose parent ends during the reading.
 const EMPTY_READINGS: u32 = 2;
 
@@ -38,13 +38,13 @@ pub fn leave_group() -> Option<i32> {
     (group != 0 && setpgid(own, own).is_ok()).then_some(group)
 }
 
-/// Sends a signal to every descendant. Returns the number of descendants that got the signal.
+/// Sends a signal to every descendant. Returns the number of descendants that this process is permitted to signal.
 pub(super) fn signal_all(signal: Signal) -> usize {
     signal_others(signal, &[])
 }
 
-/// Sends a signal to every descendant, except `bystanders` and their descendants. Returns how many got it. The kernel
-/// forbids signals to a process that changed its user.
+/// Sends a signal to every descendant, except `bystanders` and their descendants. Returns the number of descendants,
+/// without those to which the kernel forbids signals because they changed their user.
 fn signal_others(signal: Signal, bystanders: &[Pid]) -> usize {
     descendants(bystanders).into_iter().filter(|pid| kill(*pid, signal) != Err(Errno::EPERM)).count()
 }

@@ -34,7 +34,7 @@ pub struct PrivateDir {
 /// Which process removes the directory.
 #[derive(Debug)]
 enum Remover {
-    /// This process. Used in tests of the library, where goflame's binary cannot be started.
+    /// This process. Used if the keeper failed, and in tests of the library, where goflame's binary cannot be started.
     Itself {
         _dir: TempDir,
     },
@@ -48,7 +48,7 @@ impl PrivateDir {
     /// Creates a directory in the temporary directory. Only its owner can use it, independent of the umask.
     pub fn new(prefix: &str) -> io::Result<Self> {
         let kept = if commands_are_guarded() { Self::with_keeper(prefix) } else { None };
-        // If the keeper failed, this returns an error that states the reason.
+        // If the keeper failed, the second attempt usually fails too, and its error states the reason.
         kept.map_or_else(|| Self::without_keeper(prefix), Ok)
     }
 

@@ -59,7 +59,7 @@ impl CodeFileWatch {
         }
     }
 
-    /// Opens the wanted files that exist now. `now` is in nanoseconds.
+    /// Opens the wanted files that exist now. `now` is in nanoseconds on the clock of the samples.
     pub(super) fn open_new_files(&mut self, now: u64) {
         if now < self.next_search_ns {
             return;

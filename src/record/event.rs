@@ -20,9 +20,9 @@ pub struct ChosenEvent {
     pub ring_bytes: usize,
     /// Whether the ring buffers are smaller than requested because of the limit of locked memory.
     pub ring_shrunk: bool,
-    /// Whether `cycles` was requested but the machine does not have it.
+    /// Whether the event was to be chosen automatically, and `cycles` could not be used.
     pub lacks_cycles: bool,
-    /// Whether kernel mode was requested but is forbidden.
+    /// Whether kernel mode was to be sampled if permitted (`auto`), and is forbidden.
     pub kernel_forbidden: bool,
 }
 
@@ -47,8 +47,8 @@ pub fn choose_event(
     let mut refused = None;
     for &source in sources {
         for &kernel_mode in kernels {
-            // Drop features that older kernels lack first: counts of lost samples (before 6.0), build ids (before
-            // 5.12).
+            // If the kernel rejects the attribute, drop the features that old kernels lack, the newest first: counts of
+            // lost samples (before 6.0), then build ids (before 5.12).
             let mut spec = Spec {
                 source,
                 frequency,

@@ -22,7 +22,7 @@ use crate::process::run_with_own_rights;
 /// Maximum number of processes whose memory is read at the same time. Each needs an open file.
 const MAX_PROCESSES: usize = 256;
 
-/// The goroutines of a recording.
+/// Readings of the goroutines of a recording.
 #[derive(Debug, Default)]
 pub(super) struct GoroutineResults {
     pub(super) readings: Readings,
@@ -143,7 +143,7 @@ impl GoroutineWatches {
         let pid = match kind {
             // `struct { u32 pid, tid; char comm[]; … }` (perf_event.h).
             record_type::COMM if misc & misc::COMM_EXEC != 0 => number(0),
-            // `struct { u32 pid, ppid, tid, ptid; … }`. A process ends when its first thread ends.
+            // `struct { u32 pid, ppid, tid, ptid; … }`. A process counts as ended when its first thread ends.
             record_type::EXIT if number(0) == number(8) => number(0),
             _ => None,
         };
@@ -156,7 +156,8 @@ impl GoroutineWatches {
         }
     }
 
-    /// Reads the noted goroutines. `now` is in nanoseconds on the clock of the samples.
+    /// Watches the programs whose layouts have been read, and reads the noted goroutines. `now` is in nanoseconds on
+    /// the clock of the samples.
     pub(super) fn read_noted(&mut self, now: u64) {
         let found: Vec<_> = self.finder.iter().flat_map(|finder| finder.answers.try_iter()).collect();
         for (file, found) in found {

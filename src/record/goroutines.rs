@@ -53,11 +53,11 @@ const LIST_PAUSE_NS_PER_GOROUTINE: u64 = 100_000;
 /// Shortest and longest time between two readings of running goroutines.
 const READ_INTERVALS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(100)];
 
-/// The interval is halved if at least 1/10 of the goroutines were new or had changed.
+/// The interval is halved if at least 1/10 of the readings of a round were new or had changed.
 const BUSY_FRACTION: usize = 10;
 
-/// How often a descriptor and its thread are read until they agree. The thread can switch to another goroutine between
-/// the two readings.
+/// Maximum number of attempts to read a descriptor and its thread. An attempt succeeds if both agree. The thread can
+/// switch to another goroutine between the two readings.
 const MAX_ATTEMPTS: usize = 3;
 
 /// Collects the descriptors in the samples of one program and reads them.
@@ -66,9 +66,10 @@ pub(super) struct GoroutineWatch {
     layout: GoroutineLayout,
     /// Process and address of the descriptors noted since the last reading.
     noted: HashSet<(u32, u64)>,
-    /// For each process, stack addresses from samples since the last reading whose goroutine is unknown.
+    /// For each process, pointers into stacks of unknown goroutines, from the samples since the last reading.
     unknown_stacks: HashMap<u32, Vec<u64>>,
-    /// For each process, the earliest time of the next reading of the goroutine list, and its first position.
+    /// For each process, the earliest time of the next reading of the goroutine list, and the position at which this
+    /// reading begins.
     next_list: HashMap<u32, (u64, usize)>,
     /// For each process, the descriptors in the runtime's list.
     listed: HashMap<u32, HashSet<u64>>,
@@ -83,9 +84,9 @@ pub(super) struct GoroutineWatch {
     left_stacks: LeftStackWatch,
     /// `None` if labels are not read.
     labels: Option<LabelWatch>,
-    /// Number of goroutines that were read in this round.
+    /// Number of readings of goroutines and of left stacks in this round.
     reading_count: usize,
-    /// Number of goroutines in this round that were new or had changed.
+    /// Number of these readings that were new or differed from the reading before.
     changed_reading_count: usize,
     interval: Duration,
 }
@@ -293,7 +294,8 @@ impl GoroutineWatch {
         }
     }
 
-    /// Descriptor of the goroutine that a thread runs. `None` if its `runtime.m` now belongs to another thread.
+    /// Descriptor of the goroutine that a thread runs. `None` if the thread runs no goroutine, or if its `runtime.m`
+    /// now belongs to another thread.
     fn current_goroutine(&self, pid: u32, thread: RuntimeThread) -> Option<u64> {
         let memory = self.memories.get(&pid)?;
         let [current, id] = memory

@@ -50,8 +50,8 @@ impl MappedFiles {
         }
     }
 
-    /// Closes the files that can be opened again by their paths. If no file can be closed so, closes the oldest quarter
-    /// of the files.
+    /// Closes the files that can be opened again by their paths. If there are none, closes the oldest quarter of the
+    /// files.
     fn make_room(&mut self) {
         self.held.retain(|held| !is_at_its_path(held));
         if self.held.len() >= self.max_held {

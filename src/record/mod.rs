@@ -1,8 +1,8 @@
 //! Samples a program and everything that it starts, and writes a `perf.data` file.
 //!
-//! [`choose_event`] finds the event that the kernel permits. A [`Session`] opens it on a program that waits for its
-//! start and moves the ring buffers to the file until the program is over. Another module launches the program.
-//! [`observe`] does the same with programs that run already.
+//! [`choose_event`] finds the event that the kernel permits. A [`Session`] opens this event on a program that waits for
+//! its start, and moves the records of the ring buffers to the file until the program ends. The module `workload`
+//! launches the program. [`observe`] does the same with programs that run already.
 //!
 //! Must not symbolise and must not render.
 

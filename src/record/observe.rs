@@ -23,7 +23,8 @@ pub struct Observation {
     pub end: ObservationEnd,
     /// Time from the start to the end of sampling.
     pub wall: Duration,
-    /// CPU time of the target in user mode and in kernel mode. `None` if the CPU time of a process is unknown.
+    /// CPU time of the target in user mode and in kernel mode. `None` if it is unknown: for the whole machine, and for
+    /// processes with children that are not in a container.
     pub cpu: Option<(Duration, Duration)>,
 }
 

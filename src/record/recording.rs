@@ -24,8 +24,8 @@ pub struct Recording {
     pub code_files: Option<Vec<CodeFile>>,
     /// Which tasks the events followed: `control-group`, `inherited` or `machine`. Empty with `engine = "perf"`.
     pub tasks: &'static str,
-    /// Why each thread had a separate event. `None` if each CPU had one event, confined to the program's control group,
-    /// and with `engine = "perf"`.
+    /// Why each thread had a separate event. `None` if the events belonged to CPUs, for a control group or the whole
+    /// machine, and with `engine = "perf"`.
     pub per_thread_reason: Option<PerThreadReason>,
     /// Figures of the recording of waits, or the reason why it cannot be written. `None` if waits are not recorded.
     pub off_cpu: Option<Result<OffCpuFigures, String>>,

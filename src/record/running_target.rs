@@ -145,7 +145,8 @@ pub(super) fn read_comm(pid: i32) -> String {
     String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned()
 }
 
-/// Whether a process runs a program of this name. Compares the file name, the comm and the first argument.
+/// Whether a process runs a program of this name. Compares the name with the program's file name, the file name in
+/// `argv[0]`, and the comm.
 fn has_name(pid: i32, name: &str) -> bool {
     let Ok(argv) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
     if argv.is_empty() || !ProcessStat::read(pid).is_some_and(|stat| stat.is_alive()) {

@@ -199,7 +199,8 @@ impl NativeSampler {
         }
         let finished = match written {
             Ok(drained) if drained.records == 0 => Ok(()),
-            // Every buffer was read once. This record tells readers that they can sort and release all earlier records.
+            // Every buffer was read once. This mark tells readers that they can sort and release the records before the
+            // last mark.
             Ok(_) => {
                 if let Some(file) = &mut self.switches {
                     file.write_extra_records(Writer::finished_round);

@@ -17,8 +17,8 @@ use crate::perfdata::{self, Attr, Event, Features, PerfData, WaitFigures, Writer
 use crate::perfevent::{self, MIN_RING_BYTES, Rings, Source, Spec, Target, monotonic_ns, probe};
 use crate::process::describe_with_causes;
 
-/// Bytes reserved for the data that [`Writer::finish`] adds (a few kilobytes on a machine with many CPUs) and for late
-/// records.
+/// Bytes reserved for the data that [`Writer::finish`] adds (a few kilobytes on a machine with many CPUs), and for the
+/// mappings and names that the main recording still writes after its size limit.
 pub(super) const RESERVED_BYTES: u64 = 64 * 1024;
 
 /// Maximum bytes of the file if waits repeat the last sample of their thread. A thread can wait 100 000 times between

@@ -80,7 +80,8 @@ impl From<perfevent::Error> for ConfinementError {
 pub(super) struct OpenedEvent {
     pub(super) rings: Rings,
     pub(super) event: Event,
-    /// Drops records of the exec gate. `None` if sampling starts with the program.
+    /// Drops records of the exec gate. `None` if the exec gate is not sampled: sampling starts at the exec, with the
+    /// window, or on a running target.
     pub(super) exec_filter: Option<ExecFilter>,
     /// Which tasks the event follows: see [`Recording::tasks`](super::Recording::tasks).
     pub(super) tasks: &'static str,
@@ -190,7 +191,7 @@ pub fn try_to_confine(event: &ChosenEvent, cpus: &[u32]) -> Result<(), PerThread
 fn open_planned_events(plan: &SamplingPlan, target: Target<'_>) -> Result<Rings, perfevent::Error> {
     let (spec, cpus) = (&plan.event.spec, &plan.cpus);
     let filtered = match target {
-        // If it fails, the event on the group has the same records.
+        // If the filter is refused, `open` below samples the group itself, with the same records.
         Target::ControlGroup(group) => open_filtered(spec, group, cpus, REQUESTED_RING_BYTES).ok(),
         _ => None,
     };

@@ -14,8 +14,8 @@ use crate::perfdata::abi::record_type;
 use crate::perfevent::{Rings, Target, open_shared};
 use crate::process::{all_process_ids, descendants_of, thread_ids};
 
-/// Maximum number of times that threads are listed. A listing misses threads that threads without an event start
-/// meanwhile. Each listing misses fewer.
+/// Maximum number of times that threads are listed. A listing misses a thread that is started meanwhile by a thread
+/// without an event. Each listing misses fewer threads.
 const MAX_LISTINGS: usize = 16;
 
 /// The events on all threads of some processes and of their descendants.

@@ -13,8 +13,8 @@ use crate::perfdata::abi::context;
 use crate::perfdata::{self, Features, PerfData, RecordKind, Sample, Writer};
 use crate::perfevent::{self, MIN_RING_BYTES, Rings, Spec, Target, TrialCounts, open};
 
-/// Maximum CPU time of a trial. A trial that has seen all parts of samples ends at once. The limit is CPU time because
-/// on a busy machine, a trial can get very little of it within a wall-clock limit.
+/// Maximum CPU time of a trial. A trial that has seen all parts of samples ends at once. The limit is CPU time, because
+/// a trial on a busy machine can get very little CPU time within a limit of wall-clock time.
 const MAX_CPU_TIME: Duration = Duration::from_millis(50);
 /// Maximum wall-clock time of a trial, even on a busy machine.
 const MAX_WALL_TIME: Duration = Duration::from_secs(2);

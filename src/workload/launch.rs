@@ -20,7 +20,7 @@ use super::message::{HelperReport, Order, Receiver, create_rendezvous, receive_i
 use super::plan::{LaunchPlan, Stdin};
 use super::progress::{OutputStream, Progress};
 use super::stdin::open_stdin;
-use super::stream::{Stream, TerminalSize};
+use super::stream::{PseudoTerminal, Stream};
 use super::supervisor::SUPERVISE;
 use crate::process::{Signals, become_reaper, descendants, kill_and_reap_all};
 
@@ -44,8 +44,8 @@ pub(super) struct Launched {
     pub(super) stdout: Option<File>,
     /// Reader of the program's standard error.
     pub(super) stderr: Option<File>,
-    /// Windows of the streams that are terminals for the program.
-    terminal_sizes: Vec<(OutputStream, TerminalSize)>,
+    /// The pseudo-terminals of the program's streams, with their sizes.
+    pseudo_terminals: Vec<(OutputStream, PseudoTerminal)>,
     child: Child,
     /// Descendants that goflame had before the launch. They are not killed.
     bystanders: Vec<Pid>,
@@ -107,12 +107,12 @@ pub(super) fn launch(plan: &LaunchPlan, progress: &dyn Progress, signals: &mut S
             stdin,
             stdout: Some(stdout.reader),
             stderr: Some(stderr.reader),
-            terminal_sizes: [
-                (OutputStream::Stdout, stdout.terminal_size),
-                (OutputStream::Stderr, stderr.terminal_size),
+            pseudo_terminals: [
+                (OutputStream::Stdout, stdout.pseudo_terminal),
+                (OutputStream::Stderr, stderr.pseudo_terminal),
             ]
             .into_iter()
-            .filter_map(|(stream, size)| Some((stream, size?)))
+            .filter_map(|(stream, pseudo_terminal)| Some((stream, pseudo_terminal?)))
             .collect(),
             child,
             bystanders,
@@ -224,8 +224,8 @@ impl Launched {
     /// Gives the program's terminals the size of the real terminals.
     pub(super) fn resize_terminals(&mut self, progress: &dyn Progress) {
         let mut resized = false;
-        for (stream, size) in &mut self.terminal_sizes {
-            resized |= progress.terminal(*stream).is_some_and(|terminal| size.resize_like(terminal));
+        for (stream, pseudo_terminal) in &mut self.pseudo_terminals {
+            resized |= progress.terminal(*stream).is_some_and(|terminal| pseudo_terminal.resize_like(terminal));
         }
         if resized {
             // The real terminal also sends this signal to the program, but possibly before the new size is set.
@@ -256,8 +256,8 @@ impl Launched {
 }
 
 impl Drop for Launched {
-    /// Closes the socket, so that the supervisor kills all remaining processes, and waits for it. If the supervisor was
-    /// killed, its orphans are goflame's children.
+    /// Closes the socket, so that the supervisor kills all remaining processes, and waits for the end of the
+    /// supervisor. If the supervisor was killed, its orphans are goflame's children.
     fn drop(&mut self) {
         let _ = self.supervisor.shutdown(Shutdown::Both);
         let _ = self.exec_gate.socket.shutdown(Shutdown::Both);

@@ -9,8 +9,9 @@
 //!
 //! The *exec gate* waits on a socket until the monitor is ready, and then executes the program. Therefore the program's
 //! process id is known before the program starts. The *supervisor* is the parent and reaper of the program and of all
-//! its orphans. It reports how they ended and their CPU time. When any signal kills goflame, the supervisor kills all
-//! these processes. The program is in goflame's process group, the supervisor is not.
+//! its orphans. The supervisor reports how the program ended, and the CPU time of all these processes. When any signal
+//! kills goflame, the supervisor kills all these processes. The program is in goflame's process group, the supervisor
+//! is not.
 //!
 //! A monitor can move the program into a [`ControlGroup`] before the program starts.
 //!

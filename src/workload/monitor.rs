@@ -21,7 +21,7 @@ pub trait Monitor {
     /// Begins the window, in which samples count. The program is running. In a run without phases, it has just started.
     fn begin_window(&mut self) -> Result<(), Self::Error>;
     /// Ends the window. In a run without phases, all processes have ended, or the program will be stopped and
-    /// [`Monitor::delays_stop`].
+    /// [`Monitor::delays_stop`] is true.
     fn end_window(&mut self) -> Result<(), Self::Error>;
     /// Whether the monitor needs the running program after the window, for example to fetch its profiles. The window
     /// then does not include the program's reaction to the stop.

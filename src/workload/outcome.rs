@@ -36,7 +36,7 @@ pub struct Outcome {
     pub incomplete_logs: Vec<IncompleteLog>,
     /// The phases of the run, in order. Empty if the program was running before the recording.
     pub phases: Vec<Phase>,
-    /// CPU time of the program in the window.
+    /// CPU time of the program in the window. 0 if the window was not reached.
     pub window_cpu: Duration,
     /// Result of the load, if there was one.
     pub load: Option<LoadOutcome>,

@@ -23,6 +23,7 @@ pub(super) struct CopiedOutput {
 
 /// Copies all output of `reader` to a log until all writers are gone. When `over` is set, stops as soon as no bytes
 /// arrive. If writing the log fails, showing continues, so that the program never blocks on a stream that nobody reads.
+/// With `runtime_log`, lines of the Go runtime go only to this file.
 pub(super) fn copy_output(
     mut reader: File,
     path: &Path,

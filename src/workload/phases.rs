@@ -32,7 +32,7 @@ struct FinishedLoad {
     incomplete_log: Option<IncompleteLog>,
 }
 
-/// Time to wait after a failure of the load for the server's end, which can be its cause.
+/// Time to wait for the server's end after the load failed. The server's end can be the cause of the failure.
 const SERVER_END_DELAY: Duration = Duration::from_millis(300);
 
 impl<'a> Phases<'a> {
@@ -84,7 +84,7 @@ impl<'a> Phases<'a> {
         let is_warming_up = self.current == PhaseName::WarmUp;
         // Checked before the load: when a server dies, its load fails too, but the server's end is the reason.
         if let Some(status) = ended {
-            // The window of a program without a ready sign and a load can end with the program.
+            // Without a load, the window can end with the program, unless both a ready sign and a duration are planned.
             let is_early = is_warming_up || plan.load.is_some() || plan.ready_sign.is_some() && plan.duration.is_some();
             return Some(if is_early { self.fail(ServerFailure::EndedEarly(status)) } else { PhaseName::Stop });
         }
@@ -141,7 +141,6 @@ impl<'a> Phases<'a> {
         self.current = next;
     }
 
-    /// Shows the current phase.
     pub(super) fn show(&self) {
         let plan = &self.plan.server;
         match self.current {

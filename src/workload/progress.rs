@@ -52,7 +52,8 @@ pub enum StopReason {
     MonitorFailed,
     /// The window is over, or cannot be reached.
     Planned,
-    /// The program still runs. Contains the time since the stop began, and the next step.
+    /// The program still runs. Contains the time since the signal that asked it to stop, and the step that is taken
+    /// now.
     StillRuns(Duration, Escalation),
 }
 

@@ -19,8 +19,8 @@ pub(super) struct Stream {
     pub(super) reader: File,
     /// The program's end.
     pub(super) program_end: OwnedFd,
-    /// Size of a pseudo-terminal.
-    pub(super) terminal_size: Option<TerminalSize>,
+    /// The pseudo-terminal and its size. `None` for a pipe.
+    pub(super) pseudo_terminal: Option<PseudoTerminal>,
 }
 
 impl Stream {
@@ -31,7 +31,7 @@ impl Stream {
             return Ok(stream);
         }
         let (reader, program_end) = io::pipe()?;
-        Ok(Self { reader: OwnedFd::from(reader).into(), program_end: program_end.into(), terminal_size: None })
+        Ok(Self { reader: OwnedFd::from(reader).into(), program_end: program_end.into(), pseudo_terminal: None })
     }
 
     /// Opens a pipe in packet mode: each read returns the bytes of one write, or a page of a longer write. A
@@ -42,7 +42,7 @@ impl Stream {
         // Each write takes a page of the pipe, and a line consists of many writes. With the usual 16 pages, the program
         // would wait.
         let _ = fcntl_setpipe_size(&reader, PACKET_PIPE_BYTES);
-        Ok(Self { reader: reader.into(), program_end, terminal_size: None })
+        Ok(Self { reader: reader.into(), program_end, pseudo_terminal: None })
     }
 
     /// Opens a pseudo-terminal that is not a controlling terminal. Signals and job control still come from the real
@@ -58,23 +58,23 @@ impl Stream {
         tcsetattr(&program_end, OptionalActions::Now, &settings)?;
         let size = tcgetwinsize(terminal)?;
         tcsetwinsize(&reader, size)?;
-        let terminal_size = Some(TerminalSize { pseudo_terminal: reader.try_clone()?, size });
-        Ok(Self { reader: reader.into(), program_end, terminal_size })
+        let pseudo_terminal = Some(PseudoTerminal { file: reader.try_clone()?, size });
+        Ok(Self { reader: reader.into(), program_end, pseudo_terminal })
     }
 }
 
-/// Size of a pseudo-terminal.
-pub(super) struct TerminalSize {
-    pseudo_terminal: OwnedFd,
+/// A pseudo-terminal and its size.
+pub(super) struct PseudoTerminal {
+    file: OwnedFd,
     size: Winsize,
 }
 
-impl TerminalSize {
-    /// Sets it to the size of `terminal`. Returns whether the size has changed.
+impl PseudoTerminal {
+    /// Gives the pseudo-terminal the size of `terminal`. Returns whether the size has changed.
     pub(super) fn resize_like(&mut self, terminal: BorrowedFd<'_>) -> bool {
         let Ok(size) = tcgetwinsize(terminal) else { return false };
         let changed = self.size != size;
         self.size = size;
-        changed && tcsetwinsize(&self.pseudo_terminal, size).is_ok()
+        changed && tcsetwinsize(&self.file, size).is_ok()
     }
 }

@@ -35,7 +35,7 @@ const CPU_TIME_INTERVAL: Duration = Duration::from_secs(1);
 /// Time from the start of a program to the first search for a socket on which the program listens.
 const FIRST_SOCKET_SEARCH: Duration = Duration::from_millis(500);
 
-/// Stronger ways to stop a program, and how long after the beginning of the stop they are used.
+/// Stronger ways to stop a program, and how long after the first signal they are used.
 const ESCALATION: [(Duration, Escalation); 2] =
     [(Duration::from_secs(5), Escalation::Terminate), (Duration::from_secs(10), Escalation::KillAll)];
 
@@ -150,9 +150,9 @@ struct Supervision<'a, M: Monitor> {
     window_cpu: (Option<Duration>, Option<Duration>),
     /// Whether the window ends before the stop, so that it does not include the program's reaction to the stop.
     window_ends_before_stop: bool,
-    /// When the program's CPU time was last read, and the CPU time.
+    /// Time of the last reading of the program's CPU time, and the CPU time, if known.
     used_cpu: Option<(Instant, Option<Duration>)>,
-    /// Time since the start at which a socket on which the program listens is searched again.
+    /// Time from the start of the program to the next search for a listening socket.
     next_search: Duration,
     listening_address: Option<SocketAddr>,
     /// The stop of the program, once it has begun.
@@ -448,7 +448,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
     }
 
     /// Completes the work of the monitor after an error of the supervision, so that this work is usable. Returns the
-    /// monitor's error if the monitor failed.
+    /// monitor's error if this completion fails, otherwise `error`.
     fn finish_after_error<E: From<Error> + From<M::Error>>(self, error: Error) -> E {
         if self.monitor_error.is_some() {
             return error.into();

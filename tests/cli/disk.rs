@@ -147,7 +147,7 @@ fn an_archive_on_a_noexec_file_system_is_an_error() {
     project.goflame(["build"]).run().code(0);
 }
 
-/// Fills the file system of `dir` to the last byte, with a file instead of a recording.
+/// Fills the file system of `file` to the last byte. The file stands for a recording.
 fn fill_disk(project: &Project, file: &str) {
     project.write(file, "");
     let mut out = std::fs::File::options().append(true).open(project.path(file)).unwrap();

@@ -44,7 +44,7 @@ impl<'p> Server<'p> {
         server
     }
 
-    /// The host and port that it printed: `ready PID HOST:PORT`.
+    /// The host and port that the program printed: `ready PID HOST:PORT`.
     fn host(&self) -> String {
         let host = || Some(self.0.stdout().lines().next()?.split(' ').nth(2)?.to_owned());
         wait_until(|| self.0.stdout().contains('\n')).unwrap();
@@ -146,7 +146,8 @@ fn credentials_are_sent_and_never_kept() {
     let run = run_and_interrupt(run.env("GOFLAME_PPROF_AUTHORIZATION", "Bearer opensesame"));
     run.stderr_has("     Fetched heap, goroutine from http://127.0.0.1:[..]/debug/pprof");
     let manifest = project.manifest();
-    // The arguments of the program hold the token in this test: its name is known to be secret.
+    // The arguments of the program contain the token too, but after `-token`, which is known to be the name of a
+    // secret.
     assert!(!manifest["runtime_profiles"].to_string().contains("sesame"), "{manifest}");
     assert!(!run.stderr.contains("Bearer"), "{}", run.stderr);
 }

@@ -20,7 +20,6 @@ fn report_json(project: &Project, source: &str) -> Value {
     serde_json::from_str(&report.code(0).stdout).unwrap()
 }
 
-/// Sums the weights of folded stacks.
 fn total_weight(folded: &str) -> u64 {
     folded.lines().map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
 }

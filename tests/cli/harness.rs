@@ -74,7 +74,6 @@ impl Project {
         fs::write(path, contents).unwrap();
     }
 
-    /// Reads a file.
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         let path = self.path(name);
         fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -216,7 +215,7 @@ pub(crate) struct Goflame<'p> {
 }
 
 impl<'p> Goflame<'p> {
-    /// Sets a variable.
+    /// Sets an environment variable.
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
@@ -291,7 +290,6 @@ pub(crate) struct Running<'p> {
 }
 
 impl<'p> Running<'p> {
-    /// Process id of the command.
     pub(crate) fn pid(&self) -> i32 {
         self.child.id().cast_signed()
     }
@@ -339,13 +337,11 @@ impl<'p> Running<'p> {
         self
     }
 
-    /// Sends a signal to the command.
     pub(crate) fn signal(&self, signal: Signal) -> &Self {
         send(self.pid(), signal);
         self
     }
 
-    /// Waits for the end of the command.
     #[track_caller]
     pub(crate) fn finish(mut self) -> Finished<'p> {
         let mut status = None;

@@ -386,7 +386,7 @@ fn a_second_signal_kills_a_build_that_ignores_the_first() {
     build.project.write("tool", tool.replace("setsid", "trap '' INT\nsetsid"));
     let run = build.start(["build"]);
     run.signal(Signal::SIGINT);
-    // A process has at most one pending signal of each kind.
+    // The pause is necessary: two pending signals of the same kind count as one.
     thread::sleep(Duration::from_millis(300));
     run.signal(Signal::SIGINT);
     run.finish().code(130);

@@ -61,7 +61,7 @@ fn a_recording_ends_at_its_size_limit_and_all_outputs_say_so() {
         assert!(text.contains("truncated at 1 000 000 bytes after"), "{file}");
     }
     project.goflame(["report", "latest"]).run().code(0).stderr_has(warning);
-    // perf.data can be read: it was closed properly.
+    // perf can read perf.data, because goflame completed the file.
     project.shell(&format!("perf report --stdio -i {directory}/perf.data")).run().code(0);
 }
 

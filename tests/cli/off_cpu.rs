@@ -7,7 +7,7 @@ use crate::harness::Project;
 
 const OFF_CPU_SETTINGS: &str = "[record]\noff_cpu = true\n";
 
-/// The summary of a profile.
+/// The output of `goflame report --json` with these arguments.
 #[track_caller]
 fn report_summary(project: &Project, args: &str) -> Value {
     let report = project.shell(&format!("$goflame report {args} --json")).run();
@@ -15,7 +15,6 @@ fn report_summary(project: &Project, args: &str) -> Value {
     serde_json::from_str(&report.stdout).unwrap()
 }
 
-/// Whether a function is in a summary.
 fn has_function(summary: &Value, name: &str) -> bool {
     summary["functions"].as_array().unwrap().iter().any(|function| function["name"] == name)
 }

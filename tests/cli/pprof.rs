@@ -199,7 +199,7 @@ fn a_rewritten_profile_has_the_values_of_all_sample_types() {
     ] {
         let file = format!("{name}.pb.gz");
         project.goflame(["report", &file, "-o", "again.pb.gz"]).run().code(0);
-        // pprof marks no default where it is the last type.
+        // In the original profile, pprof marks no default if the default is the last type.
         let expected = RawProfile { types: types.to_owned(), ..raw_profile(&project, &file) };
         assert!(!expected.samples.is_empty());
         assert_eq!(raw_profile(&project, "again.pb.gz"), expected, "{name}");

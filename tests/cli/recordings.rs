@@ -54,7 +54,7 @@ fn every_other_kind_of_path_is_unreadable_input() {
         "ln -s loop loop && ln -s nowhere dangling && mkdir dir && ln -s dir link && mkfifo fifo && touch secret
         python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"socket\")' && chmod 0 secret && chmod 755 .";
     project.shell(prepare).run().code(0);
-    // Before: the name of a broken link was taken for the name of a run: status 10, \"no archive in\".
+    // Before: the name of a broken link was taken for the name of a run: status 10, "no archive in".
     for (file, cause) in [
         ("loop", "Too many levels of symbolic links (os error 40)"),
         ("./loop", "Too many levels of symbolic links (os error 40)"),
@@ -338,7 +338,8 @@ fn recording_of(program: &str) -> Vec<u8> {
 #[test]
 fn sections_that_share_one_compressed_stream_are_not_all_unpacked() {
     const MIB: usize = 1 << 20;
-    // A file of 0.4 MB unpacked to 10 times as many MiB; one of 6.6 MB took 8.6 GB. Now only the first section fits.
+    // Size of one section in MiB. Before: a file of 0.4 MB with 10 such sections was unpacked to 600 MiB, and a file of
+    // 6.6 MB took 8.6 GB. Now only the first section fits.
     const UNPACKED: usize = 60;
     let project = Project::empty();
     let sections = [

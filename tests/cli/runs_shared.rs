@@ -110,7 +110,6 @@ fn decoded_layers(bytes: &[u8]) -> Vec<Vec<u8>> {
     all
 }
 
-/// The names of all formats.
 fn format_names<F: ValueEnum>() -> Vec<String> {
     F::value_variants().iter().map(|format| format.to_possible_value().unwrap().get_name().to_owned()).collect()
 }

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::harness::{Finished, Project, send, wait_until};
 
-/// Number of reports that must have the file truncated while they read it.
+/// Minimum number of reports whose file is truncated while they read it.
 fn required_hits() -> u64 {
     std::env::var("GOFLAME_HITS").map_or(20, |hits| hits.parse().unwrap())
 }
@@ -34,7 +34,8 @@ fn report_while_cutting<'p>(project: &'p Project, file: &str, attempt: u64) -> F
     report.finish()
 }
 
-/// Repeats until the file was truncated in time often enough. A report that has read the file before must succeed.
+/// Repeats until the file was truncated during enough reports. A report that read the file before the truncation must
+/// succeed.
 #[expect(clippy::print_stdout, reason = "the figures of a campaign")]
 fn attack(project: &Project, file: &str, named: &str) {
     let whole = project.read(file);

@@ -454,6 +454,6 @@ exec \"$@\"
     let (before, _) = screen.split_once(" packages: example.com/program (").unwrap_or_else(|| panic!("{screen}"));
     let (done, total) = before.rsplit(' ').next().unwrap().split_once('/').unwrap_or_else(|| panic!("{screen}"));
     assert_eq!(done.parse::<usize>().unwrap() + 1, total.parse::<usize>().unwrap());
-    // The output of the compiler is shown as before.
+    // The output of the compiler is shown too.
     assert!(screen.contains("ready\r\n") && screen.contains("       Built "), "{screen}");
 }

@@ -53,7 +53,7 @@ fn kill_9_and_a_stopped_engine_leave_no_container() {
     build.signal(Signal::SIGKILL);
     build.finish().killed(Signal::SIGKILL);
     assert_eq!(engine.containers(&killed), left);
-    // The next start removes them, even in another project.
+    // The next start of goflame removes the container, even in another project.
     let other = empty_program();
     let build = engine.goflame(&other, ["build", "--docker", "--verbose"]).run();
     build.code(0).stderr_has("        Note removed a container that an earlier goflame left behind");

@@ -68,7 +68,7 @@ fn a_build_has_no_network_and_no_capabilities() {
     let caller = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
     assert_eq!((&facts["Uid"], &facts["Gid"]), (&caller.0.into(), &caller.1.into()));
     assert!(!project.names(".").contains(&"planted".to_owned()));
-    // Without a container, the same probe has all rights, so the probe works.
+    // Without a container, the same probe can write to the sources and sees a network. This shows that the probe works.
     std::fs::remove_file(project.path(".goflame/build/debug/probe.json")).unwrap();
     project.goflame(["build"]).run().code(0);
     let facts = probe_facts(&project);

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::harness::Project;
 
-/// Prints the version that built it.
+/// A program that prints the version of the Go that built the program.
 const VERSION: &str = "package main\n\nimport \"runtime\"\n\nfunc main() { println(runtime.Version()) }\n";
 
 /// The Go on PATH, and another release that the go command can fetch.

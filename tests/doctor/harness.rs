@@ -69,8 +69,8 @@ fn file_of(name: &str) -> PathBuf {
     Path::new("/proc/sys/kernel").join(name)
 }
 
-/// Retries, because the kernel refuses some settings (EBUSY) while events that depend on them are open, in this test or
-/// in others.
+/// Changes a kernel setting. Retries, because the kernel refuses some settings (EBUSY) while events that depend on them
+/// are open, in this test or in others.
 fn write(name: &str, value: &str) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while let Err(error) = fs::write(file_of(name), format!("{value}\n")) {

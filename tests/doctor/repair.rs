@@ -83,7 +83,7 @@ fn persist_writes_one_file_and_undo_removes_it() {
     let text = fs::read_to_string(PERSIST).unwrap();
     let settings: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(settings, ["kernel.kptr_restrict = 0", "kernel.perf_cpu_time_max_percent = 25"]);
-    // The command that applies the file at boot.
+    // Runs the command that applies the file at boot.
     let applied = Command::new(find_tool("sysctl")).args(["-p", PERSIST]).output().unwrap();
     assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
     project.goflame(ROOT, &["doctor", "--undo", "--yes"]).ends_with(0);

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use crate::harness::{Machine, print_figure};
 
-/// A control group with a quota of half a CPU, and the highest weight, so that it uses up the quota on a busy machine too.
-/// Dropping it removes the group.
+/// A control group with a quota of half a CPU. The group has the highest weight, so that its processes use up the quota
+/// on a busy machine too. Dropping this value removes the group.
 struct Quota(PathBuf);
 
 impl Quota {

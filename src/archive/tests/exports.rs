@@ -167,7 +167,7 @@ fn an_export_that_is_cut_off_anywhere_or_longer_is_refused() {
     for more in [&b"x"[..], &[0], &[0; 512], &whole, &compressed(b"x"), &compressed(&[0; 512])] {
         assert!(check_export_bytes(&[&whole, more].concat()).is_err(), "{} bytes more", more.len());
     }
-    // Cuts the tar archive inside of an intact compression.
+    // Cuts off the tar archive before its compression, so that the Zstandard frames are intact.
     let (manifest, name) = (manifest_listing(&[("a", b"text")]), format!("{ID}/manifest.json"));
     let (file, mut bytes) = (format!("{ID}/a"), Vec::new());
     bytes.extend(tar(&[plain_entry(&name, &manifest), plain_entry(&file, b"text")]));
@@ -178,7 +178,7 @@ fn an_export_that_is_cut_off_anywhere_or_longer_is_refused() {
     }
 }
 
-/// Some bits of a frame have no meaning.
+/// Some bits of a Zstandard frame have no meaning, so that a change of such a bit has no effect.
 #[test]
 fn a_flipped_bit_anywhere_is_refused_or_changes_nothing() {
     let unpack = |bytes: &[u8]| {

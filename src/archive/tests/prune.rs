@@ -119,7 +119,7 @@ fn only_names_that_goflame_writes_are_removed() {
     let victim = dir.path().join("victim");
     fs::create_dir(&victim).unwrap();
     fs::write(victim.join("notes"), "").unwrap();
-    // Regression: pruning emptied `trash` and removed every file with one name from `bin`.
+    // Regression: pruning emptied `trash`, and removed from `bin` every file with only one hard link.
     let theirs = ["bin/tool", "bin/notes.d/x", "trash/notes", "trash/notes.d/x", "partial/notes.lock", "runs/notes"];
     for name in theirs {
         let path = store.dir().join(name);

@@ -127,7 +127,7 @@ fn runs_of_older_versions_are_listed_last_by_their_timestamp() {
     let new = add(&store, 0);
     assert_eq!(ids(&store), [&new, &late, &early, &same].map(|run| run.id().clone()));
     assert_eq!(new.manifest_json()["sequence"], 1);
-    // The largest number is valid.
+    // The largest sequence number is valid. The next run then gets the same number.
     edit_manifest(&late, |manifest| drop(manifest.insert("sequence".into(), u64::MAX.into())));
     assert_eq!(add(&store, 400).manifest_json()["sequence"], u64::MAX);
 }

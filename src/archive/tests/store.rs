@@ -83,7 +83,7 @@ fn private_build_directories_are_removed_even_after_a_crash() {
 fn a_run_without_read_permission_is_not_reported_as_damaged() {
     let (dir, store) = store();
     let run = add(&store, 0);
-    // Root may read everything, so the test binary itself reports what another user sees.
+    // Root can read everything, so a thread with the permissions of `nobody` lists the runs.
     fs::set_permissions(run.dir(), fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let listed = as_nobody(|| store.list().unwrap().remove(0).run);
@@ -229,8 +229,9 @@ fn a_full_disk_is_reported_and_loses_no_file() {
     let store = Store::open(&disk.0.path().join(".goflame")).unwrap();
     let id = RunId::new(start_time(0), "server");
     let draft = draft(&store, &id);
-    // The recorder fills the disk. Fill it here first: the space of a binary that did not fit becomes free only when no
-    // child that another test is just starting shares its descriptor.
+    // Fills the disk with the recording, as the recorder can do. The test fills the disk before it stores a program:
+    // the space of a program that did not fit becomes free late, if a child that another test is just starting shares
+    // the descriptor.
     let mut filler = vec![0_u8; 1 << 20];
     filler[..8].copy_from_slice(b"PERFILE2");
     let full = fs::write(draft.path("perf.data"), filler).unwrap_err();

@@ -13,8 +13,7 @@ use super::{ContainerPlan, DockerEngine, Error};
 use crate::config::Config;
 
 impl DockerEngine {
-    /// Creates the volumes of a plan that do not exist yet. The labels of a volume show which project it belongs
-    /// to.
+    /// Creates the volumes of a plan that do not exist yet. A Docker label of each volume names its project.
     pub(super) fn create_caches(&self, plan: &ContainerPlan) -> Result<(), Error> {
         for volume in &plan.volumes {
             let Some(name) = &volume.name else { continue };

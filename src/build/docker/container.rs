@@ -33,7 +33,7 @@ const WAIT_REQUEST_DELAY: Duration = Duration::from_millis(30);
 pub(crate) struct StepResult {
     /// Exit status of `go`.
     pub(crate) status: i64,
-    /// End of the output.
+    /// End of the output: at most [`KEPT_OUTPUT_BYTES`] bytes.
     pub(crate) output_tail: String,
 }
 
@@ -128,7 +128,8 @@ impl DockerEngine {
         let options = WaitContainerOptionsBuilder::new().condition("removed").build();
         let mut endings = docker.wait_container(name, Some(options));
         let mut ending = pin!(endings.next());
-        // The container removes itself when it ends. Waiting must start before, because a later request gets no answer.
+        // The engine removes the container when the container ends. The wait request must arrive before the start,
+        // because a request after the removal gets no answer.
         let early = match select(ending.as_mut(), pin!(tokio::time::sleep(WAIT_REQUEST_DELAY))).await {
             Either::Left((early, _)) => early,
             Either::Right(_) => None,

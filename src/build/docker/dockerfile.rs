@@ -10,8 +10,8 @@ use crate::config::{Config, Kind};
 
 const TEMPLATE: &str = include_str!("../../../templates/Dockerfile.build");
 
-/// Returns the text of a Dockerfile that does the same build as `plan`, in `image`. Its context is the directory of
-/// go.mod.
+/// Returns the text of a Dockerfile that does the same build as `plan`, in `image`. The context of the build (the
+/// argument of `docker build`) is the directory of go.mod.
 ///
 /// `RUN` uses its JSON form, because an image may have any shell or none. Users pass secrets of the environment with
 /// `--build-arg`.

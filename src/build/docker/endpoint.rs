@@ -23,7 +23,8 @@ const MAX_CONFIG_FILE_BYTES: u64 = 1 << 20;
 pub struct EngineEndpoint {
     /// The address.
     pub address: Address,
-    /// Source: `DOCKER_HOST`, `the context "x"`, or empty for the default.
+    /// Source of the address, for messages: `DOCKER_HOST`, ``DOCKER_CONTEXT, `x` `` or ``the current context, `x` ``.
+    /// Empty for the default.
     pub origin: String,
 }
 
@@ -122,8 +123,8 @@ fn current_context_name(dir: &Path) -> Result<String, Error> {
     }
 }
 
-/// Returns the host of a context. Its directory is named by the SHA-256 of the context name (docker/cli,
-/// cli/context/store).
+/// Returns the host of a context, or the default socket if the context has none. The SHA-256 of the context's name is
+/// the name of its directory (docker/cli, cli/context/store).
 fn context_host(dir: &Path, name: &str, origin: &str) -> Result<String, Error> {
     let id = hex(&Sha256::digest(name.as_bytes()));
     let path = dir.join("contexts/meta").join(id).join("meta.json");

@@ -56,7 +56,7 @@ impl DockerEngine {
             Error::Unreachable { endpoint: shown.clone(), forbidden, source: Box::new(source) }
         };
         if let Address::Unix(path) = &endpoint.address {
-            // bollard reports a socket without access permission as a missing socket.
+            // bollard reports a socket as missing if the user must not search its directory.
             std::fs::metadata(path).map_err(|err| unreachable(ApiError::IOError { err }))?;
         }
         let newest = bollard::API_DEFAULT_VERSION;
@@ -96,7 +96,8 @@ impl DockerEngine {
         &self.facts
     }
 
-    /// User id and group id that may write the caller's files. In a rootless engine, the caller is root.
+    /// User id and group id that may write the caller's files. In the containers of a rootless engine, these are the
+    /// ids of root.
     pub fn user(&self) -> super::User {
         if self.facts.is_rootless {
             return super::User { uid: 0, gid: 0 };

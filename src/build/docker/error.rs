@@ -48,7 +48,7 @@ pub enum Error {
         /// The connection error.
         source: Box<bollard::errors::Error>,
     },
-    /// The service at the address is not a Docker engine, or goflame cannot use its API version.
+    /// The API version of the engine is older than the oldest supported version.
     #[error("the Docker engine at {endpoint} has API version {found}, but goflame needs {needed} or newer")]
     TooOld {
         /// The address.
@@ -78,7 +78,7 @@ pub enum Error {
         /// The error of the engine.
         source: Box<bollard::errors::Error>,
     },
-    /// The pinned image is gone, and it exists in no registry.
+    /// The pinned image is not on the engine. It cannot be pulled, because it is pinned by id, not by digest.
     #[error("goflame.lock pins {image} to {digest}, which is neither on this Docker engine nor in a registry")]
     PinGone {
         /// The image by name.
@@ -149,7 +149,7 @@ pub enum Error {
     Lost {
         /// The address.
         endpoint: String,
-        /// The arguments of the go command that ran.
+        /// The arguments of the go command that ran, up to the first flag.
         command: String,
     },
     /// `go mod download` failed in the container.

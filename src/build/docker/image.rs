@@ -13,7 +13,7 @@ use super::{DockerEngine, Error};
 use crate::build::BuildProgress;
 use crate::config::LockedImage;
 
-/// Image pinned by digest or id, so that a tag cannot move it.
+/// Image pinned by digest or id. It stays the same when its tag moves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PinnedImage {
     /// `repository@sha256:...`, or the id of an image that is in no registry.
@@ -23,8 +23,9 @@ pub struct PinnedImage {
 }
 
 impl DockerEngine {
-    /// Resolves `name` to an image, and ensures that the image is on the engine. If `locked` has a pin, uses the pinned
-    /// image, even if the name refers to another image now. Otherwise uses the image that the engine has or can pull.
+    /// Resolves `name` to an image, and ensures that the image is on the engine. If `locked` pins this name, uses the
+    /// pinned image, even if the name refers to another image now. Otherwise uses the image that the engine has or can
+    /// pull.
     pub fn pin(
         &self,
         name: &str,

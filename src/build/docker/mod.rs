@@ -1,9 +1,9 @@
 //! Builds in a container, through the Docker engine and `bollard`. Only this module talks to the engine.
 //!
-//! [`DockerEngine::connect`] finds the engine as the `docker` command does. [`DockerEngine::pin`] resolves the image to a
-//! digest or an id, which a tag cannot move. [`plan`] decides the containers and touches nothing.
-//! [`DockerEngine::build`] runs them. All calls block: bollard's runtime has one thread and stays inside. Must not print:
-//! a [`BuildProgress`](super::BuildProgress) is notified.
+//! [`DockerEngine::connect`] finds the engine as the `docker` command does. [`DockerEngine::pin`] resolves the image to
+//! a digest or an id, which does not change when a tag moves. [`plan`] decides the containers and touches nothing.
+//! [`DockerEngine::build`] runs them. All calls block: the async runtime of bollard has one thread and is private to
+//! this module. Must not print: a [`BuildProgress`](super::BuildProgress) is notified.
 
 mod cache;
 mod container;

@@ -19,7 +19,8 @@ const MODULES_DIR: &str = "/goflame/modules";
 const CACHE_DIR: &str = "/goflame/cache";
 /// Directory for temporary files and the home directory. Removed with the container.
 const SCRATCH_DIR: &str = "/goflame/work";
-/// Subdirectory of each mount point that belongs to the caller. The top directory of a volume belongs to the user root.
+/// Subdirectory of each cache volume that belongs to the caller. The top directory of a volume belongs to the user
+/// root.
 const USER_DIR: &str = "own";
 
 /// Variables of the caller's environment that a download may need. They may hold secrets, so the values are never
@@ -170,7 +171,7 @@ pub fn plan_containers(
     });
     let mut env: BTreeMap<String, String> = [
         ("GOCACHE", format!("{CACHE_DIR}/{USER_DIR}")),
-        // Ignores the result of `go env -w` in the image, because it is not part of this project.
+        // Ignores values that `go env -w` stored in the image, because they are not part of this project.
         ("GOENV", "off".to_owned()),
         ("GOMODCACHE", format!("{MODULES_DIR}/{USER_DIR}")),
         ("GOPATH", format!("{SCRATCH_DIR}/gopath")),
@@ -184,7 +185,7 @@ pub fn plan_containers(
     .map(|(name, value)| (name.to_owned(), value))
     .into();
     env.extend(build.env.iter().cloned());
-    // Applies whatever the settings pin: the image decides, and no other Go is used.
+    // Overrides the pin of the settings: only the Go of the image is used.
     env.insert("GOTOOLCHAIN".to_owned(), "local".to_owned());
     let volume = |kind: &str| Some(format!("goflame-{project}-{kind}"));
     Ok(ContainerPlan {

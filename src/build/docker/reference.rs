@@ -5,7 +5,7 @@
 pub(super) struct Reference {
     /// Registry and repository: `golang`, `ghcr.io/a/b`, `localhost:5000/x`.
     pub(super) repository: String,
-    /// Tag. `latest` if neither a tag nor a digest is given.
+    /// Tag. `latest` if neither a tag nor a digest is given. `None` if only a digest is given.
     pub(super) tag: Option<String>,
     /// Digest: `sha256:...`.
     pub(super) digest: Option<String>,

@@ -12,7 +12,7 @@ use super::{DockerEngine, Error};
 pub struct RunningContainer {
     /// Full id. The control group of the container's processes has this id in its name.
     pub id: String,
-    /// Process id of the first process on the machine of the engine.
+    /// Process id of the container's first process, as seen outside of the container.
     pub first_process: i32,
 }
 

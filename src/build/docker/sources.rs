@@ -102,7 +102,8 @@ mod tests {
         let dirs = vec![at("d"), at("lib"), at("work")];
         assert_eq!(found, Sources { dirs, outside: vec![at("d"), at("lib")], needs_modules: true });
 
-        // Everything in one checkout belongs to one project, except what a link points to outside of it.
+        // Everything in one checkout belongs to one project, except the target of a link that leads out of the
+        // checkout.
         fs::create_dir_all(at(".git")).unwrap();
         assert_eq!(Sources::find(&at("work/a"), false).outside, [""; 0].map(PathBuf::from));
         std::os::unix::fs::symlink("/usr/share", at("d")).unwrap();

@@ -1,4 +1,5 @@
-//! Removal of containers that outlived the goflame process that created them. A label names the owner of each container.
+//! Removal of containers that outlived the goflame process that created them. A Docker label names the owner of each
+//! container.
 
 use std::collections::HashMap;
 use std::fs;
@@ -8,9 +9,9 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOpt
 use super::error::Request;
 use super::{DockerEngine, Error};
 
-/// Label with the owner of a container.
+/// Docker label with the owner of a container.
 pub(super) const OWNER_LABEL: &str = "goflame.owner";
-/// Label with the project of a container or of a volume.
+/// Docker label with the project of a container or of a volume.
 pub(super) const PROJECT_LABEL: &str = "goflame.project";
 
 /// Globally unique id of a process: machine, boot, process id, and start time in clock ticks.
@@ -49,7 +50,8 @@ impl Owner {
         parts.next().is_none().then_some(owner)
     }
 
-    /// Whether the process has certainly ended. `false` for a process of another machine, which is unknown.
+    /// Whether the process has certainly ended. `this` is the id of goflame's own process. `false` for a process of
+    /// another machine, whose state is unknown.
     fn has_ended(&self, this: &Self) -> bool {
         self.machine == this.machine
             && (self.boot != this.boot || process_start_time(self.process).as_ref() != Some(&self.started))

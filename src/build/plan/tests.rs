@@ -241,7 +241,7 @@ fn stripping_flags_are_refused_from_every_source() {
     assert_eq!(env.unwrap_err().to_string(), "`-s` in GOFLAGS strips data that a profile needs");
 }
 
-/// In Go, the command line wins over GOFLAGS. The tests of the whole stage confirm it with the real Go.
+/// In Go, the command line takes precedence over GOFLAGS. The tests of the whole stage confirm it with the real Go.
 #[test]
 fn goflags_without_effect_are_accepted() {
     assert_eq!(with_goflags("-ldflags=-s", |_| ()).unwrap().warnings, [""; 0]);

@@ -60,7 +60,6 @@ impl ExploreView {
         }))
     }
 
-    /// Writes the view as text.
     pub(super) fn write_text(&self, view: &View, layout: Layout, out: &mut dyn Write) -> io::Result<()> {
         match self {
             Self::Tree { outline, min_share } => text::write_tree(view, outline, *min_share, layout, out),
@@ -70,7 +69,6 @@ impl ExploreView {
         }
     }
 
-    /// Writes the view as JSON.
     pub(super) fn write_json(&self, view: &View, out: &mut dyn Write) -> io::Result<()> {
         match self {
             Self::Tree { outline, .. } => json::write_tree(view, outline, out),

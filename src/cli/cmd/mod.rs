@@ -44,7 +44,7 @@ fn print_plan(plan: &str, terminal: &Terminal) -> Result<(), Failure> {
 /// Project that a command works in.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Project<'a> {
-    /// Directory of the command.
+    /// Directory in which the command works: `-C`, or the current directory.
     pub(super) dir: &'a Path,
     /// Argument of `--config`.
     pub(super) config: Option<&'a Path>,

@@ -189,7 +189,7 @@ pub(super) fn find_source(project: &Project<'_>, text: &str) -> Result<ReportSou
     Ok(ReportSource::Run { archive: project.archive_dir()?, query: text.to_owned() })
 }
 
-/// File name endings that are refused. `html` is written by some commands, but not by those that check this list.
+/// File name endings that are refused if they name no output format of the command. `.HTML`, for example, names none.
 const REFUSED_ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "gif", "webp", "pdf", "html", "htm", "xml"];
 
 /// Fails if the name of an output promises another format than the text that goflame would write.

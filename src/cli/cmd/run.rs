@@ -210,7 +210,7 @@ pub(super) fn explain_few_samples(outcome: &RunOutcome) -> String {
     }
 }
 
-/// The last line of a log that is not blank, without colours. `None` if the log has none, or cannot be read.
+/// The last non-blank line of a log, without colours. `None` if the log has no such line, or cannot be read.
 fn last_line(log: &Path) -> Option<String> {
     let line = fsio::last_lines(log, 1).ok()?.pop()?;
     Some(sanitize(anstream::adapter::strip_str(&line).to_string().trim()).into_owned())

@@ -29,7 +29,7 @@ enum Sequence {
 }
 
 impl Screen {
-    /// Takes output of the workload.
+    /// Updates the state after output of the workload. A control sequence can be split between two calls.
     pub(super) fn track_output(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.sequence = self.next(*byte);
@@ -45,7 +45,7 @@ impl Screen {
             (Sequence::Escape, _) => self.drawn = true,
             (Sequence::Parameters(parameters), 0x40..=0x7e) => self.apply_control_sequence(&parameters, byte),
             (Sequence::Parameters(mut parameters), _) => {
-                // Not a control sequence: it is too long.
+                // A longer sequence is not a control sequence.
                 if parameters.len() < 64 {
                     parameters.push(byte);
                     return Sequence::Parameters(parameters);
@@ -93,7 +93,8 @@ impl Screen {
     }
 }
 
-/// Whether attributes are switched on after a sequence with these parameters (SGR), which had `styled` before.
+/// Whether attributes are switched on after a sequence with these parameters (SGR). `styled` is the state before the
+/// sequence.
 fn is_styled(parameters: &[u8], mut styled: bool) -> bool {
     for parameter in parameters.split(|byte| *byte == b';') {
         match parameter {

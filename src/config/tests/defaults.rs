@@ -67,7 +67,7 @@ fn the_example_and_the_schema_have_the_same_keys() {
 fn every_available_key_is_active_in_the_example() {
     let active = keys(EXAMPLE);
     let missing: Vec<_> = schema_keys(true).into_iter().filter(|key| !active.contains(key)).collect();
-    // No value of `cgo` means "Go decides".
+    // `cgo` has no value for "Go decides", so the example has `cgo` only in a comment.
     assert_eq!(missing, ["variant.debug.cgo", "variant.release.cgo"]);
 }
 

@@ -268,7 +268,7 @@ fn a_disk_that_fills_at_the_end_costs_only_the_features() {
     }
 }
 
-/// The same error, from a real kernel.
+/// The error of a full disk, from a real kernel.
 #[test]
 fn dev_full_is_an_error() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();

@@ -7,7 +7,8 @@ use super::memory::ProgramMemory;
 use crate::gobin::LabelForm;
 use crate::sources::{GoroutineReading, LabelReading, LabelReadings, LabelSet};
 
-/// How often a label set is read until its goroutine has the same set before and after.
+/// Maximum number of attempts to read a label set. An attempt succeeds if the goroutine has the same set before and
+/// after it.
 const MAX_ATTEMPTS: usize = 3;
 
 /// Maximum number of labels of a goroutine.

@@ -43,7 +43,7 @@ pub struct GoroutineLayout {
     pub(super) creator_offset: usize,
     /// `g.startpc`: the entry, which is the function that the `go` statement calls.
     pub(super) entry_offset: usize,
-    /// `m.procid`: the number of the thread.
+    /// `m.procid`: the id of the thread in its innermost PID namespace.
     pub(super) thread_id_offset: Option<usize>,
     /// `m.g0` and `m.gsignal`: the descriptors of the thread itself.
     pub(super) thread_descriptor_offsets: [usize; 2],

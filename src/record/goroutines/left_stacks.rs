@@ -15,7 +15,7 @@ use crate::sources::{CodeWords, GoroutineReading, LeftStack, LeftStackReadings};
 /// Maximum bytes that are read of a stack: the end with the outermost callers.
 const MAX_STACK_BYTES: u64 = 1 << 16;
 
-/// Maximum number of readings that are stored, 48 bytes each.
+/// Maximum number of readings that are stored, 56 bytes each.
 const MAX_READINGS: usize = 1 << 19;
 /// Maximum number of code addresses that are stored for all stacks, 16 bytes each.
 const MAX_CODE_ADDRESSES: usize = 1 << 20;
@@ -23,7 +23,7 @@ const MAX_CODE_ADDRESSES: usize = 1 << 20;
 /// Time between two readings, once a thread has left its goroutine's stack. A reading takes about 20 microseconds.
 const READ_INTERVAL: Duration = Duration::from_millis(10);
 
-/// After this many readings without a thread in generated code, [`READ_INTERVAL`] no longer applies.
+/// After this number of rounds without a thread in generated code, [`READ_INTERVAL`] no longer applies.
 const MAX_QUIET_ROUNDS: u32 = 20;
 
 /// Two equal readings are merged if at most this many nanoseconds are between them.
@@ -34,7 +34,7 @@ const MAX_GAP_NS: u64 = 100_000_000;
 pub(super) struct LeftStackWatch {
     /// Threads (process, thread) that were seen in generated code since the last reading.
     noted: HashSet<(u32, u32)>,
-    /// Number of readings in a row for which no thread was noted.
+    /// Number of consecutive rounds in which no thread was noted.
     quiet_rounds: u32,
     /// Address of the `runtime.m` of each thread. Key: process, and id of the thread in its innermost PID namespace.
     threads: HashMap<(u32, u64), u64>,
@@ -84,8 +84,8 @@ impl LeftStackWatch {
         Some(RuntimeThread { id, address: *self.threads.get(&(pid, id))? })
     }
 
-    /// Extends the newest reading of the thread if it is equal. Otherwise adds a reading. Returns true if the stack has
-    /// changed.
+    /// Extends the newest reading of the thread if it is equal. Otherwise adds a reading. Returns whether the reading
+    /// was added: the first reading of the thread, another stack, or an equal stack after a gap.
     pub(super) fn add_reading(&mut self, tid: u32, goroutine: &GoroutineReading, words: CodeWords) -> bool {
         let GoroutineReading { pid, address: descriptor, last_ns: now, stack, .. } = *goroutine;
         let Some(content) = self.intern(words) else { return false };
@@ -125,8 +125,8 @@ impl LeftStackWatch {
     }
 }
 
-/// Reads the stack between these addresses. Returns the words that are addresses of code, with their positions in
-/// memory.
+/// Reads the stack between these addresses. Returns the words that are addresses in mapped files with code, each with
+/// its position in memory.
 pub(super) fn read_code_addresses(memory: &ProgramMemory, (low, high): (u64, u64)) -> Option<CodeWords> {
     let start = low.max(high.saturating_sub(MAX_STACK_BYTES));
     let count = usize::try_from(high.checked_sub(start)? / 8).ok()?;

@@ -75,7 +75,8 @@ impl ProgramMemory {
         self.mapping_index(address).and_then(|at| self.code.get(at)).is_some_and(CodeMapping::has_file)
     }
 
-    /// Whether an address is in code with a name: a file or the vdso. Memory for generated code has no name.
+    /// Whether an address is in an executable mapping with a name: a file or the vdso. Memory for generated code has no
+    /// name.
     pub(super) fn is_in_named_code(&self, address: u64) -> bool {
         self.mapping_index(address).and_then(|at| self.code.get(at)).is_some_and(|mapping| !mapping.path.is_empty())
     }

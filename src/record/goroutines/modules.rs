@@ -25,7 +25,7 @@ const MAX_MAP_BYTES: usize = 1 << 26;
 const MAX_NAME_BYTES: usize = 1 << 10;
 
 /// The first 6 bytes of a `runtime.pcHeader` as a number: a magic number and two zero bytes. For Go 1.20 and later, and
-/// for Go 1.18.
+/// for Go 1.18 and 1.19.
 const PC_HEADERS: [u64; 2] = [0xffff_fff1, 0xffff_fff0];
 const HEADER_MASK: u64 = (1 << 48) - 1;
 

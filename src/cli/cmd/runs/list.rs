@@ -67,7 +67,7 @@ pub(super) fn format_list(store: &Store, as_json: bool, terminal: &Terminal) -> 
 fn lay_out_rows(rows: Vec<([String; 10], Option<String>)>, limit: usize, shorten: bool) -> String {
     let (mut cells, remarks): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
     for column in 0..HEADING.len() {
-        // Most projects have no tags, and some no commits.
+        // A column without values has no heading: most projects have no tags, and some have no commits.
         if cells.iter().skip(1).all(|row| row[column].is_empty()) {
             cells[0][column].clear();
         }

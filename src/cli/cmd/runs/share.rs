@@ -44,7 +44,7 @@ pub(super) fn export(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints which files are not in an export: one line for each reason.
+/// Prints which files of the run are not in an export. One line for each reason.
 fn report_left_out(left_out: &[LeftOutFile], terminal: &Terminal) {
     let mut reasons: Vec<&str> = left_out.iter().map(|file| file.reason.as_str()).collect();
     reasons.sort_unstable();
