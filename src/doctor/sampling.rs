@@ -82,7 +82,7 @@ pub(super) static CHECKS: [Check; 9] = [
         id: "context-switches",
         group: Group::Sampling,
         title: "records of context switches",
-        feature: "waiting time (not used yet)",
+        feature: "waiting time (`--off-cpu`)",
         why_it_matters: "They show when a thread leaves its CPU, which is needed to compute waiting time.",
         is_in_run: false,
         judge: Judge::Optional(judge_context_switches),

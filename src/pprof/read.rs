@@ -373,9 +373,12 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
         }
         let mut notes = Vec::new();
         if negative > 0 {
-            notes.push(format!(
-                "{negative} samples have negative values, as differences of profiles do: they are left out"
-            ));
+            let (samples, are) = if negative == 1 {
+                ("1 sample has a negative value".to_owned(), "it is")
+            } else {
+                (format!("{negative} samples have negative values"), "they are")
+            };
+            notes.push(format!("{samples}, as differences of profiles do: {are} left out"));
         }
         match event_table {
             Some(table) => profile.set_event_table(table, selection.shown_index),

@@ -57,9 +57,14 @@ pub fn format_total_count(profile: &Profile) -> Option<String> {
     profile.event.has_count().then(|| format_count(&profile.event, profile.total_count()))
 }
 
-/// Formats a count of an event with its name: `1 sample`, `12 contentions`.
+/// Formats a count of an event with its name: `1 sample`, `1 contention`, `12 contentions`.
 pub fn format_count(event: &Event, count: u64) -> String {
-    if event.is_sampled() { format_samples(count) } else { format!("{} {}", format_number(count), event.count_name) }
+    let name = &event.count_name;
+    match count {
+        _ if event.is_sampled() => format_samples(count),
+        1 => format!("1 {}", name.strip_suffix('s').unwrap_or(name)),
+        _ => format!("{} {name}", format_number(count)),
+    }
 }
 
 /// Formats a number of samples: `1 sample`, `20 134 samples`.

@@ -93,7 +93,7 @@ pub fn write_tree(view: &View, outline: &Outline, out: &mut dyn Write) -> io::Re
         TreeRow { depth, group, function, inlined, self_weight, cumulative }
     };
     let rows: Vec<TreeRow<'_>> = outline.rows.iter().map(row).collect();
-    write(view, &json!({ "tree": rows, "left_out": outline.left_out_calls }), out)
+    write(view, &json!({ "tree": rows, "left_out": outline.left_out_rows }), out)
 }
 
 /// Writes call paths.

@@ -14,7 +14,7 @@ pub struct Outline {
     pub rows: Vec<OutlineRow>,
     /// Number of groups, roots and calls that were left out because their weight is below the minimum. Callees of
     /// left-out rows are not counted.
-    pub left_out_calls: usize,
+    pub left_out_rows: usize,
 }
 
 /// A row of the call tree.
@@ -65,7 +65,7 @@ impl Outline {
             .collect();
         groups.sort_by_key(|group| (Reverse(group.total), group.name));
         let shown = groups.iter().take_while(|group| group.total >= min_weight.max(1)).count();
-        let mut outline = Self { left_out_calls: groups.len() - shown, ..Self::default() };
+        let mut outline = Self { left_out_rows: groups.len() - shown, ..Self::default() };
         let first_depth = usize::from(groups.len() > 1);
         for (at, group) in groups[..shown].iter().enumerate() {
             let tree = GroupTree::new(view, &paths, &caller_of, group.samples);
@@ -137,11 +137,11 @@ impl<'p> GroupTree<'p> {
         let profile = view.profile();
         let function = |path: u32| self.paths.functions[path as usize];
         let mut pending: Vec<(u32, usize, bool)> = Vec::new();
-        let Outline { rows, left_out_calls } = outline;
+        let Outline { rows, left_out_rows } = outline;
         let mut add_callees = |pending: &mut Vec<_>, callees: &[u32], depth| {
             let mut wide: Vec<u32> =
                 callees.iter().copied().filter(|path| self.cumulative[*path as usize] >= min_weight).collect();
-            *left_out_calls += callees.len() - wide.len();
+            *left_out_rows += callees.len() - wide.len();
             // `pending` is a stack: its last element becomes the next row.
             wide.sort_by_key(|path| {
                 (self.cumulative[*path as usize], Reverse(function_name(profile, function(*path))))
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(rows(&view, 1), expected);
         assert_eq!(rows(&view, 2), expected[..4]);
         let outline = Outline::new(&view, 2);
-        assert_eq!((outline.left_out_calls, outline.rows[2].is_last, outline.rows[3].is_inlined), (1, true, true));
+        assert_eq!((outline.left_out_rows, outline.rows[2].is_last, outline.rows[3].is_inlined), (1, true, true));
     }
 
     #[test]

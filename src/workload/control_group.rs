@@ -34,6 +34,14 @@ pub enum NoControlGroup {
         /// The reason. Part of the message, because the message is shown as a note, without causes.
         source: io::Error,
     },
+    /// The program could not be moved into its group.
+    #[error("cannot move the program into the control group {dir}: {source}", dir = group.display())]
+    NotEntered {
+        /// Directory of the group.
+        group: PathBuf,
+        /// The reason. Part of the message, because the message is shown as a note, without causes.
+        source: io::Error,
+    },
     /// The processes of a container share a group with other processes.
     #[error("the container has no separate control group for events (its first process is in {dir})", dir = group.display())]
     SharedByContainer {
@@ -77,7 +85,7 @@ impl ControlGroup {
     /// Moves a process into the group. Processes that it starts are in the group from their beginning.
     pub(super) fn add(&self, pid: i32) -> Result<(), NoControlGroup> {
         let added = run_with_own_rights(|| fs::write(self.path.join("cgroup.procs"), pid.to_string()));
-        added.map_err(|source| NoControlGroup::NotCreated { parent: self.path.clone(), source })
+        added.map_err(|source| NoControlGroup::NotEntered { group: self.path.clone(), source })
     }
 
     /// The open directory of the group.

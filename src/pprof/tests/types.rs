@@ -102,7 +102,7 @@ fn samples_without_a_value_of_the_shown_type_are_kept_for_the_others() {
     let message = profile_with_types(&HEAP, None).sample(&[], &[7, 70, 0, 0]).sample(&[], &[0, 0, 1, minus_one]);
     let Imported { mut profile, notes, .. } = read(&message.0, None).unwrap();
     assert_eq!((profile.total_count(), profile.total_weight()), (100, 1000));
-    assert_eq!(notes, ["1 samples have negative values, as differences of profiles do: they are left out"]);
+    assert_eq!(notes, ["1 sample has a negative value, as differences of profiles do: it is left out"]);
     let columns = profile.event_table().unwrap().columns();
     assert_eq!(columns, [[8, 0], [80, 0], [100, 1], [1000, -1]]);
     profile.show_event(1);

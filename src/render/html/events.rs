@@ -164,7 +164,7 @@ mod tests {
         let mut file = Vec::new();
         pprof::write(&profile, &[], &SourceDirs::default(), &mut file).unwrap();
         let reread = pprof::read(&file, Some("inuse_space")).unwrap();
-        assert_eq!(reread.notes, ["1 samples have negative values, as differences of profiles do: they are left out"]);
+        assert_eq!(reread.notes, ["1 sample has a negative value, as differences of profiles do: it is left out"]);
         for profile in [profile, reread.profile] {
             let [page, summary] = page_and_summary(profile);
             assert_eq!(weights(&page), (135, vec![105, 30]));

@@ -75,9 +75,9 @@ pub fn write_tree(
         let line = format!("{head}{}{names}", report.styles.dim(&guides));
         text.extend([line.trim_end(), "\n"]);
     }
-    if outline.left_out_calls > 0 {
-        let noun = if outline.left_out_calls == 1 { "call is" } else { "calls are" };
-        let count = format_number(outline.left_out_calls as u64);
+    if outline.left_out_rows > 0 {
+        let noun = if outline.left_out_rows == 1 { "row is" } else { "rows are" };
+        let count = format_number(outline.left_out_rows as u64);
         let note = format!("{count} {noun} below {min_share} % and left out; `--min-share` takes another limit");
         for line in columns::wrap(&note, report.columns) {
             text.push_str(&(report.styles.dim(&line) + "\n"));
