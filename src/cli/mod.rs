@@ -136,6 +136,14 @@ impl UsageError {
             {
                 hints.push(format!("a command comes after `--`: `goflame record -- {typed}`"));
             }
+            (ErrorKind::UnknownArgument, Some(ContextValue::String(typed)), _)
+                if ["-o", "--output"].contains(&&**typed)
+                    && ["goflame run ", "goflame record "].iter().any(|command| text.contains(command)) =>
+            {
+                hints.push(
+                    "`goflame report -o x.svg` writes the newest run to a file, in the format of its name".to_owned(),
+                );
+            }
             (ErrorKind::ValueValidation, Some(ContextValue::String(flag)), Some(ContextValue::String(name)))
                 if flag.starts_with("--pid") && name.starts_with(char::is_alphabetic) =>
             {

@@ -83,12 +83,21 @@ pub fn read_tail(path: &Path, length: u64) -> Result<Vec<u8>, FileError> {
     read().map_err(|source| FileError::new("read", path, source))
 }
 
-/// Number of bytes at the end of a file in which [`last_lines`] looks for lines.
-const TAIL_BYTES: u64 = 4096;
+/// Number of bytes at the end of a file in which [`last_lines`] looks for lines, and at the start for [`first_line`].
+const LINES_BYTES: u64 = 4096;
+
+/// Returns the first line of a file that is not blank. Reads only the first 4 KiB of the file.
+pub fn first_line(path: &Path) -> Result<Option<String>, FileError> {
+    let mut head = Vec::new();
+    let read = open(path)?.take(LINES_BYTES).read_to_end(&mut head);
+    read.map_err(|source| FileError::new("read", path, source))?;
+    let head = String::from_utf8_lossy(&head);
+    Ok(head.lines().map(str::trim_end).find(|line| !line.is_empty()).map(str::to_owned))
+}
 
 /// Returns at most `count` lines from the end of a file, without blank lines. Reads only the last 4 KiB of the file.
 pub fn last_lines(path: &Path, count: usize) -> Result<Vec<String>, FileError> {
-    let tail = read_tail(path, TAIL_BYTES)?;
+    let tail = read_tail(path, LINES_BYTES)?;
     let tail = String::from_utf8_lossy(&tail);
     let lines = tail.lines().rev().map(str::trim_end).filter(|line| !line.is_empty()).take(count);
     let mut lines: Vec<String> = lines.map(str::to_owned).collect();

@@ -172,6 +172,10 @@ fn wrong_command_lines_are_errors_with_exit_code_2() {
         ("run --variant nope", "error: invalid value for `--variant`: [..]"),
         ("build --variant debug --release", "error: the argument `--variant <NAME>` cannot be used with `--release`"),
         ("report --format hmtl", "error: invalid value `hmtl` for `--format <FORMAT>`"),
+        (
+            "run -o x.svg",
+            "   help: `goflame report -o x.svg` writes the newest run to a file, in the format of its name",
+        ),
         ("record ./server -x", "   help: a command comes after `--`: `goflame record -- ./server`"),
         ("run --benchtime abc", "error: invalid value `abc` for `--benchtime <T>`: expected a time such as [..]"),
         ("--quiet --verbose run", "error: the argument `--quiet` cannot be used with `--verbose`"),

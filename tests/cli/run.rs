@@ -290,6 +290,10 @@ fn a_run_with_few_samples_says_why_and_shows_no_tables() {
         "     Warning 0 samples: too few for tables; the workload used [..] s of CPU in [..] s, and its last line on stderr was: err 3",
     );
     run.stderr_has("    Finished flamegraph.svg[..]").stderr_lacks("     Quality [..]");
+    // The usage of the program follows its error.
+    project.goflame(["run", "--ignore-failure", "--", "-unknown"]).run().code(0).stderr_has(
+        "     Warning 0 samples: too few for tables; the workload used [..] s of CPU in [..] s, and said on stderr: flag provided but not defined: -unknown",
+    );
     let report = project.goflame(["report"]).run();
     report
         .code(0)

@@ -196,7 +196,7 @@ pub(super) fn show_flame_graph(outcome: &RunOutcome, open: bool, terminal: &Term
     }
 }
 
-/// Says why there are few samples: how little CPU time the workload used, and the last line of its standard error.
+/// Says why there are few samples: how little CPU time the workload used, and the reason on its standard error.
 pub(super) fn explain_few_samples(outcome: &RunOutcome) -> String {
     let WorkloadResult { user_seconds, system_seconds, wall_seconds, .. } = &outcome.workload;
     let samples = format_samples(outcome.reported.view.profile().total_count());
@@ -204,16 +204,21 @@ pub(super) fn explain_few_samples(outcome: &RunOutcome) -> String {
         "{samples}: too few for tables; the workload used {:.3} s of CPU in {wall_seconds:.1} s",
         user_seconds + system_seconds
     );
-    match last_line(&outcome.dir.join("stderr.log")) {
-        Some(line) => format!("{text}, and its last line on stderr was: {line}"),
-        None => text,
+    let log = outcome.dir.join("stderr.log");
+    let clean = |line: &str| sanitize(anstream::adapter::strip_str(line).to_string().trim()).into_owned();
+    match (flag_error(&log), fsio::last_lines(&log, 1).ok().and_then(|mut lines| lines.pop())) {
+        (Some(line), _) => format!("{text}, and said on stderr: {}", clean(&line)),
+        (None, Some(line)) => format!("{text}, and its last line on stderr was: {}", clean(&line)),
+        (None, None) => text,
     }
 }
 
-/// The last non-blank line of a log, without colours. `None` if the log has no such line, or cannot be read.
-fn last_line(log: &Path) -> Option<String> {
-    let line = fsio::last_lines(log, 1).ok()?.pop()?;
-    Some(sanitize(anstream::adapter::strip_str(&line).to_string().trim()).into_owned())
+/// The error of Go's package `flag`, which writes the usage of the program after this line.
+fn flag_error(log: &Path) -> Option<String> {
+    const ERRORS: [&str; 4] =
+        ["flag provided but not defined: ", "flag needs an argument: ", "invalid value ", "invalid boolean value "];
+    let line = fsio::first_line(log).ok().flatten()?;
+    ERRORS.iter().any(|error| line.starts_with(error)).then_some(line)
 }
 
 fn overrides(args: &RunArgs) -> Overrides {
