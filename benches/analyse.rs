@@ -1,9 +1,9 @@
 //! Cost of turning a recording into a flame graph: compares `goflame report` with `perf script` piped into inferno.
 //!
-//! `cargo bench --bench analyse [-- ROUNDS]`. The recording is `perf record -g` of a `go build` of Go's standard library,
-//! with about 10^5 samples in hundreds of processes. Inferno is measured twice: as commands in a pipe, if they are
-//! installed, and as a library without pipes, which is its best case. samply and the Perl scripts of flame graphs are
-//! measured if they are installed. The accuracy of the stacks is printed after the times.
+//! `cargo bench --bench analyse [-- ROUNDS]`. The recording is `perf record -g` of a `go build` of Go's standard
+//! library, with about 3 · 10^5 samples (on two CPUs) in hundreds of processes. Inferno is measured twice: as commands
+//! in a pipe, if they are installed, and as a library without pipes, which is its best case. samply and the Perl
+//! scripts of flame graphs are measured if they are installed. The accuracy of the stacks is printed after the times.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 

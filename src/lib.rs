@@ -1,7 +1,7 @@
 //! goflame builds a Go program reproducibly, proves that the machine can profile it, runs it, samples
 //! it, and keeps everything that is needed to trust, compare and repeat the result.
 //!
-//! # The way of the data
+//! # Data flow
 //!
 //! ```text
 //! goflame.toml ─ config ─▶ Config
@@ -19,14 +19,13 @@
 //! bytes + Manifest ─ archive ─▶ RunId
 //! ```
 //!
-//! Each arrow passes a plain owned value. No stage holds a handle to an earlier one, and any stage can
-//! be started from what is on disk: `goflame report perf.data` enters in the middle,
-//! and `goflame report cpu.pb.gz` a step later.
+//! Each stage passes a plain owned value to the next stage. No stage keeps a reference to an earlier stage. A stage can
+//! also start from a file: `goflame report perf.data` starts at the analysis, and `goflame report cpu.pb.gz` after it.
 //!
 //! # Layers
 //!
-//! The modules below are in dependency order: a module imports only modules above it, and the imports between its files
-//! have no cycle. `tests/layering.rs` checks both rules.
+//! The modules below are in dependency order: a module imports only modules above it, and the files of a module do not
+//! import each other in a circle, with few listed exceptions. `tests/layering.rs` checks both rules.
 
 pub mod fsio;
 

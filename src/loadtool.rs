@@ -49,7 +49,7 @@ impl Latency {
 }
 
 impl fmt::Display for LoadFigures {
-    /// Writes all figures in one line.
+    /// Writes throughput, latency and errors in one line. The mean is written only without a p50.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.1} requests/s by {}", self.per_second, self.tool)?;
         let Latency { mean, p50, p90, p99 } = self.latency;
@@ -173,7 +173,8 @@ fn parse_vegeta(text: &str) -> Option<LoadFigures> {
         for (of, value) in names.split(", ").zip(values.split(", ")) {
             match (name, of) {
                 ("Requests", "total") => requests = value.parse().ok(),
-                // Older versions print no throughput, which counts the successful requests only.
+                // The throughput counts only successful requests, and replaces the rate. Older versions print only the
+                // rate.
                 ("Requests", "rate" | "throughput") => per_second = parse_number(value),
                 ("Latencies", "mean") => latency.mean = parse_seconds(value),
                 ("Latencies", percent) => {

@@ -185,7 +185,7 @@ pub struct Secrets {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Replacement {
-    /// Each secret becomes [`MASK`].
+    /// Each secret becomes [`MASK`], unless it already is a digest.
     #[default]
     Mask,
     /// Each secret becomes a digest, so that two values can be compared.

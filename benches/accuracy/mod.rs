@@ -92,8 +92,8 @@ fn parse_folded(folded: &str) -> impl Iterator<Item = (Vec<&str>, u64)> {
     })
 }
 
-/// Counts the samples in the leaf functions of [`LEAVES_AND_CALLERS`]. A sample is correct if its stack contains the
-/// leaf's caller.
+/// Counts the samples in the leaf functions of [`LEAVES_AND_CALLERS`]. A sample is correct if the leaf's caller is
+/// right before the leaf.
 fn count_callers(folded: &str) -> CorrectSamples {
     let mut samples = CorrectSamples::default();
     for (frames, count) in parse_folded(folded) {

@@ -15,7 +15,7 @@ import { names, nested, syntheticTree, writeFolded } from "./synthetic.mjs";
 
 const NODES = 100_000;
 const STACKS = 87_000;
-/** Maximum figures of report.html, in milliseconds and bytes. */
+/** Maximum figures of report.html. `file` and `heap` are in bytes, the others in milliseconds. */
 const LIMITS = { opens: 1000, zoom: 50, search: 100, file: 1_000_000, heap: 50_000_000 };
 
 const rounds = Number(process.argv[2] ?? 5);
@@ -46,7 +46,7 @@ d3.select("#chart").datum(${JSON.stringify(nested(tree))}).call(chart);
 document.documentElement.dataset.ready = "1";</script>`,
   );
 
-  // The same way as the command `speedscope FILE`.
+  // The command `speedscope FILE` passes the profile to the page in the same way.
   const profile = readFileSync(file("profile.speedscope.json")).toString("base64");
   writeFileSync(file("speedscope.js"), `speedscope.loadFileFromBase64("profile.speedscope.json", "${profile}")`);
   const speedscope = join(modules, "speedscope/dist/release/index.html");

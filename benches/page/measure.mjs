@@ -41,7 +41,7 @@ export async function interact() {
   if (page) {
     const { graph } = page;
     const field = document.getElementById("search");
-    // Zooms along the heaviest path to its leaf, and back to the root.
+    // Zooms along the heaviest path, at most 11 calls deep, and back to the root.
     const path = [0];
     for (let node = 0; node >= 0 && path.length < 12; ) {
       let heaviest = -1;

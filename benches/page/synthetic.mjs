@@ -1,4 +1,4 @@
-// A profile that is hard for a page: a call tree with many nodes, most of which are leaves of samples.
+// A profile that is hard for a page: a call tree with many nodes, most of which have self samples.
 import { closeSync, openSync, writeSync } from "node:fs";
 
 const FUNCTION_COUNT = 2000;
@@ -15,12 +15,12 @@ function randomNumbers(seed) {
 
 /**
  * Returns the nodes of a call tree in depth-first order: depth, function and self samples of each. All callees of a node are
- * different functions. The stacks are about 50 deep.
+ * different functions. The leaves are 50 to 62 calls deep.
  */
 export function syntheticTree(nodes, stacks) {
   const random = randomNumbers(7);
   const tree = { depth: [], function: [], self: new Array(nodes).fill(0) };
-  /** By depth: the functions that the current node of this depth calls. */
+  /** By depth: the functions at this depth that the current node above calls. */
   const called = [new Set()];
   for (let depth = 0; tree.depth.length < nodes; ) {
     const deepest = Math.round(50 + 12 * random());

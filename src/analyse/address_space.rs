@@ -31,8 +31,9 @@ pub(super) struct AddressSpace {
 #[derive(Debug, Default)]
 pub(super) struct LookupHint(Option<(Range<u64>, MappedFile)>);
 
-/// Maximum number of mappings and generated functions that are copied for child processes. Beyond it, children start
-/// without mappings. Only a crafted recording reaches it.
+/// Maximum number of mappings and generated functions that are copied because parent and child share an address space
+/// that one of them changes. Beyond this number, the changing process loses its mappings. Only a crafted recording
+/// reaches it.
 const MAX_COPIED_MAPPINGS: usize = 4_000_000;
 
 /// The address spaces of all processes.
@@ -41,7 +42,7 @@ pub(super) struct AddressSpaces<'g> {
     /// A child shares its parent's address space until one of them changes.
     by_process: HashMap<u32, Rc<AddressSpace>, RandomState>,
     generated: &'g GeneratedCode<'g>,
-    /// Number of mappings that were copied because a shared address space changed.
+    /// Number of mappings and generated functions that were copied because a shared address space changed.
     copied: usize,
     /// Number of changes of all address spaces.
     changes: u64,
@@ -99,7 +100,8 @@ impl<'g> AddressSpaces<'g> {
         space
     }
 
-    /// Gives a child process the contents of its parent.
+    /// Gives a child process the contents of its parent. Functions without a known time that the child made, if any,
+    /// replace the parent's generated functions.
     pub(super) fn fork(&mut self, parent: u32, child: u32) {
         let inherited = self.by_process.get(&parent).cloned().unwrap_or_default();
         self.by_process.insert(child, inherited);
@@ -113,7 +115,7 @@ impl<'g> AddressSpaces<'g> {
         self.by_process.remove(&pid);
     }
 
-    /// The address space of a process. `None` if no file was mapped.
+    /// The address space of a process. `None` if no record has described it since the last `exec` of the process.
     pub(super) fn get(&self, pid: u32) -> Option<&AddressSpace> {
         self.by_process.get(&pid).map(Rc::as_ref)
     }

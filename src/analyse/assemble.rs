@@ -56,7 +56,8 @@ pub struct AnalyseOptions<'o> {
     pub code_files: &'o [CodeFile],
     /// Opens an empty temporary file for the rewritten recording. `None` if no rewritten recording is wanted.
     pub rewrite: Option<OpenTemporary<'o>>,
-    /// Releases the memory of a range of the file that was read and is rarely needed again. Called from several threads.
+    /// Releases the memory of a range of the recording's bytes that was read and is rarely needed again. Called from
+    /// several threads.
     pub release: Option<&'o (dyn Fn(Range<usize>) + Sync)>,
 }
 
@@ -101,10 +102,10 @@ impl UsedKernelSymbols {
     }
 }
 
-/// Divisor of the number of samples. The user gets a note about a problem if it affects 1/100 of the samples or more.
+/// The user gets a note about a problem that affects at least 1/100 of the stack copies or of the user frames.
 const NOTABLE_FRACTION_DIVISOR: u64 = 100;
-/// Number of bytes that a larger stack copy must have beyond the next return address. In most programs, they contain
-/// the callers up to the root.
+/// Number of bytes that the suggested stack copy has beyond the return address that was missing. In most programs,
+/// these bytes contain the callers up to the root.
 const EXTRA_COPY_BYTES: u64 = 4096;
 /// Maximum size of a stack copy (`perf_copy_attr` in kernel/events/core.c).
 const MAX_COPY_BYTES: u64 = 65_528;
@@ -262,7 +263,7 @@ fn choose_event(sample_counts: &[u64], events: &[perfdata::Event], name: Option<
     })
 }
 
-/// The number of samples of each event. If there is only one event, its samples are not counted.
+/// The number of samples of each event. If there is only one event, its number is 0, because no choice is needed.
 fn sample_counts(data: &PerfData<'_>) -> Vec<u64> {
     let mut counts = vec![0_u64; data.events().len()];
     if counts.len() > 1 {

@@ -14,7 +14,7 @@ pub(super) struct SplitCallchain<'d> {
     pub(super) user: Cow<'d, [RawAddress]>,
 }
 
-/// Maximum number of frame pointers in a cycle that is detected.
+/// Maximum length of a cycle that is detected, in addresses. Limits only cycles of addresses that are not code.
 const MAX_CYCLE_FRAMES: usize = 8;
 
 /// The start of a user callchain (leaf first), up to the address where the kernel's walk began to repeat. With a frame
@@ -29,8 +29,8 @@ pub(super) fn cut_at_cycle(
     let mut pointer = frame_pointer;
     for (at, address) in user.iter().enumerate().skip(1) {
         let after = user.get(at + 1..).unwrap_or_default();
-        // Recursion repeats return addresses too. So it is a cycle only if the address is not code, or if the frame pointer
-        // leads back into the walked part of the stack.
+        // Recursion repeats return addresses too. So the walk is in a cycle only if a repeated address is not code, or
+        // if the frame pointer leads back into the walked part of the stack.
         let is_repeated = after.iter().take(MAX_CYCLE_FRAMES).any(|later| later == address);
         if is_repeated && !is_mapped(u64::from_le_bytes(*address)) {
             return &user[..at];
@@ -50,8 +50,8 @@ impl<'d> SplitCallchain<'d> {
     /// The callchain of a sample. For a sample without a callchain, its instruction pointer.
     pub(super) fn from_sample(sample: &Sample<'d>) -> Self {
         let mut chain = Self::default();
-        // The part that the next addresses belong to. A marker changes the part. `None` for addresses of guests and after
-        // unknown markers, because these addresses cannot be resolved.
+        // The part that the next addresses belong to. A marker changes the part. `None` after markers of guests and
+        // after unknown markers, because the addresses that follow cannot be resolved.
         let mut part = match sample.cpu_mode {
             CpuMode::Kernel | CpuMode::GuestKernel | CpuMode::Hypervisor => Some(&mut chain.kernel),
             CpuMode::User | CpuMode::GuestUser | CpuMode::Unknown => Some(&mut chain.user),

@@ -62,13 +62,14 @@ pub(super) struct RecordCounts {
     pub(super) stack_copies: u64,
     /// Samples with a repaired stack: the callchain lacked frames or had wrong frames.
     pub(super) repaired_stacks: u64,
-    /// Samples with a cut stack: frames of the callchain were left out.
+    /// Samples with a cut stack: callers are missing, see [`RepairOutcome::Cut`].
     pub(super) cut_stacks: u64,
     /// Samples of goroutines, in processes whose goroutine descriptors were read.
     pub(super) goroutine_samples: u64,
     /// Samples counted in `goroutine_samples` whose goroutine is unknown.
     pub(super) unknown_goroutines: u64,
-    /// Samples of goroutines whose goroutine register has another value than the goroutine's descriptor.
+    /// Samples of goroutines whose goroutine register points neither to the goroutine's descriptor nor to a thread's
+    /// own descriptor.
     pub(super) foreign_registers: u64,
     /// Samples of goroutines with profiler labels.
     pub(super) labelled_samples: u64,
@@ -120,7 +121,7 @@ pub(super) struct CollectSettings<'s> {
     pub(super) repairs: Option<&'s Repairs>,
     /// How and where records are rewritten. `None` if they are not rewritten.
     pub(super) rewrite: Option<Rewrite<'s>>,
-    /// Releases the memory of a range of the file that is rarely needed again.
+    /// Releases the memory of a range of the recording's bytes that is rarely needed again.
     pub(super) release: &'s (dyn Fn(Range<usize>) + Sync),
 }
 
@@ -132,7 +133,7 @@ struct Collector<'d, 's, 'f> {
     spaces: AddressSpaces<'s>,
     /// Position of the next function in [`GeneratedCode::timed_functions`].
     next_generated: usize,
-    /// For each process, the position of its command name in [`Collected::processes`].
+    /// For each process, the position of its comm in [`Collected::processes`].
     comms: HashMap<i32, u32, RandomState>,
     repair: RepairBuffers,
     /// Facts about the current sample.
@@ -175,7 +176,7 @@ struct SegmentCounts {
     additional: usize,
 }
 
-/// Number of samples whose stacks are interned at once.
+/// Number of samples whose stacks are interned together.
 const MAX_PENDING: usize = 128;
 
 /// Maximum number of stacks and of samples for which memory is reserved.

@@ -6,15 +6,15 @@ use crate::perfdata;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The file has no event to analyse.
+    /// The recording has no event.
     #[error("the recording has no sampled event")]
     NoEvent,
-    /// The file has no event with the requested name.
+    /// The recording has no event with the requested name.
     #[error("it has no event `{asked}`")]
     UnknownEvent {
         /// The requested name.
         asked: String,
-        /// The names of the file's events.
+        /// The names of the recording's events.
         known: Vec<String>,
     },
     /// Not even the first record is readable.

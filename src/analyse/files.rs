@@ -121,7 +121,7 @@ impl<'d> Files<'d> {
         }
     }
 
-    /// Notes that the file on the disk is of another build.
+    /// Notes that the file on the disk is of another build. Returns the change that was noted first.
     fn note_replaced(&self, id: ImageId) -> FileChange {
         let change = FileChange::Replaced;
         self.contents.get(id.index()).map_or(change, |content| *content.change.get_or_init(|| change))
@@ -177,7 +177,7 @@ impl<'f> Binaries<'f> {
         Some(SampledFile { id: key.clone(), bytes, debug_file, change: content.change.get().copied() })
     }
 
-    /// The parsed file, or the reason why it cannot be read.
+    /// The parsed file, or the reason why it cannot be used: it is unreadable, not ELF, or of another build.
     pub(super) fn get(&self, id: ImageId) -> Result<&Binary<'f>, &str> {
         let (Some(key), Some(parsed)) = (self.files.keys.get(id.index()), self.parsed.get(id.index())) else {
             return Err("no file is mapped at the address");

@@ -30,7 +30,6 @@ pub(super) struct GeneratedCode<'b> {
     malformed_entries: Vec<(String, u64)>,
 }
 
-/// A function of generated code.
 #[derive(Debug)]
 pub(super) struct GeneratedFunction<'b> {
     pub(super) name: &'b [u8],
@@ -86,7 +85,7 @@ impl<'b> GeneratedCode<'b> {
         }
     }
 
-    /// The functions of a process without a known time.
+    /// The functions without a known time that a process made. `None` if there are none.
     pub(super) fn untimed_functions(&self, pid: u32) -> Option<Arc<RangeMap<GeneratedId>>> {
         self.untimed_functions.get(&pid).cloned()
     }
@@ -128,7 +127,6 @@ pub(super) mod tests {
     use crate::analyse::{AnalyseOptions, Analysis, analyse};
     use crate::perfdata::PerfData;
 
-    /// A perf map of a process.
     pub(in crate::analyse) fn perf_map(pid: u32, text: &str) -> CodeFile {
         CodeFile { pid, kind: CodeFileKind::PerfMap, path: "a.map".into(), bytes: text.into() }
     }

@@ -9,7 +9,8 @@
 //! frame pointers lead back to the goroutine's stack. If the register has another value, the stack pointer is in the
 //! goroutine's stack. Stacks move, and another goroutine can get the freed memory. So a goroutine is accepted only if
 //! - no other goroutine had a stack at this address at that time,
-//! - it was started with the function at the root of the sampled stack,
+//! - it was started with the function at the root of the sampled stack (if this function is unknown, readings before
+//!   and after the sample must show the same goroutine),
 //! - the thread was not seen running another goroutine that was started with the same function.
 //!
 //! Must not guess: if two goroutines are possible, the goroutine is unknown.
@@ -23,7 +24,7 @@ use crate::sources::GoroutineReading;
 /// The goroutine or thread that ran when a sample was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RunningTask<'r> {
-    /// A goroutine.
+    /// A goroutine with this reading of its descriptor.
     Goroutine(&'r GoroutineReading),
     /// An unknown goroutine with a known descriptor, which several goroutines used one after the other.
     Descriptor {
@@ -78,8 +79,8 @@ impl<'r> GoroutineReadings<'r> {
     }
 
     /// The goroutine or thread that ran at a time. `entry` is the entry address of the function at the root of a
-    /// goroutine's stack. `left_stack` returns the frame pointer into the goroutine's stack, if the thread has switched to
-    /// another stack. It is called only if the result is needed.
+    /// goroutine's stack. `left_stack` returns the frame pointer into the goroutine's stack, if the thread has switched
+    /// to another stack. `left_stack` is called only if its result is needed.
     pub(super) fn find_running(
         &self,
         pid: u32,

@@ -25,7 +25,7 @@ impl KernelCode {
         self.functions.insert(start, (start.saturating_add(u64::from(length)), format!("{name} [{group}]")));
     }
 
-    /// Adds code that was registered later. It replaces earlier code at the same address.
+    /// Adds code that was registered later. Later code replaces earlier code with the same start address.
     pub(super) fn extend(&mut self, later: Self) {
         self.functions.extend(later.functions);
     }
@@ -83,7 +83,8 @@ pub struct KernelSymbols {
 }
 
 impl KernelSymbols {
-    /// Reads the text of `/proc/kallsyms` (`address type name [module]`, proc(5)). Skips lines of any other form.
+    /// Reads the text of `/proc/kallsyms` (`address type name [module]`, proc(5)). Skips data symbols, and lines of any
+    /// other form.
     pub fn read(mut text: impl BufRead) -> Result<Self, KernelSymbolsError> {
         let (mut functions, mut names) = (Vec::new(), String::new());
         let mut hidden = 0_usize;

@@ -1,7 +1,8 @@
 //! The profiler labels of a sample, from the readings of its goroutine's descriptor.
 //!
-//! If two readings around a sample are equal, the sample has these labels. Otherwise the labels can have changed. Then the
-//! sample gets the labels of the nearer reading, which is more likely, and is marked as late.
+//! If two readings around a sample are equal, the sample has these labels. Otherwise the labels can have changed. Then
+//! the sample gets the labels of the nearer reading, which are more likely, and is marked as late. If that reading is
+//! too far away, the sample gets only the mark.
 
 use std::collections::HashMap;
 
@@ -47,7 +48,7 @@ impl<'r> Labels<'r> {
         Self { sets, by_descriptor: group_readings(readings, |reading| (reading.pid, reading.address), times) }
     }
 
-    /// The labels in the descriptor at an address, at a time.
+    /// The labels in the descriptor at an address, at a time. Empty and not late if the descriptor was never read.
     pub(super) fn find(&self, pid: u32, address: u64, time: u64) -> SampleLabels {
         let readings = self.by_descriptor.get(&(pid, address)).map(Vec::as_slice).unwrap_or_default();
         let next = readings.partition_point(|reading| reading.last_ns < time);
@@ -73,7 +74,7 @@ impl<'r> Labels<'r> {
         profile.intern_labels(all)
     }
 
-    /// Whether a sample has labels.
+    /// Whether a sample has profiler labels. The mark of late labels does not count.
     pub(super) fn has_any(&self, labels: SampleLabels) -> bool {
         self.sets.get(labels.set as usize).is_some_and(|set| !set.is_empty())
     }

@@ -17,13 +17,15 @@ pub(super) struct LastStack {
     /// The locations of the stack, root first. The ids are positions in
     /// [`Collected::locations`](super::collect::Collected::locations).
     pub(super) locations: Vec<LocationId>,
-    /// The hash of each segment of the stack.
+    /// The hash of each segment of the stack, root first.
     pub(super) hashes: Vec<u64>,
-    /// The segments of the thread's stack that was interned last.
+    /// The ids of the segments of the last interned stack, root first. This is an older stack while samples are
+    /// pending.
     pub(super) segments: Vec<StackId>,
     /// The outermost two addresses for which the root was looked up last, and that root.
     root: ([u64; 2], StackRoot),
-    /// The task of the last sample, and the number of the task.
+    /// The task of the last sample, and the position of the task in
+    /// [`Collected::tasks`](super::collect::Collected::tasks).
     pub(super) task: Option<(RawTask, u32)>,
 }
 

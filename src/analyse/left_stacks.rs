@@ -25,7 +25,6 @@ pub(super) struct SampledThread {
     pub(super) pid: u32,
     pub(super) tid: u32,
     pub(super) time: u64,
-    /// The stack pointer.
     pub(super) sp: u64,
     /// The outermost return address of the known callers.
     pub(super) outermost_caller: u64,
@@ -36,8 +35,9 @@ pub(super) struct SampledThread {
 pub(super) struct LeftCallers {
     /// Return addresses, innermost first.
     pub(super) addresses: Vec<u64>,
-    /// Whether the stack had the same callers before and after the sample. Otherwise the addresses are the common callers,
-    /// with an address in the function that made two different calls, or the callers of the only reading.
+    /// Whether the stack had the same callers before and after the sample. Otherwise the addresses are the outer
+    /// callers that the two readings have in common. If their next callers differ but are in one function, the address
+    /// of the earlier reading is included. If there is only one reading, the addresses are all its callers.
     pub(super) is_whole: bool,
     /// The descriptor of the goroutine. `None` if the goroutines before and after the sample differ.
     pub(super) descriptor: Option<u64>,
@@ -50,7 +50,8 @@ impl<'r> LeftStacks<'r> {
         Self { by_thread: group_readings(readings, |reading| (reading.pid, reading.tid), times), contents }
     }
 
-    /// The callers on the left stack of a thread. `None` if the thread's known callers do not end in generated code.
+    /// The callers on the left stack of a thread. `None` if the thread's known callers do not end in generated code, or
+    /// if no reading near the sample has callers.
     pub(super) fn callers(
         &self,
         thread: SampledThread,
@@ -86,7 +87,7 @@ impl<'r> LeftStacks<'r> {
         })
     }
 
-    /// The content of a reading.
+    /// The words on a reading's stack that are addresses of code, each after the address of its slot.
     fn content(&self, reading: &LeftStack) -> &'r [(u64, u64)] {
         self.contents.get(reading.content as usize).map(Vec::as_slice).unwrap_or_default()
     }

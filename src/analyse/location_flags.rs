@@ -3,7 +3,6 @@
 use super::symbols::{Batch, ReasonId, intern_reason};
 use crate::profile::{LocationId, StackId, Stacks, position};
 
-/// The flags of all locations.
 pub(super) struct LocationFlags {
     /// The flags, indexed by location.
     pub(super) flags: Vec<Flags>,

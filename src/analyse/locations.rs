@@ -1,4 +1,4 @@
-//! Makes profile locations from named raw locations. A location keeps its number.
+//! Makes profile locations from named raw locations. A location keeps its id.
 
 use std::collections::HashMap;
 use std::mem;
@@ -14,7 +14,7 @@ use crate::sources::MappedId;
 /// Names of compiler-generated wrappers that are not shown, by location. The wrapper is the location's only frame.
 pub(super) type WrapperNames = HashMap<LocationId, StrId, RandomState>;
 
-/// Adds all named locations to a profile that has none.
+/// Adds all named locations to a profile without locations. Returns the names of the wrappers that are not shown.
 pub(super) fn add_locations(
     mut named: Vec<Batch<'_>>,
     raw: &RawLocations,

@@ -5,12 +5,14 @@
 //! 1. [`collect`] reads the records once, follows mappings and forks in time order, and counts equal raw stacks. A raw
 //!    stack consists of [raw locations](raw_location). [`shards`] runs this step on all cores.
 //! 2. [`symbols`] names each distinct raw location once.
-//! 3. [`assemble`] makes [`locations`] and [`stacks`] of a profile from them and adds the quality figures.
+//! 3. [`assemble`] makes [`locations`] and [`stacks`] of a profile from the named locations and counted stacks, and
+//!    adds the quality figures.
 //!
-//! The way of an address:
-//! - a `RawAddress` is 8 bytes of the file;
+//! How an address is converted:
+//! - a `RawAddress` is 8 bytes of the recording;
 //! - [`raw_location::call_address`] converts it to the address of the call;
-//! - an address space converts that to a [`RawLocation`](raw_location::RawLocation), an offset in a file;
+//! - an address space converts the address of the call to a [`RawLocation`](raw_location::RawLocation), such as an
+//!   offset in a mapped file;
 //! - interning gives the location the `LocationId` that it keeps in all steps and in the profile;
 //! - naming makes a [`NamedLocation`](symbols::NamedLocation) with frames, and step 3 a location of the profile.
 //!

@@ -40,7 +40,7 @@ pub(super) struct NeededRecords {
 
 impl NeededRecords {
     pub(super) fn new<'t>(tasks: impl Iterator<Item = &'t Tasks> + Clone, unused_files: HashSet<String>) -> Self {
-        // An id can be used again. Then the records of all tasks with this id are needed.
+        // The kernel can use an id again. Then the records of all tasks with this id are needed.
         let mut starts: HashMap<i32, Vec<&TaskEvent>> = HashMap::new();
         for task in tasks.clone().flat_map(|tasks| &tasks.started) {
             starts.entry(task.tid).or_default().push(task);
@@ -69,7 +69,7 @@ impl NeededRecords {
             record_type::MMAP | record_type::MMAP2 => decode_mapping(kind, misc, body).is_none_or(|map| {
                 let is_used = || {
                     let is_unused = self.unused_files.contains(&*String::from_utf8_lossy(map.path));
-                    // Only the mapping of a jitdump shows the jitdump's path.
+                    // The mapping of a jitdump has no sampled code, but only this mapping shows the jitdump's path.
                     !is_unused || code_file_of_mapping(&map, 0).is_some()
                 };
                 map.pid == -1 || self.tasks.contains(&map.pid) && is_used()

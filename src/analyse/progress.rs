@@ -1,4 +1,4 @@
-//! Releases the memory of the file's bytes while the file is read.
+//! Releases the memory of a recording's bytes while the recording is read.
 
 use std::ops::Range;
 

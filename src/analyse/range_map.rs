@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Map from ranges of addresses to values. Ranges never overlap.
+/// Map from ranges of addresses to values. A new range cuts older ranges at its ends.
 #[derive(Debug, Clone)]
 pub(super) struct RangeMap<T> {
     /// End address and value of each range, by first address.

@@ -29,7 +29,7 @@ pub(super) enum RawLocation {
 const FIRST_GENERATED: u32 = u32::MAX - MAX_GENERATED;
 
 impl RawLocation {
-    /// The file that contains the location.
+    /// The mapped file that contains the location.
     pub(super) fn file(self) -> Option<ImageId> {
         if let Self::File(image, _) = self { Some(image) } else { None }
     }
@@ -39,7 +39,8 @@ impl RawLocation {
         match self {
             Self::Kernel(_) => 0,
             Self::Unmapped(_) => 1,
-            // No overflow in practice: 2^31 files would need 96 GiB of MMAP records (48 bytes each).
+            // Stays below `FIRST_GENERATED` in practice: even 2^31 files would need 96 GiB of MMAP records (48 bytes
+            // each).
             Self::File(image, _) => image.0.saturating_add(2),
             Self::Generated(id, _) => FIRST_GENERATED.saturating_add(id.0),
         }
@@ -98,7 +99,7 @@ pub(super) struct RawLocations {
     seed: RandomState,
     /// Direct-mapped cache of the index, by some bits of the address. Saves time because most frames share few locations.
     recent: Vec<LocationSlot>,
-    /// The cache misses of [`RawLocations::intern_all`], each with the position in the result.
+    /// The cache misses of [`RawLocations::intern_all`], each with the position of its id in the result.
     misses: Vec<(usize, RawLocation)>,
 }
 
@@ -120,7 +121,7 @@ impl Slot for LocationSlot {
     }
 }
 
-/// Number of slots of [`RawLocations::recent`].
+/// Number of slots of [`RawLocations::recent`]. Must be a power of two.
 const RECENT_SLOTS: usize = 1 << 14;
 
 impl Default for RawLocations {

@@ -22,8 +22,8 @@ pub(super) struct RawGoroutine {
     pub(super) pid: u32,
     pub(super) address: u64,
     pub(super) id: Option<u64>,
-    /// Location of the entry of the function that the goroutine was started with.
+    /// Location in the function that the goroutine was started with. `None` if unknown, or if no file is mapped there.
     pub(super) start: Option<LocationId>,
-    /// Location of the `go` statement that created the goroutine.
+    /// Location of the `go` statement that created the goroutine. `None` in the same cases.
     pub(super) creator: Option<LocationId>,
 }

@@ -26,7 +26,7 @@ const USER_MARKER: RawAddress = context::USER.to_le_bytes();
 /// Number of records in a round. After a round, readers can release its records.
 const ROUND_RECORDS: usize = 1 << 14;
 
-/// Opens an empty temporary file.
+/// Opens an empty temporary file. Called for each shard, on any thread.
 pub(super) type OpenTemporary<'o> = &'o (dyn Fn() -> io::Result<File> + Sync);
 
 /// How records are rewritten, and where they are written.
@@ -151,8 +151,8 @@ impl RepairedRecording {
         }
     }
 
-    /// Writes the final file, one record at a time. Compresses it if `is_compressed`, and if it is not too large for
-    /// [`unpack`](crate::perfdata::unpack()).
+    /// Writes the final file, one record at a time. Compresses the records if `is_compressed`, unless they are too
+    /// large for [`unpack`](crate::perfdata::unpack()).
     pub fn write<W: Write + Seek>(self, out: W, is_compressed: bool) -> Result<W, Error> {
         let mut writer = Writer::create(out, &self.events)?;
         let record_bytes = self.parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.record_bytes));

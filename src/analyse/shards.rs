@@ -40,7 +40,8 @@ struct LaterShard {
     tasks: Vec<u32>,
 }
 
-/// Reads all records on all cores.
+/// Reads all records on all cores. The returned [`Collected`] has no stacks and samples: they are in the
+/// [`ShardStacks`].
 pub(super) fn collect_all<'d>(
     data: &PerfData<'d>,
     files: &Files<'d>,

@@ -11,7 +11,8 @@ use crate::profile::{
     Frame, Goroutine, GoroutineId, LocationId, Profile, Quality, Samples, StackId, Stacks, Task, TaskId,
 };
 
-/// Adds stacks and samples to a profile that has all locations. `altered` are the stacks with locations that are not shown.
+/// Adds stacks and samples to a profile that has all locations. `altered` are the stacks that
+/// [`count_frames_and_list_altered`] returns.
 pub(super) fn add_samples(
     collected: &Collected,
     (mut stacks, samples): (Stacks, Samples),
@@ -63,7 +64,8 @@ fn add_goroutine(raw: &RawGoroutine, wrappers: &WrapperNames, profile: &mut Prof
     let entry = frames(raw.start).and_then(|frames| frames.first().copied());
     let creator = frames(raw.creator).and_then(|frames| frames.last().copied());
     let name = |frame: Option<Frame>| frame.map_or(none, |frame| profile.function(frame.function).display);
-    // A wrapper that calls a function which is known only at run time.
+    // A wrapper without a wrapped function at its address calls a function that is known only at run time. Then the
+    // name of the wrapper is used.
     let wrapper = raw.start.and_then(|start| wrappers.get(&start).copied());
     let (entry, creator) = (wrapper.unwrap_or(name(entry)), name(creator));
     profile.intern_goroutine(Goroutine { pid: raw.pid, address: raw.address, id: raw.id, entry, creator })
@@ -80,7 +82,8 @@ fn counts_by_stack(stacks: &Stacks, samples: &Samples) -> Vec<u32> {
     counts
 }
 
-/// Counts complete stacks and unnamed frames. Returns the stacks whose last segment has locations that are not shown.
+/// Counts complete stacks and unnamed frames. Returns the stacks whose last segment is shown with fewer locations or
+/// with other callers.
 pub(super) fn count_frames_and_list_altered(
     stacks: &Stacks,
     samples: &Samples,
@@ -151,7 +154,7 @@ struct StackCounters {
     unnamed_kernel_frames: u64,
     /// Number of unnamed frames for each reason, by position in [`LocationFlags::reasons`].
     unnamed: Vec<u64>,
-    /// Stacks whose last segment has locations that are not shown.
+    /// Stacks whose last segment is shown with fewer locations or with other callers.
     altered: Vec<StackId>,
 }
 

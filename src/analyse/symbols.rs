@@ -24,9 +24,10 @@ use crate::sources::MappedId;
 #[expect(clippy::struct_excessive_bools, reason = "independent flags")]
 pub(super) struct NamedLocation {
     pub(super) id: LocationId,
-    /// Link-time address in the file, or address in the kernel.
+    /// Link-time address in a mapped file (an offset if no segment contains the location), otherwise the run-time
+    /// address. 0 in a kernel without symbols.
     pub(super) address: u64,
-    /// The mapped file. `None` in the kernel and at unmapped addresses.
+    /// The mapped file. `None` in the kernel, in named generated code, and at unmapped addresses.
     pub(super) image: Option<ImageId>,
     pub(super) is_kernel: bool,
     /// Whether the location is in a kernel without symbols. Adjacent hidden locations of a stack are shown as one frame.
@@ -37,8 +38,8 @@ pub(super) struct NamedLocation {
     pub(super) unnamed: Option<ReasonId>,
     /// Whether a complete stack can have its root at this location.
     pub(super) is_root: bool,
-    /// Whether later addresses in a callchain are not the location's callers, but remains of an earlier use of the stack
-    /// (Go's `FuncFlagTopFrame`, and functions that leave a goroutine's stack for good).
+    /// Whether later addresses in a callchain are not the location's callers, but remains of an earlier use of the
+    /// stack (Go's `FuncFlagTopFrame`, and functions that leave a goroutine's stack and never return to it).
     pub(super) ends_stack: bool,
 }
 
@@ -166,7 +167,7 @@ const MAX_NAME_BYTES: usize = 4096;
 /// Number of locations in a chunk of work: large enough to keep a core busy, small enough to balance the load.
 const CHUNK_LOCATIONS: usize = 4096;
 
-/// Names all locations.
+/// Names all locations, each once. The batches are in the order of file and address.
 pub(super) fn name_all<'n>(
     locations: &[RawLocation],
     keys: &[MappedId],
@@ -232,7 +233,7 @@ struct OpenFile<'k, 'n, 'f> {
     symbols: Result<(&'n Binary<'f>, Locator<'n, 'f>), &'n str>,
     functions: FunctionCache,
     definitions: Definitions<'f>,
-    /// A second locator, only for entries of functions. It leaves the first locator at its current function.
+    /// A second locator, only for entries of functions, so that the first locator stays at its current function.
     entries: Option<Locator<'n, 'f>>,
 }
 
@@ -408,8 +409,8 @@ fn map_text<'t>(text: &Cow<'t, str>, make: impl Fn(&str) -> Cow<'_, str>) -> Cow
     }
 }
 
-/// Whether a function switches to the scheduler's stack for good. Before Go 1.25, its frame pointer still leads to a
-/// goroutine, which can already run on another thread.
+/// Whether a function switches to the scheduler's stack and never back. Before Go 1.25, the frame pointer still leads
+/// to the stack of the goroutine, which can already run on another thread.
 fn leaves_the_goroutine(name: &str) -> bool {
     matches!(name, "runtime.mcall" | "runtime.morestack")
 }

@@ -8,9 +8,9 @@
 //! ends, repair appends the rest of the kernel's callchain. Most C code has no frame pointers. It is unwound in the same way
 //! with `.eh_frame`.
 //!
-//! C code that a goroutine calls runs on the thread's own stack, so the stack copy contains only the C code. The Go callers
-//! are known if the kernel's walk passed the frame pointer that leads to them. They are unknown while C code uses the
-//! register for another value.
+//! C code that a goroutine calls runs on the thread's own stack, so the stack copy contains only the C code. The Go
+//! callers are known if the C code has kept the frame pointer, because then the kernel's walk reaches them. They are
+//! unknown while C code uses the frame pointer register for another value.
 //!
 //! Must not guess: where the tables have no answer (code without tables, functions that set the stack pointer), the kernel's
 //! callchain is kept.
@@ -39,7 +39,8 @@ pub(super) enum RepairOutcome {
     Untouched,
     /// Frames were missing or wrong.
     Repaired,
-    /// Frames were left out: the kernel found them beyond the copy, but they cannot be the callers of the frames in it.
+    /// Callers are missing. Either the callers that the kernel found beyond the copy cannot be the callers of the
+    /// frames in the copy, or the callers are on another stack and the kernel did not find them.
     Cut,
 }
 
@@ -78,12 +79,10 @@ pub(super) struct Registers {
 }
 
 impl Registers {
-    /// The instruction pointer.
     pub(super) fn ip(&self) -> u64 {
         self.ip
     }
 
-    /// The stack pointer.
     pub(super) fn sp(&self) -> u64 {
         self.sp
     }
@@ -127,7 +126,8 @@ impl Registers {
 /// The callers in the kernel's callchain that were not processed yet, innermost first.
 struct KernelCallers<'c> {
     addresses: &'c [u64],
-    /// The frame pointer that led the kernel to the first of these callers, if the stack copy contains it.
+    /// The frame pointer that led the kernel to the first of these callers: at first the sampled register, then a word
+    /// of the stack copy. `None` beyond the copy.
     frame_pointer: Option<u64>,
     copy: StackCopy<'c>,
 }
@@ -152,7 +152,8 @@ impl KernelCallers<'_> {
         self.frame_pointer = self.frame_pointer.and_then(|pointer| self.copy.word(pointer));
     }
 
-    /// Whether the callers lead to the frames in `walked`.
+    /// Whether `walked` begins at one of these callers: from there on, the addresses are equal up to the end of the
+    /// shorter list. True if `walked` is empty.
     fn lead_to(&self, walked: &[ReturnAddress]) -> bool {
         let agree = |from: &[u64]| from.iter().zip(walked).all(|(address, walked)| *address == walked.address);
         walked.is_empty() || (0..self.addresses.len()).any(|at| self.addresses.get(at..).is_some_and(agree))
@@ -292,9 +293,9 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         address.checked_sub(in_file.checked_sub(go.entry)?)
     }
 
-    /// The frame pointer into the goroutine's stack after its thread has switched to its own stack, if the copy contains it.
-    /// `systemstack` and `asmcgocall` switch stacks and keep the frame pointer. `None` in the scheduler, which has no
-    /// callers.
+    /// The frame pointer into the goroutine's stack, for a thread that has switched to its own stack. `systemstack` and
+    /// `asmcgocall` switch stacks and keep the frame pointer. `None` if the frame pointer is lost, and in the
+    /// scheduler, which has no callers.
     pub(super) fn left_frame_pointer(
         &mut self,
         registers: &Registers,

@@ -68,7 +68,8 @@ impl Region {
 /// The value behind a pointer that is null or comes from `Box::leak`.
 fn from_leaked<T>(pointer: *mut T) -> Option<&'static T> {
     #[expect(unsafe_code, reason = "an atomic pointer to memory that is never freed")]
-    // SAFETY: all pointers of this file are null or come from `Box::leak`. Nothing is written through a stored pointer.
+    // SAFETY: all pointers in `NEWEST_REGION` and `ADVICE` are null or come from `Box::leak`. Nothing is written
+    // through a stored pointer.
     unsafe {
         pointer.as_ref()
     }

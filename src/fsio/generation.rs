@@ -8,8 +8,8 @@ use rustix::ioctl::{Getter, ioctl, opcode};
 /// `FS_IOC_GETVERSION` (linux/fs.h). The kernel writes an `int`, although the request number says `long`.
 const GET_VERSION: rustix::ioctl::Opcode = opcode::read::<c_long>(b'v', 1);
 
-/// The generation of a file's inode. It differs between files that used the same inode number at different times. `None` if
-/// the file system does not report generations.
+/// The generation of a file's inode. The generation differs between files that used the same inode number at different
+/// times. `None` if the file system does not report generations.
 pub fn generation(file: &File) -> Option<u32> {
     #[expect(unsafe_code, reason = "ioctl")]
     // SAFETY: the request writes at most a `long`, and the output buffer has the size of a `long`.

@@ -171,8 +171,9 @@ pub fn replace_file(path: &Path, fill: impl FnOnce(&File) -> Result<(), FileErro
     sync_dir(dir)
 }
 
-/// Like [`replace`], for a small system file that other programs need. The file gets exactly this mode, independent of the
-/// umask. It has no name until it is complete, so a killed process leaves no temporary file.
+/// Like [`replace`], for a small system file that other programs need. The file gets exactly this mode, independent of
+/// the umask. If the file system permits, the file has no name until it is complete. A temporary file that a killed
+/// process left at `path` with the suffix `.new` is replaced.
 pub fn install(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
     let wrap = |source| FileError::new("write", path, source);
     // Temporary name between link and rename. On file systems without O_TMPFILE, the file has this name from the start.
@@ -216,7 +217,7 @@ pub fn relative_to_cwd(path: &Path) -> &Path {
     below.filter(|below| !below.as_os_str().is_empty()).unwrap_or(path)
 }
 
-/// Removes `.` and `..` from a path, without access to the disk.
+/// Removes `.` and `..` from a path, without access to the disk: `..` also removes the name of a symbolic link.
 pub fn normalize(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for component in path.components() {

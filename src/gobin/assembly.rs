@@ -11,9 +11,9 @@ use super::pclntab::Pclntab;
 pub struct Assembly {
     /// Address range of all functions in Go's function table.
     pub go_text: Range<u64>,
-    /// Addresses of the assembly functions, in ascending order.
+    /// Addresses of these assembly functions, in ascending order. Other assembly functions are left out.
     pub functions: Vec<Range<u64>>,
-    /// Size of the largest frame among the assembly functions, in bytes. 0 if none has a frame.
+    /// Size of the largest frame among [`Assembly::functions`], in bytes. 0 if none has a frame.
     pub largest_frame: u32,
 }
 

@@ -107,7 +107,8 @@ impl<'a> Binary<'a> {
     }
 
     /// The unwind rule for the frame of the Go function at a link-time virtual address. For a return address, pass the
-    /// address of the byte before it. `None` if there is no Go function, or its frame size is unknown.
+    /// address of the byte before it. `None` if there is no Go function. If only its frame size is unknown,
+    /// [`GoUnwind::sp_delta`] has the reason.
     pub fn unwind(&self, address: u64) -> Option<GoUnwind> {
         GoUnwind::new(&self.pclntab().ok()?.function_at(address)?, address)
     }
@@ -200,7 +201,8 @@ impl<'a> Binary<'a> {
         BuildInfo::find(&self.elf)
     }
 
-    /// The assembly functions that can use the frame pointer register for other values. Walks all Go functions.
+    /// The assembly functions that can use the frame pointer register for other values. Walks all Go functions. `None`
+    /// without pclntab.
     pub fn assembly(&self) -> Option<Assembly> {
         Assembly::find(self.pclntab().ok()?)
     }

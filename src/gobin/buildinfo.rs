@@ -22,7 +22,7 @@ pub struct BuildInfo {
     pub go_version: String,
     /// Import path of the main package. Empty if the program was not built by the go command.
     pub path: String,
-    /// The module of the main package.
+    /// The module of the main package. `None` for a build without modules.
     pub module: Option<Module>,
     /// The modules that the program depends on, after replacements (`replace` in go.mod).
     pub deps: Vec<Module>,

@@ -21,9 +21,9 @@ pub(super) fn called_function<'t, 'a>(
     table.function_at(target).filter(|called| called.entry() == target)
 }
 
-/// Whether a function is assembly that ends with a jump to an address in a register, on amd64. Such a function enters other
-/// code and does not return there. False for functions of package `runtime`, such as `reflectcall`: they jump to code of
-/// the program itself.
+/// Whether a function is assembly that ends with a jump to an address in a register, on amd64. Such a function jumps
+/// into other code and does not run after that. False for functions of package `runtime`, such as `reflectcall`: they
+/// jump to code of the program itself.
 pub(super) fn ends_with_jump_to_register(function: &Function<'_, '_>, elf: &Elf<'_>) -> bool {
     let size = function.end().checked_sub(function.entry()).and_then(|size| usize::try_from(size).ok());
     let code = elf.bytes_from(function.entry()).and_then(|bytes| bytes.get(..size?)).unwrap_or_default();

@@ -98,7 +98,8 @@ impl<'a> SymbolList<'a> {
     }
 }
 
-/// The zero-terminated name at an offset of a string table. Empty if the zero byte is missing.
+/// The zero-terminated name at an offset of a string table, at most its first [`MAX_NAME_BYTES`]. Empty if the table
+/// ends before the zero byte.
 fn name_at(names: &[u8], offset: u32) -> &[u8] {
     let rest = usize::try_from(offset).ok().and_then(|offset| names.get(offset..)).unwrap_or_default();
     match rest.get(..MAX_NAME_BYTES) {
@@ -247,7 +248,8 @@ impl<'a, H: FileHeader<Endian = Endianness>> ElfOfClass<'a, H> {
         })
     }
 
-    /// The contents of a section, decompressed to at most `max_size` bytes.
+    /// The contents of a section, decompressed. `None` if the section is missing or damaged, or has more than
+    /// `max_size` bytes after decompression.
     pub(super) fn contents(&self, name: &[u8], max_size: u64) -> Option<Cow<'a, [u8]>> {
         let header = self.header_named(name)?;
         let Some((compression, offset, size)) = header.compression(self.endian, self.bytes).ok()? else {
@@ -312,7 +314,8 @@ impl<'a, H: FileHeader<Endian = Endianness>> ElfOfClass<'a, H> {
     }
 }
 
-/// Decompresses `stream` to `size` bytes. `None` if `size` is more than `max_size`.
+/// Decompresses `stream` to `size` bytes. `None` if `size` is more than `max_size`, or not plausible for the length of
+/// the stream.
 fn decompress(format: CompressionFormat, stream: &[u8], size: u64, max_size: u64) -> Option<Cow<'_, [u8]>> {
     let plausible = u64::try_from(stream.len()).ok()?.saturating_mul(MAX_COMPRESSION_RATIO);
     if size > plausible.min(max_size) {

@@ -45,7 +45,7 @@ enum Context<'a> {
 /// A function at an address, or a function that is inlined there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct DebugFrame {
-    /// The linker's name, else the name in the source. `None` if only the line is known.
+    /// The linker's name, demangled, else the name in the source. `None` if only the line is known.
     pub(super) name: Option<String>,
     pub(super) file: Option<String>,
     /// The line number, from 1. 0 if unknown.

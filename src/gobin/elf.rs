@@ -89,7 +89,7 @@ impl<'a> Elf<'a> {
         match_class!(&self.container, typed => typed.section(name))
     }
 
-    /// The decompressed contents of a section.
+    /// The decompressed contents of a section. `None` if the section is missing, damaged or too large.
     pub(super) fn contents(&self, name: &[u8]) -> Option<Cow<'a, [u8]>> {
         match_class!(&self.container, typed => typed.contents(name, self.max_unpacked_bytes()))
     }
@@ -135,12 +135,12 @@ impl<'a> Elf<'a> {
         match_class!(&self.container, typed => typed.symbols(kind, is_wanted))
     }
 
-    /// The address of the first symbol with one of these names.
+    /// The address of the first symbol of `.symtab` with one of these names.
     pub(super) fn symbol_address(&self, names: &[&[u8]]) -> Option<u64> {
         self.symbol(names).map(|symbol| symbol.address)
     }
 
-    /// The first symbol with one of these names.
+    /// The first symbol of `.symtab` with one of these names.
     pub(super) fn symbol(&self, names: &[&[u8]]) -> Option<Symbol> {
         let found = self.symbols(elf::SHT_SYMTAB, |_, name| names.contains(&name));
         found.symbols.first().copied()

@@ -16,15 +16,15 @@ pub struct GLayout {
     pub stack_low: usize,
     /// `g.stack.hi`: end address of the goroutine's stack.
     pub stack_high: usize,
-    /// `g.m`: the thread that runs the goroutine.
+    /// `g.m`: pointer to the `runtime.m` of the thread that runs the goroutine.
     pub m: usize,
-    /// `g.goid`.
+    /// `g.goid`: the id of the goroutine.
     pub goid: usize,
-    /// `g.parentGoid`, since Go 1.21.
+    /// `g.parentGoid`: the id of the goroutine with the `go` statement. `None` before Go 1.21.
     pub parent_goid: Option<usize>,
     /// `g.gopc`: return address of the `go` statement that created the goroutine.
     pub gopc: usize,
-    /// `g.startpc`: the function that the `go` statement calls.
+    /// `g.startpc`: address of the function that the goroutine was started with, which can be a compiler-made wrapper.
     pub startpc: usize,
     /// `m.g0`: the descriptor of the thread's own stack.
     pub m_g0: usize,

@@ -1,8 +1,8 @@
 //! Whether a binary was really built with `-N -l`.
 //!
-//! `-gcflags='-N -l'` without `all=` reaches only the packages named on the command line, which most blog posts miss. So the
-//! flags in the build info are compared with the code. The code shows inlining (a function with inlined calls has an inline
-//! tree) but not `-N`; the build info distinguishes `-N -l` from `-l` alone.
+//! `-gcflags='-N -l'` without `all=` reaches only the packages named on the command line. So the flags in the build
+//! info are compared with the code. The code shows inlining (a function with inlined calls has an inline tree) but not
+//! `-N`; the build info distinguishes `-N -l` from `-l` alone.
 
 use std::fmt;
 

@@ -211,7 +211,7 @@ impl<'a> Pclntab<'a> {
         Ok(())
     }
 
-    /// The layout of the table.
+    /// The layout of the table, which shows a range of Go releases.
     pub fn layout(&self) -> Layout {
         self.layout
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// One function at an address.
+/// A function at an address: the function that contains the address, or a function that is inlined there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "four independent facts")]
 pub struct SourceFrame<'a> {

@@ -27,8 +27,8 @@ pub(super) struct Field {
 /// Offsets in bytes, in the order of the requested fields. `None` for a field that the structure does not have.
 pub(super) type FieldOffsets<const N: usize> = [Option<u64>; N];
 
-/// The offsets of fields in bytes from the start of their structure. `None` if the file has no readable DWARF of package
-/// runtime.
+/// The offsets of fields in bytes from the start of their structure. `None` if the file has no readable DWARF of
+/// package runtime, or if a structure is missing there.
 pub(super) fn field_offsets<const N: usize>(elf: &Elf<'_>, fields: &[Field; N]) -> Option<FieldOffsets<N>> {
     let endian = if elf.format().is_big_endian { RunTimeEndian::Big } else { RunTimeEndian::Little };
     let names = [".debug_info", ".debug_abbrev", ".debug_str", ".debug_line_str"];

@@ -46,7 +46,7 @@ pub enum SpecialFunction {
     Asmcgocall,
     /// `cgocallback` and `crosscall2`, through which C calls Go. They switch back to the goroutine's stack.
     Cgocallback,
-    /// `nanotime1`, `walltime` and `time.now`, which call the vdso on the thread's own stack.
+    /// `nanotime1`, `walltime`, `vgetrandom1` and `time.now`, which call the vdso on the thread's own stack.
     VdsoCaller,
     /// `goexit`: the root of a goroutine.
     Goexit,

@@ -11,7 +11,7 @@ use super::function::Function;
 use super::pclntab::Pclntab;
 use super::unwind::SpecialFunction;
 
-/// Maximum length of a chain of wrappers that call each other.
+/// Maximum length of a chain in which each wrapper calls the next.
 const MAX_CHAINED_WRAPPERS: usize = 4;
 
 /// Maximum size of a wrapper. Real wrappers have about 100 bytes, or more with a large inlined function.

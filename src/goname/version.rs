@@ -53,7 +53,7 @@ pub fn split_closure(name: &str) -> Option<(&str, &str)> {
     Some((parts.get(1)?.as_str(), parts.get(2)?.as_str()))
 }
 
-/// Replaces the numbers that differ between builds and runs by `*`.
+/// Replaces the numbers that differ between builds and runs by `*`. Removes the suffixes of C compilers.
 pub fn replace_changing_numbers(name: &str) -> Cow<'_, str> {
     CHANGING_NUMBER.replace_all(name, |found: &regex::Captures<'_>| match &found[0] {
         number if number.starts_with('_') => "_cgo_*_",
@@ -62,7 +62,7 @@ pub fn replace_changing_numbers(name: &str) -> Cow<'_, str> {
     })
 }
 
-/// Returns the current name of a function of Go's runtime that a newer Go version renamed.
+/// Returns the current name of a function of Go's runtime that a newer Go version renamed. `None` for any other name.
 pub fn current_name(name: &str) -> Option<&'static str> {
     RENAMED_FUNCTIONS.iter().find(|(old, _)| *old == name).map(|(_, new)| *new)
 }
@@ -70,7 +70,8 @@ pub fn current_name(name: &str) -> Option<&'static str> {
 /// Version of an import path at the start of a name without its package: `.v3.Unmarshal` of `gopkg.in/yaml.v3.Unmarshal`.
 static LEADING_PATH_VERSION: LazyLock<Regex> = LazyLock::new(|| compile_regex(r"^\.v[0-9]+\."));
 
-/// Returns a function's name without its package and the dot after the package.
+/// Returns a function's name without its package, without a version at the end of the package's path, and without the
+/// dot after them.
 pub fn strip_package(name: &str) -> &str {
     let package = package(name);
     let rest = name.get(package.len()..).unwrap_or(name);

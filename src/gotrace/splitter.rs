@@ -44,7 +44,7 @@ pub struct OutputSplitter {
     processes: Processes,
 }
 
-/// The writes to a stream, separated by their origin.
+/// The bytes of a stream, separated into the program's output and the runtime's lines.
 #[derive(Debug, Default)]
 pub struct SplitOutput {
     /// The program's output.
@@ -62,7 +62,7 @@ pub struct ArrivedLine {
     pub bytes: Vec<u8>,
     /// The parsed line.
     pub line: RuntimeLine,
-    /// Index of the process that wrote the line, inferred from the figures in its lines.
+    /// Index of the process that wrote the line, see [`Timed::process`](super::Timed::process).
     pub process: usize,
     /// Time when the last piece of the line was read, in nanoseconds.
     pub arrived_ns: u64,

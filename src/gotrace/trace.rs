@@ -34,7 +34,8 @@ pub struct Timed<E> {
     pub time_ns: u64,
     /// Time when goflame had read the line, on the same clock, in nanoseconds.
     pub arrived_ns: u64,
-    /// Index of the process, which goflame infers from the figures in the lines.
+    /// Index of the process, which goflame infers from the figures in the lines. Collections and snapshots have
+    /// separate indices, so the same index can mean two processes. Always 0 for initialisations of packages.
     pub process: usize,
     /// The event.
     #[serde(flatten)]
@@ -48,9 +49,9 @@ pub struct GcTotals {
     pub cycles: usize,
     /// CPU time of marking by goroutines that allocate, in nanoseconds.
     pub assist_ns: u64,
-    /// CPU time of marking by background workers.
+    /// CPU time of marking by background workers, in nanoseconds.
     pub background_ns: u64,
-    /// CPU time of marking by idle processors.
+    /// CPU time of marking by idle processors, in nanoseconds.
     pub idle_ns: u64,
     /// Wall time of all pauses, in nanoseconds.
     pub pauses_ns: u64,

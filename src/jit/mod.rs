@@ -1,8 +1,8 @@
 //! Reads the files in which a runtime names the machine code that it makes while the program runs: perf maps
 //! (`/tmp/perf-PID.map`) and jitdumps (`jit-PID.dump`).
 //!
-//! A perf map says which function is at an address. A jitdump also has the time at which it was placed there, and source
-//! lines.
+//! A perf map says which function is at an address. A jitdump also has source lines, and the time at which the code of
+//! the function was placed there.
 //!
 //! The files can be hostile or cut off: no input causes a panic, and the size of the result is limited by the size of the
 //! file. This module must not open files.

@@ -23,7 +23,7 @@ const MAX_FILE_BYTES: u64 = 1 << 28;
 /// Maximum number of bytes of all code files together. Later files are ignored.
 const MAX_TOTAL_BYTES: usize = 1 << 29;
 
-/// Maximum number of processes of a recording for which code files are read.
+/// Maximum number of code files that are looked for after a recording.
 const MAX_PROCESSES: usize = 1 << 16;
 
 /// Maximum delay of the clock for file times, compared with the exact clock.
@@ -60,8 +60,8 @@ pub fn is_memory(path: &str) -> bool {
     MEMORY_NAMES.iter().any(|name| path.starts_with(name))
 }
 
-/// Kind and path of the code file that a process with this mapping can have written. `own_pid` is the process id in the
-/// namespace of the process.
+/// Kind and path of the code file that a process with this mapping can have written. `None` for data and for other
+/// mapped files. `own_pid` is the process id in the namespace of the process.
 pub fn code_file_of_mapping(mapping: &Mmap<'_>, own_pid: u32) -> Option<(CodeFileKind, String)> {
     let path = str::from_utf8(mapping.path).ok().filter(|_| mapping.is_executable)?;
     let number = path.rsplit_once("/jit-").and_then(|(_, name)| name.strip_suffix(".dump"));
@@ -71,8 +71,8 @@ pub fn code_file_of_mapping(mapping: &Mmap<'_>, own_pid: u32) -> Option<(CodeFil
     is_memory(path).then(|| (CodeFileKind::PerfMap, format!("/tmp/perf-{own_pid}.map")))
 }
 
-/// Opens a code file. `path` is absolute, with `root` as its `/`. `None` if the file is missing, or belongs to anybody else
-/// than the user, root and `owner`.
+/// Opens a code file. `path` is absolute, with `root` as its `/`. `None` if the file is missing, is not a regular file
+/// with a single name, or belongs to anybody else than the user, root and `owner`.
 pub fn open_code_file(root: &Path, path: &str, owner: Option<u32>) -> Option<File> {
     let path = root.join(path.strip_prefix('/')?);
     // NONBLOCK, because opening a pipe would wait for a writer.
@@ -113,14 +113,15 @@ impl CodeFiles {
         self.files.push(file);
     }
 
-    /// The code files, sorted by process.
+    /// The code files, sorted by process id and format.
     pub fn finish(mut self) -> Vec<CodeFile> {
         self.files.sort_by_key(|file| (file.pid, file.kind));
         self.files
     }
 }
 
-/// Reads the code files that the processes of a recording wrote on this machine. With `since`, only files written later.
+/// Reads the code files that the processes of a recording wrote on this machine. With `since`, only files written
+/// later. Empty if the recording was made on a machine with another name.
 pub fn find_code_files(recording: &PerfData<'_>, since: Option<SystemTime>) -> Vec<CodeFile> {
     let here = rustix::system::uname();
     if recording.features().hostname.as_ref().is_some_and(|host| host.as_bytes() != here.nodename().to_bytes()) {

@@ -10,8 +10,8 @@ use crate::fsio::{self, FileError};
 /// Version of the file format.
 const SCHEMA: u32 = 2;
 
-/// Maximum size of the file. A recorder keeps at most 2^18 readings of descriptors, each about 200 bytes as text, and 2^20
-/// readings of labels, each about 100 bytes.
+/// Maximum size of the file. A recorder keeps at most 2^18 readings of descriptors (each about 200 bytes as text), 2^20
+/// readings of labels (100 bytes), and 2^19 readings of left stacks (150 bytes) with 2^20 words (30 bytes).
 const MAX_FILE_BYTES: u64 = 1 << 28;
 
 #[derive(Serialize, Deserialize)]
@@ -83,7 +83,8 @@ pub fn goroutines_to_json(
     serde_json::to_vec(&GoroutineFile { schema: SCHEMA, readings, labels, left_stacks }).unwrap_or_default()
 }
 
-/// Reads the goroutine readings of a run. Empty if the run has no such file, or if its format is unknown.
+/// Reads the goroutine readings of a run. Empty if the run has no such file, or if the file is damaged or has a newer
+/// format.
 pub fn goroutines_from_file(path: &Path) -> Result<KeptReadings, FileError> {
     let bytes = match fsio::read_bounded(path, MAX_FILE_BYTES) {
         Ok(bytes) => bytes,

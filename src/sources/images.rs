@@ -141,7 +141,8 @@ impl DiskImages {
         self.origin.end = end;
     }
 
-    /// Refuses files on the disk that were changed after the recording, if its metadata says when and where it was made.
+    /// Refuses files on the disk that were replaced or changed after the recording, if the metadata of the recording
+    /// says where and when it was made.
     pub fn note_origin(&mut self, features: &Features) {
         self.origin.note(features);
     }
@@ -152,7 +153,8 @@ impl DiskImages {
         fitting().find(|kept| kept.id.path == id.path).or_else(|| fitting().next())
     }
 
-    /// Reads a file from `dir` if `dir` has a file with the same name, without the directories.
+    /// Reads a mapped file from `dir` if `dir` contains a file with this file name. Copies and held files have
+    /// precedence.
     pub fn use_programs_in(&mut self, dir: impl Into<PathBuf>) {
         self.program_dir = Some(dir.into());
     }

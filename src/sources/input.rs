@@ -57,7 +57,7 @@ impl InputKind {
 pub enum InputBytes {
     /// A regular file.
     Mapped(MappedFile),
-    /// A pipe or a device.
+    /// A pipe or a device, or a recording that was converted in memory.
     Read(Vec<u8>),
 }
 

@@ -71,7 +71,7 @@ impl KallsymsCache {
         MappedFile::map(&file, &self.path).ok()
     }
 
-    /// Replaces the cached bytes.
+    /// Replaces the cached bytes. Does nothing if the directory belongs to another user, or on any error.
     pub fn write(&self, symbols: &[u8]) {
         let write = || {
             let dir = self.path.parent().unwrap_or(Path::new("/"));

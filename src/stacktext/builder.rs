@@ -70,13 +70,13 @@ impl StackTextBuilder {
         Self { profile: Profile::new(event), quality, locations, functions }
     }
 
-    /// Returns the handle of a task. Ids are 0 if they are unknown.
+    /// Returns the id of a task. `pid` and `tid` are 0 if they are unknown.
     pub(super) fn intern_task(&mut self, process: &str, pid: u32, tid: u32, cpu: Option<u32>) -> TaskId {
         let process = self.profile.intern(cut_name(process));
         self.profile.intern_task(Task { process, pid, tid, cpu, goroutine: None, labels: LabelSetId::EMPTY })
     }
 
-    /// Returns the handle of a stack. `frames` begins with the root. Adds `samples` for each frame to the quality figures.
+    /// Returns the id of a stack. `frames` begins with the root. The quality figures count each frame `samples` times.
     pub(super) fn intern_stack(&mut self, frames: &[TextFrame], samples: u64) -> StackId {
         let mut locations = Vec::new();
         for group in frames.chunk_by(|_, next| next.inlined) {

@@ -17,7 +17,8 @@ pub fn is_folded(beginning: &[u8]) -> bool {
     first.first().is_some_and(|line| FoldedLine::parse(line).is_some()) && folded > first.len() / 2
 }
 
-/// Reads folded stacks. The first name of a line is the process, unless it is a function of Go's runtime or of `main`.
+/// Reads folded stacks. The first name of each line is the process, unless any line begins with a function of Go's
+/// runtime or of `main`.
 ///
 /// Whole weights are numbers of samples. Weights with fractions are multiplied by a power of ten, so that they become whole.
 pub fn read_folded(text: &[u8]) -> Result<StackText, Error> {
@@ -97,7 +98,7 @@ impl<'l> FoldedLine<'l> {
     }
 }
 
-/// Whether a name at the root of a stack is a function. Test binaries have names such as `main.test`.
+/// Whether the first name of a line is a Go function, not a process. Test binaries have names such as `main.test`.
 fn is_root_function(name: &str) -> bool {
     (name.starts_with("runtime.") || name.starts_with("main.")) && name.rsplit('.').next() != Some("test")
 }

@@ -13,8 +13,8 @@ use object::{Object as _, ObjectSection as _};
 
 use crate::program::{Program, text};
 
-/// The answers of an oracle: a program that prints what Go says about addresses. It prints a line for each address whose
-/// answer differs from the address before.
+/// The answers of an oracle: a program that prints what Go says about addresses. The oracle prints a line for each
+/// address whose answer differs from the answer for the address before.
 struct Answers {
     /// Address and answer, in ascending order of addresses.
     lines: Vec<(u64, String)>,
@@ -34,8 +34,8 @@ impl Answers {
         Self { lines }
     }
 
-    /// Compares the oracle's answers with `mine`, goflame's answers, at every `step`th address. `excuse` gets both answers if
-    /// they differ. For a known error of the oracle, it returns the right answer.
+    /// Compares the oracle's answers with `mine`, goflame's answers, at every `step`th address. `excuse` gets both
+    /// answers if they differ. For a known error of the oracle, `excuse` returns the right answer.
     fn compare(
         &self,
         oracle: &str,

@@ -1,5 +1,5 @@
-//! Compares `gobin` with Go at every seventh address (in a debug build of goflame at fewer addresses of the Go compiler).
-//! Go answers in three ways: the runtime inside the program, `debug/gosym`, and `go tool addr2line`.
+//! Compares `gobin` with Go at every seventh address of a program. Slow comparisons use fewer addresses. Go answers in
+//! three ways: the runtime inside the program, `debug/gosym`, and `go tool addr2line`.
 //!
 //! The programs are the Go compiler, gofmt and a cgo program, built by the Go on PATH and by two other releases, with
 //! symbols and stripped. `cargo test --test symbols -- --nocapture` prints the figures.
@@ -18,7 +18,7 @@ const STEP: u64 = 7;
 /// of goflame is slow, so it compares fewer addresses.
 const STEP_IN_COMPILER: u64 = if cfg!(debug_assertions) { 29 } else { 7 };
 
-/// A release before Go 1.26 and 1.27, which both moved tables. [`NEW`] is a release after them.
+/// A release before Go 1.26 and 1.27, which both moved tables. [`NEW`] is a release after both moves.
 const OLD: Toolchain = Toolchain("go1.21.13");
 const NEW: Toolchain = Toolchain("go1.27.3");
 const LOCAL: Toolchain = Toolchain("local");

@@ -68,7 +68,8 @@ impl Unwinder<'_, '_> {
             let [inner, outer] = *pair.first_chunk()?;
             let (binary, in_file) = self.walker.binary_at(space, inner.checked_sub(1)?)?;
             let called = binary.unwind(in_file)?.entry;
-            // Go code calls Go code of another file, of a plugin, only through registers.
+            // Go code calls Go code of another file (a plugin) only through registers. So the called function cannot be
+            // checked.
             let (of_outer, return_address) = self.walker.binary_at(space, outer)?;
             Some(!std::ptr::eq(binary, of_outer) || binary.can_call(return_address, called))
         };

@@ -17,13 +17,12 @@ const TEXT: u64 = 0x1000;
 const FUNCTIONS: [(u64, Option<u32>); 5] = [(0, Some(0)), (1, Some(0x20)), (2, Some(0x30)), (3, None), (4, Some(0))];
 
 impl Registers {
-    /// Registers with this stack pointer, frame pointer and goroutine.
     pub(in crate::analyse) fn from_test_values(sp: u64, bp: u64, goroutine: Option<u64>) -> Self {
         Self { ip: 0, sp, bp, link: None, goroutine }
     }
 }
 
-/// An address in the middle of the function with this number.
+/// An address inside the function with this number, after its entry.
 fn address_in(function: u64) -> u64 {
     TEXT + function * 0x100 + 0x40
 }
@@ -59,7 +58,6 @@ fn with_unwinder<T>(
     run(&mut unwinder, spaces.get(1).expect("an address space"))
 }
 
-/// Adds unwind information for an address.
 fn add(unwinder: &mut Unwinder<'_, '_>, address: u64, info: UnwindInfo) {
     unwinder.walker.cache.insert((ImageId(0), address), Some(info));
 }
@@ -164,8 +162,8 @@ fn the_frame_pointer_into_the_stack_that_the_thread_left_is_found() {
         with_unwinder(|_| (), |unwinder, space| unwinder.left_frame_pointer(&registers, &stack_bytes(stack), space))
     };
     let left = 0x9000;
-    // The leaf is a function that function 3 calls. Function 3 switches stacks. Before and after the leaf sets up its
-    // frame.
+    // The leaf is a function that function 3 calls. Function 3 switches stacks. The leaf has not set up its frame in
+    // the first case, and has in the second case.
     assert_eq!(left_stack(address_in(0), left, &[address_in(3)]), Some(left));
     assert_eq!(left_stack(address_in(1), SP + 0x18, &[0, 0, 0, left, address_in(3)]), Some(left));
     // The leaf is a deeper function, which uses the register for another value.
@@ -330,7 +328,8 @@ fn c_code_ends_at_its_root_and_at_missing_tables() {
 
 #[test]
 fn the_walk_continues_through_a_callback_to_the_goroutines_frames() {
-    // cgocallback calls the leaf. Its frame is on the goroutine's stack, as if asmcgocall had called cgocallback.
+    // cgocallback calls the leaf. The frame of cgocallback is on the goroutine's stack, as if asmcgocall had called
+    // cgocallback.
     let stack = [address_in(CGOCALLBACK), 0, 0, 0, 0, address_in(0), address_in(1), 0, 0, 0, 0, address_in(4)];
     let own = [address_in(0), address_in(CGOCALLBACK), address_in(0), address_in(1), address_in(4)];
     for chain in [&[address_in(0)][..], &[address_in(0), address_in(FRAMED), 0xbad]] {

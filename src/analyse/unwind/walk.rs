@@ -52,8 +52,8 @@ pub(super) enum WalkEnd {
         /// Whether the function that returns to that address is native. Native code often has no frame pointers.
         of_native: bool,
     },
-    /// The callers are on another stack: a goroutine has called C code, which runs on the thread's own stack. The frame
-    /// pointer leads to the callers.
+    /// The callers are on another stack: a goroutine has called C code or the vdso, which run on the thread's own
+    /// stack. The frame pointer leads to the callers.
     OtherStack { frame_pointer: u64 },
     /// The tables do not say where the next return address is.
     Unknown,
@@ -243,7 +243,7 @@ impl WalkFrame {
         let Some(frame_pointer) = self.bp.filter(|bp| bp.is_multiple_of(8)) else { return Err(WalkEnd::Unknown) };
         let other_stack = WalkEnd::OtherStack { frame_pointer };
         // If the caller already ran on the thread's own stack, the caller's slot is above this frame. Before Go 1.21,
-        // asmcgocall has no frame, so the frame pointer is that of its caller.
+        // asmcgocall has no frame, so the frame pointer belongs to the frame of asmcgocall's caller.
         let slot = frame_pointer.checked_add(8).filter(|slot| *slot > self.sp && pushed >= 8);
         let slot = slot.ok_or(other_stack)?;
         let address = copy.word(slot).ok_or(other_stack)?;

@@ -1,4 +1,5 @@
-//! Fuzzes the readers of perf maps and jitdumps. No input causes a panic, or more functions and lines than it has bytes for.
+//! Fuzzes the readers of perf maps and jitdumps. No input causes a panic, or more functions or lines than its number of
+//! bytes justifies.
 #![no_main]
 
 use goflame::jit::{parse_jitdump, parse_perf_map};

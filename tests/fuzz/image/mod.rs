@@ -72,7 +72,8 @@ pub struct Section<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Builds an executable with code at [`TEXT`] and `data` at [`DATA`]. If `sections` is empty, it has no section headers.
+/// Builds an executable with code at [`TEXT`] and `data` at [`DATA`]. If `sections` is empty, the file has no section
+/// headers.
 pub fn elf(kind: ElfKind, data: &[u8], sections: &[Section<'_>]) -> Vec<u8> {
     let (header, program, entry) = if kind.is_64_bit { (64, 56, 64) } else { (52, 32, 40) };
     let text_at = header + 2 * program;
