@@ -68,7 +68,7 @@ pub fn open_filtered(spec: &Spec, group: &File, cpus: &[u32], ring_bytes: usize)
 
 /// Maps ring buffers for the events that [`Rings::add_thread`] opens later. For `cpus` and `ring_bytes`, see [`open`].
 pub fn open_shared(spec: &Spec, cpus: &[u32], ring_bytes: usize) -> Result<Rings, Error> {
-    open_fitting(spec, cpus, ring_bytes, Spec::shared_buffer_builder)
+    open_fitting(spec, cpus, ring_bytes, |cpu, size| spec.shared_buffer_builder(cpu, size))
 }
 
 fn open_fitting<'g>(

@@ -168,7 +168,7 @@ impl Spec {
             .task(has_frequency)
             .sample_id_all(true)
             .clockid(Clock::MONOTONIC)
-            .read_format(if self.count_lost { ReadFormat::ID | ReadFormat::LOST } else { ReadFormat::ID })
+            .read_format(self.read_format())
             // Wake the reader when a quarter of the buffer is full: early enough to lose no records, and rarely enough to
             // cost little.
             .wakeup_watermark(ring_bytes / 4);
@@ -201,6 +201,10 @@ impl Spec {
         builder
     }
 
+    fn read_format(&self) -> ReadFormat {
+        if self.count_lost { ReadFormat::ID | ReadFormat::LOST } else { ReadFormat::ID }
+    }
+
     /// Whether the event is sampled at a frequency, not each time that it occurs.
     fn has_frequency(&self) -> bool {
         matches!(self.source, Source::Cycles | Source::CpuClock)
@@ -208,12 +212,13 @@ impl Spec {
 
     /// Builder of an event that counts nothing. Other events of this CPU write into its ring buffer. It belongs to the
     /// calling thread, so it outlives the events of sampled threads.
-    pub(super) fn shared_buffer_builder(cpu: u32, ring_bytes: usize) -> Builder<'static> {
+    pub(super) fn shared_buffer_builder(&self, cpu: u32, ring_bytes: usize) -> Builder<'static> {
         let mut builder = Builder::new(Software::DUMMY);
         builder
             .observe_self()
             .one_cpu(usize::try_from(cpu).unwrap_or(usize::MAX))
             .clockid(Clock::MONOTONIC)
+            .read_format(self.read_format())
             .wakeup_watermark(ring_bytes / 4);
         builder
     }
