@@ -235,7 +235,7 @@ pub enum Error {
     /// `go list` failed.
     #[error("cannot list the packages in {}", dir.display())]
     List {
-        /// The project directory.
+        /// The directory in which `go list` ran.
         dir: PathBuf,
         /// The error of Go.
         source: process::Error,
@@ -243,7 +243,7 @@ pub enum Error {
     /// `go list` found no packages and gave a reason.
     #[error("no packages in {}: {reason}", dir.display())]
     NoPackages {
-        /// The project directory.
+        /// The directory in which `go list` ran.
         dir: PathBuf,
         /// The reason in Go's words.
         reason: String,

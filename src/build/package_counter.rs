@@ -73,7 +73,7 @@ impl<'a> PackageCounter<'a> {
         self.progress.show_compiled_packages(&CompiledPackages { done, total, latest, elapsed });
     }
 
-    /// Passes on a last line that has no newline.
+    /// Shows the last line if it has no newline.
     pub(super) fn finish(self) {
         if !self.line.is_empty() {
             self.progress.show_output(&self.line);

@@ -256,7 +256,7 @@ impl Terminal {
         let shown = fsio::relative_to_cwd(path).display().to_string();
         let text = self.make_safe(&shown);
         // A link must not contain a secret that the text masks.
-        let has_links = io::stderr().is_terminal() && self.is_colored() && knows_hyperlinks();
+        let has_links = io::stderr().is_terminal() && self.is_colored() && may_get_hyperlinks();
         let url = (text == shown && has_links).then(|| file_url(path));
         self.write_message(|mut stderr| {
             write!(stderr, "{VERB_STYLE}{:>VERB_COLUMNS$}{VERB_STYLE:#} ", "Wrote")?;
@@ -269,7 +269,7 @@ impl Terminal {
 
     /// Whether data can contain hyperlinks. `--color never` and `NO_COLOR` ask for plain text.
     pub(super) fn has_data_links(&self) -> bool {
-        io::stdout().is_terminal() && self.is_data_colored() && knows_hyperlinks()
+        io::stdout().is_terminal() && self.is_data_colored() && may_get_hyperlinks()
     }
 
     /// Reports a useful fact that is not a problem. Only with `--verbose`.
@@ -371,8 +371,9 @@ fn fit_lines(message: &str, indent: usize) -> String {
     terminal_width(stderr()).map_or_else(|| message.to_owned(), |columns| break_lines(message, indent, columns))
 }
 
-/// Whether the terminal takes hyperlinks (OSC 8). Terminals that do not know them ignore them, except `dumb` and `linux`.
-fn knows_hyperlinks() -> bool {
+/// Whether hyperlinks (OSC 8) may be written to the terminal. Terminals without hyperlinks ignore the sequence, but `dumb`
+/// and `linux` may show it.
+fn may_get_hyperlinks() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term != "dumb" && term != "linux")
 }
 

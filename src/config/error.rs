@@ -46,7 +46,7 @@ pub enum Error {
     /// The value of a flag is invalid.
     #[error("invalid value for `{flag}`: {reason}")]
     Flag {
-        /// The flag as typed, for example `--freq`.
+        /// The long name of the flag, for example `--freq`.
         flag: &'static str,
         /// Why the value is invalid.
         reason: String,

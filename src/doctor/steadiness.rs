@@ -9,8 +9,8 @@ use super::kernel::{describe_missing_fact, format_size};
 use super::toolchain::version_numbers;
 use crate::host::{CpuQuota, CpuTimes, Reading, Turbo};
 
-/// Minimum steal time that is a warning, in percent. Other noise of a virtual machine hides a smaller steal time.
-const MIN_WARNED_STEAL_PERCENT: u64 = 1;
+/// Minimum steal time in percent for a warning. Other noise of a virtual machine hides a smaller steal time.
+const MIN_STEAL_PERCENT_FOR_WARNING: u64 = 1;
 
 macro_rules! check {
     ($id:literal, $title:literal, $why:literal, $judge:expr) => {
@@ -211,12 +211,12 @@ fn judge_throttling(check: &'static Check, inputs: &Inputs) -> Finding {
 }
 
 fn judge_steal_time(check: &'static Check, inputs: &Inputs) -> Finding {
-    let needed = format!("less than {MIN_WARNED_STEAL_PERCENT} %");
+    let needed = format!("less than {MIN_STEAL_PERCENT_FOR_WARNING} %");
     let reading = &inputs.facts.steadiness.cpu_times;
     let Reading::Value(CpuTimes { total, steal }) = *reading else {
         return missing_fact_finding(check, reading, &needed);
     };
-    let too_much = steal.saturating_mul(100) >= total.max(1).saturating_mul(MIN_WARNED_STEAL_PERCENT);
+    let too_much = steal.saturating_mul(100) >= total.max(1).saturating_mul(MIN_STEAL_PERCENT_FOR_WARNING);
     let share = steal as f64 * 100.0 / total.max(1) as f64;
     let status = if too_much { Status::Warning } else { Status::Ok };
     check.finding(status, format!("{share:.2} % since the machine was started"), needed)

@@ -124,7 +124,7 @@ impl fmt::Display for Grade {
     }
 }
 
-/// The reason for a lower grade if there are no kernel samples.
+/// The reason for a lower grade if the kernel was not sampled.
 pub const NO_KERNEL_TIME: &str = "kernel time is missing: only user space was sampled";
 
 /// A smaller share of rooted stacks lowers the grade to fair: the weight of callers is visibly too small.

@@ -159,8 +159,9 @@ fn find_process(others: &Shares<'_>, profile: &Profile, stacks: &[StackClass<'_>
     weights.into_iter().max_by_key(|(pid, weight)| (*weight, *pid)).map(|(pid, _)| pid)
 }
 
-/// Self weights by the display name of the function.
+/// Weights of the samples of a profile, or of one process in it.
 struct Shares<'p> {
+    /// Self weights, by the display name of the function.
     functions: HashMap<&'p str, FunctionWeight>,
     /// Weight and count of the samples in `functions`.
     total: u64,

@@ -73,7 +73,7 @@ pub(super) struct Usage {
     /// Peak resident memory of the largest process, in KiB.
     pub(super) max_rss_kib: u64,
     /// Number of processes that outlived the program.
-    pub(super) outlived: usize,
+    pub(super) outliving_processes: usize,
     /// Number of these processes that could not be stopped.
     pub(super) unstoppable: usize,
 }

@@ -434,7 +434,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
             has_cpu_times: true,
             // A smaller peak cannot be distinguished from the exec gate's peak.
             max_rss_kib: Some(usage.max_rss_kib).filter(|peak| *peak > launched.exec_gate.rss_kib),
-            outliving_processes: usage.outlived,
+            outliving_processes: usage.outliving_processes,
             unstoppable_processes: usage.unstoppable,
             incomplete_logs: incomplete_log.into_iter().collect(),
             phases,

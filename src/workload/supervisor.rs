@@ -63,9 +63,9 @@ fn supervise(args: &[OsString]) -> Option<()> {
         }
     }
     // Orphans become children of this process. So without children, no search in `/proc` is needed.
-    let (mut outlived, mut unstoppable) = (0, 0);
+    let (mut outliving_processes, mut unstoppable) = (0, 0);
     if has_children() {
-        outlived = descendants(&[]).len();
+        outliving_processes = descendants(&[]).len();
         stop_all();
         unstoppable = descendants(&[]).len();
     }
@@ -80,7 +80,7 @@ fn supervise(args: &[OsString]) -> Option<()> {
         system_us: to_microseconds(usage.system_time()),
         group: times,
         max_rss_kib: u64::try_from(usage.max_rss()).unwrap_or(0),
-        outlived,
+        outliving_processes,
         unstoppable,
     };
     send(&stream, &HelperReport::AllGone(usage)).ok()

@@ -95,11 +95,11 @@ steady window [..] s after [..] s of warm-up; [..] requests/s by go test -bench;
 
     let summary: Value = serde_json::from_slice(&project.read(&format!("{dir}/summary.json"))).unwrap();
     assert_eq!((&summary["phases"], &summary["load"]), (&workload["phases"], &load["figures"]));
-    // The first sample is in the window, and the last one not after it.
+    // The time from the first to the last sample is not longer than the window.
     let window = &workload["phases"][2];
     let [start, end] = ["start_ns", "end_ns"].map(|name| window[name].as_u64().unwrap());
-    let [sampled, length] = ["duration_ns", "samples"].map(|name| summary[name].as_u64().unwrap());
-    assert!(sampled <= end - start && length > 0, "{sampled} {window}");
+    let [sampled_ns, samples] = ["duration_ns", "samples"].map(|name| summary[name].as_u64().unwrap());
+    assert!(sampled_ns <= end - start && samples > 0, "{sampled_ns} {window}");
 
     let report = project.goflame(["report"]).run();
     assert!(report.code(0).stdout.starts_with("steady window "), "{}", report.stdout);

@@ -31,7 +31,7 @@ fn a_pure_go_program_is_the_same_here_and_in_a_container() {
         assert!(verify.stderr.contains(&format!("      Sha256 {sum}\n")), "{}", verify.stderr);
         sums.push(sum);
     }
-    // Both builds use the cgo setting of the native build; nothing else depends on where a build runs.
+    // Commands 1 and 3 build with the cgo setting of this machine. Command 2 can differ: the container can have another.
     assert_eq!(sums[0], sums[2]);
     assert_eq!(engine.containers(&project), [""; 0]);
     let inputs = &provenance_record(&project)["inputs"];

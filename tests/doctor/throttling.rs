@@ -14,8 +14,8 @@ impl Quota {
     /// `None` if this machine does not permit such a group.
     fn new() -> Option<Self> {
         let name = format!("goflame-test-{}", std::process::id());
-        let version_1 = ["cpu", "cpu,cpuacct"].map(|dir| Path::new("/sys/fs/cgroup").join(dir));
-        if let Some(hierarchy) = version_1.iter().find(|dir| dir.join("cpu.cfs_quota_us").exists()) {
+        let v1_hierarchies = ["cpu", "cpu,cpuacct"].map(|dir| Path::new("/sys/fs/cgroup").join(dir));
+        if let Some(hierarchy) = v1_hierarchies.iter().find(|dir| dir.join("cpu.cfs_quota_us").exists()) {
             let group = Self(hierarchy.join(name));
             fs::create_dir(&group.0).ok()?;
             fs::write(group.0.join("cpu.shares"), "262144").ok()?;

@@ -1,4 +1,5 @@
-//! Tracks how the workload's output leaves the terminal: the line that goflame writes next depends on it.
+//! Tracks the state of the terminal after the workload's output. Before its next line, goflame may have to write a newline
+//! or reset colours.
 
 /// First byte of a control sequence.
 const ESCAPE: u8 = 0x1b;

@@ -8,15 +8,15 @@ const MAPS: &str = "00400000-00452000 r-xp 00000000 08:02 173521      /usr/bin/a
                     7f00-zz r-xp 0 0 0 /broken\n\
                     7fff12345000-7fff12347000 r-xp 00000000 00:00 0   [vdso]\n";
 
-fn profile(word: usize, stacks: &[(u64, &[u64])], maps: &str) -> Vec<u8> {
+fn profile(word_bytes: usize, stacks: &[(u64, &[u64])], maps: &str) -> Vec<u8> {
     let mut words = vec![0, 3, 0, 10_000, 0];
     for (count, addresses) in stacks {
         words.extend([*count, addresses.len() as u64]);
         words.extend(*addresses);
     }
     words.extend([0, 1, 0]);
-    let words = words.iter().flat_map(|number| number.to_le_bytes()[..word].to_vec());
-    words.chain(maps.bytes()).collect()
+    let bytes = words.iter().flat_map(|number| number.to_le_bytes()[..word_bytes].to_vec());
+    bytes.chain(maps.bytes()).collect()
 }
 
 fn samples(recording: &[u8]) -> Vec<(u64, Vec<u64>)> {
