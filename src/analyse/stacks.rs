@@ -20,7 +20,8 @@ pub(super) fn add_samples(
     (flags, wrappers, labels): (&LocationFlags, &WrapperNames, &Labels<'_>),
     profile: &mut Profile,
 ) {
-    // Callers last, because the shown part of a segment depends on its callers before their change.
+    // Callers are rewritten last, because the shown part of a segment depends on the original locations of its callers. A
+    // caller has a lower id.
     altered.sort_unstable();
     for stack in altered.into_iter().rev() {
         let (caller, shown) = flags.shown_part(&stacks, stack);

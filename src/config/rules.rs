@@ -337,8 +337,8 @@ fn check_exact_release(value: &str) -> Result<(), Fault> {
     last.and_then(number).map(|_| ()).ok_or_else(none)
 }
 
-/// Checks the characters of a Docker image name (the grammar is in distribution's `reference` package). Everything else
-/// is left to the engine. Empty means that none is configured.
+/// Checks the characters of a Docker image name (grammar: Go package `github.com/distribution/reference`). The engine
+/// checks the rest. An empty name is valid: no image is configured.
 pub(super) fn check_image_name(value: &str) -> Result<String, Fault> {
     let fault = || Fault::new("expected the name of a Docker image, for example `golang:1.27.3`");
     if let Some(odd) = value.chars().find(|c| !c.is_ascii_alphanumeric() && !"._-/:@".contains(*c)) {

@@ -130,9 +130,9 @@ pub struct SampleFacts(u32);
 impl SampleFacts {
     /// The sample had registers and a stack copy that fit the callchain.
     pub const COPIED: u32 = 1;
-    /// The callchain lacked frames or had wrong frames.
+    /// Missing or wrong frames of the callchain were corrected with the stack copy.
     pub const REPAIRED: u32 = 1 << 1;
-    /// Frames were left out of the callchain.
+    /// The callchain lacks frames that could not be restored.
     pub const CUT: u32 = 1 << 2;
     /// The kernel's callchain was as deep as its limit.
     pub const TRUNCATED: u32 = 1 << 3;

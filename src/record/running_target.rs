@@ -63,7 +63,8 @@ pub struct RunningProcess {
 impl RunningProcess {
     /// Opens the process with this id.
     pub fn from_pid(pid: i32) -> Result<Self, TargetError> {
-        let missing = || TargetError::NoProcess { pid, elsewhere: processes_with_pid_elsewhere(pid) };
+        let missing =
+            || TargetError::NoProcess { pid, same_pid_in_other_namespaces: processes_with_pid_elsewhere(pid) };
         // The handle is opened first: until its process ends, everything that is read afterwards belongs to this
         // process.
         let handle = Pid::from_raw(pid).ok_or_else(missing)?;
@@ -79,7 +80,11 @@ impl RunningProcess {
         }
         let file = |name: &str| PathBuf::from(format!("/proc/{pid}/{name}"));
         if stat.is_kernel {
-            return Err(TargetError::KernelThread { pid, name: comm, elsewhere: processes_with_pid_elsewhere(pid) });
+            return Err(TargetError::KernelThread {
+                pid,
+                name: comm,
+                same_pid_in_other_namespaces: processes_with_pid_elsewhere(pid),
+            });
         }
         let program = fs::read_link(file("exe")).ok();
         let uid = fs::metadata(file("")).map_or(0, |about| about.uid());

@@ -14,7 +14,7 @@ pub enum TargetError {
         /// The process id.
         pid: i32,
         /// Processes that have this id in another PID namespace: id in goflame's namespace, and name.
-        elsewhere: Vec<(i32, String)>,
+        same_pid_in_other_namespaces: Vec<(i32, String)>,
     },
     /// The id belongs to a thread, not to a process.
     #[error("{tid} is a thread of process {process}")]
@@ -49,7 +49,7 @@ pub enum TargetError {
         /// Name of the process.
         name: String,
         /// Processes that have this id in another PID namespace: id in goflame's namespace, and name.
-        elsewhere: Vec<(i32, String)>,
+        same_pid_in_other_namespaces: Vec<(i32, String)>,
     },
     /// The container's processes are not visible.
     #[error("the container {name} is process {pid} on the machine of its engine, and this process is not visible here")]
@@ -124,11 +124,11 @@ impl TargetError {
 
     fn hints_on_this_machine(&self) -> Vec<String> {
         match self {
-            Self::NoProcess { pid, elsewhere } if elsewhere.is_empty() => vec![format!(
+            Self::NoProcess { pid, same_pid_in_other_namespaces } if same_pid_in_other_namespaces.is_empty() => vec![format!(
                 "a process of another container has another number here, if goflame sees it at all: {pid} may be the number \
                  inside of the container"
             )],
-            Self::NoProcess { pid, elsewhere } | Self::KernelThread { pid, elsewhere, .. } => elsewhere
+            Self::NoProcess { pid, same_pid_in_other_namespaces } | Self::KernelThread { pid, same_pid_in_other_namespaces, .. } => same_pid_in_other_namespaces
                 .iter()
                 .map(|(here, name)| {
                     format!("{name} is process {pid} in its own PID namespace, and {here} here: `goflame record -p {here}`")

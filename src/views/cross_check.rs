@@ -14,7 +14,7 @@ const EXPLAINED_POINTS: f64 = 3.0;
 /// Number of the hottest functions of each profile that are compared.
 const HOTTEST_COUNT: usize = 10;
 
-/// Probability that at least one of the intervals does not contain the true difference.
+/// Probability that the interval of at least one function does not contain the true difference of its shares.
 const MISS_PROBABILITY: f64 = 0.05;
 
 /// Function names that the runtime records in place of stacks that it does not walk (runtime/proc.go, sigprof).

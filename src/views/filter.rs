@@ -190,8 +190,8 @@ impl PatternMatches {
 
     fn matches_frame(&self, location: &Location, frame: Frame) -> bool {
         let function = frame.function.index();
-        let in_mapping = || location.mapping.is_some_and(|mapping| self.mappings[mapping.index()]);
-        self.functions[function] || (self.is_native[function] && in_mapping())
+        let mapping_matches = || location.mapping.is_some_and(|mapping| self.mappings[mapping.index()]);
+        self.functions[function] || (self.is_native[function] && mapping_matches())
     }
 }
 

@@ -33,7 +33,7 @@ fn a_dry_run_prints_the_plan_and_does_nothing() {
     assert_eq!(project.names("."), ["go.mod", "goflame.toml", "main.go"]);
 }
 
-/// Before, words with control characters were printed as `$'..'`, which neither a Dockerfile nor dash reads.
+/// Before, the Dockerfile had `$'..'` for words with control characters. Neither a Dockerfile nor dash reads this form.
 #[test]
 fn a_dockerfile_needs_no_shells_quoting() {
     let project = Project::program(

@@ -49,7 +49,7 @@ fn a_wrong_type_is_an_error_with_its_line() {
     );
 }
 
-/// Before: "invalid mantissa", "expected digits".
+/// Before, the errors were "invalid mantissa" and "expected digits", which do not name the cause.
 #[test]
 fn a_path_without_quotes_is_said_to_lack_them() {
     assert_rejected(

@@ -178,27 +178,27 @@ fn looking_at_a_project_runs_none_of_its_programs() {
     let project = project();
     let up = project.path("up");
     let settings = fs::read_to_string(up.join("goflame.toml")).unwrap();
-    let looks =
+    let commands =
         ["doctor", "doctor --json", "doctor /bin/true", "build --dry-run", "run --dry-run", "build --print-dockerfile"];
     // The server does not answer, but it records requests.
     let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     proxy.set_nonblocking(true).unwrap();
     let url = format!("http://{}", proxy.local_addr().unwrap());
-    let look = |goproxy: &str| {
-        for line in looks {
-            let looked = project.shell(&format!("$goflame {line}")).dir(&up);
-            looked.env("GOTOOLCHAIN", "auto").env("GOPROXY", goproxy).env("GOMODCACHE", project.path("mod")).run();
+    let assert_nothing_runs = |goproxy: &str| {
+        for line in commands {
+            let command = project.shell(&format!("$goflame {line}")).dir(&up);
+            command.env("GOTOOLCHAIN", "auto").env("GOPROXY", goproxy).env("GOMODCACHE", project.path("mod")).run();
             assert!(!project.path("ran").exists(), "{line}: {}", fs::read_to_string(project.path("ran")).unwrap());
             assert!(proxy.accept().is_err(), "{line} fetched");
         }
     };
-    look("off");
+    assert_nothing_runs("off");
     for env in [
         "LD_PRELOAD = \"/nonexistent.so\", GOROOT = \"/nonexistent\"",
         "GOTOOLCHAIN = \"path\", GOFLAGS = \"-toolexec=/evil\"",
     ] {
         fs::write(up.join("goflame.toml"), settings.replace("env = {", &format!("env = {{ {env},"))).unwrap();
-        look("off");
+        assert_nothing_runs("off");
         let plan = project.goflame(["build", "--dry-run"]).dir(&up).run();
         plan.code(0);
         assert!(!plan.stderr.contains("LD_PRELOAD"), "{}", plan.stderr);
@@ -206,7 +206,7 @@ fn looking_at_a_project_runs_none_of_its_programs() {
     // A toolchain that does not exist.
     fs::write(up.join("goflame.toml"), &settings).unwrap();
     fs::write(up.join("go.mod"), "module example.com/up\n\ngo 1.21\n\ntoolchain go1.98.7\n").unwrap();
-    look(&url);
+    assert_nothing_runs(&url);
     let doctor = project.goflame(["doctor", "--only", "go-found,go-mod"]).dir(&up).env("GOTOOLCHAIN", "auto");
     let doctor = doctor.env("GOPROXY", &url).env("COLUMNS", "200").run();
     doctor.code(0);
@@ -220,7 +220,7 @@ fn looking_at_a_project_runs_none_of_its_programs() {
     off.run().code(4);
     // The same for a pinned version, which the plan contains.
     fs::write(up.join("goflame.toml"), format!("toolchain.go = \"1.98.7\"\n{settings}")).unwrap();
-    look(&url);
+    assert_nothing_runs(&url);
     let plan = project.goflame(["build", "--dry-run"]).dir(&up).run();
     plan.code(0).stdout("cd [dir]/up && [..]GOTOOLCHAIN=go1.98.7 PATH=[..] go build [..]\n");
 }

@@ -71,7 +71,7 @@ fn process_start_time(process: u32) -> Option<String> {
 }
 
 impl DockerEngine {
-    /// Removes containers of goflame processes that have ended. Returns the number of containers removed.
+    /// Tries to remove the containers whose goflame process has ended. Returns the number of these containers.
     pub fn remove_abandoned(&self) -> Result<usize, Error> {
         let filters = HashMap::from([("label", vec![OWNER_LABEL])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();

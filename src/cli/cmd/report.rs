@@ -207,7 +207,7 @@ fn looks_like_a_path(text: &str) -> bool {
     text.contains('/') || Path::new(text).extension().is_some()
 }
 
-/// Formats the hot lines, the hot functions and the hot path. A last line tells if part of the CPU time was not seen.
+/// Formats all tables of a report. If part of the CPU time was not seen, the last line says so.
 pub(super) fn format_tables(
     reported: &Reported,
     args: &TableArgs,

@@ -50,7 +50,7 @@ pub struct RepairPlan {
 
 impl RepairPlan {
     /// Whether the plan changes no kernel setting.
-    pub fn is_empty(&self) -> bool {
+    pub fn changes_nothing(&self) -> bool {
         self.changes.is_empty()
     }
 
@@ -76,7 +76,7 @@ pub fn plan_repair(inputs: &Inputs<'_>, findings: &[Finding]) -> RepairPlan {
         let mut hidden =
             check(&Inputs { facts: &repaired, probe: None, trial: None, confined: None, ..inputs.clone() });
         hidden.retain(|finding| finding.is_bad() && !bad.iter().any(|known| known.id == finding.id));
-        if plan.is_empty() || hidden.is_empty() {
+        if plan.changes_nothing() || hidden.is_empty() {
             return plan;
         }
         bad.extend(hidden);

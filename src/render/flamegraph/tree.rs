@@ -39,7 +39,7 @@ pub(super) enum FrameKind {
 /// Text and kind of a frame.
 type FrameLabel = (String, FrameKind);
 
-/// Suffix of a frame if the compiler inlined all of its calls.
+/// Suffix of a frame's text if the compiler inlined every call that the frame stands for.
 pub(super) const INLINED_SUFFIX: &str = " (inlined)";
 
 /// The frames that are drawn.

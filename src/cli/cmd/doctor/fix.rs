@@ -16,7 +16,7 @@ pub(super) fn fix(plan: &RepairPlan, args: &DoctorArgs, terminal: &Terminal) -> 
         terminal.report_step("Manual", &format!("{}{place}: {}", by_hand.ids.join(", "), by_hand.command));
     }
     let persists = args.persist && has_changes_to_persist(plan)?;
-    if plan.is_empty() && !persists {
+    if plan.changes_nothing() && !persists {
         terminal.report_step("Fixed", "nothing: no kernel setting prevents profiling");
         return Ok(false);
     }
@@ -38,7 +38,7 @@ pub(super) fn fix(plan: &RepairPlan, args: &DoctorArgs, terminal: &Terminal) -> 
 /// Whether there are changes, of this command or of an earlier one, that can be kept after a reboot.
 fn has_changes_to_persist(plan: &RepairPlan) -> Result<bool, Failure> {
     let undoable = doctor::undoable_changes()?;
-    Ok(!plan.is_empty() || undoable.is_some_and(|undoable| !undoable.changes.is_empty()))
+    Ok(!plan.changes_nothing() || undoable.is_some_and(|undoable| !undoable.changes.is_empty()))
 }
 
 /// Undoes the changes of `--fix`.

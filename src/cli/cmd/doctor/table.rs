@@ -111,7 +111,7 @@ fn format_repairs(plan: &RepairPlan, bold: Style, dim: Style) -> String {
         }
         command(&by_hand.ids.join(", "), &by_hand.command, &remark);
     }
-    if !plan.is_empty() {
+    if !plan.changes_nothing() {
         let goflame = goflame_command(plan.needs_sudo);
         command("all kernel settings at once, also after a reboot", &format!("{goflame} doctor --fix --persist"), "");
     }
