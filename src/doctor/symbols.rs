@@ -32,7 +32,7 @@ pub(super) static CHECKS: [Check; 4] = [
         group: Group::Kernel,
         title: "types of the kernel",
         feature: "eBPF tools other than goflame",
-        why_it_matters: "goflame needs no types of the kernel. Many eBPF tools (perf lock, bpftrace, an eBPF profiler) need /sys/kernel/btf/vmlinux.",
+        why_it_matters: "goflame uses no eBPF. Tools that do (perf lock, bpftrace, an eBPF profiler) need /sys/kernel/btf/vmlinux.",
         is_in_run: false,
         judge: Judge::Always(judge_btf),
     },

@@ -32,9 +32,6 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// The kernel refused the BPF program that selects the samples of a control group.
-    #[error("the kernel refused a filter for samples")]
-    Filter(#[source] io::Error),
     /// An opened event could not be enabled.
     #[error("the kernel opened the event but refuses to start it")]
     Enable(#[source] io::Error),
@@ -50,11 +47,9 @@ impl Error {
     /// The kernel's error number.
     pub fn errno(&self) -> Option<i32> {
         match self {
-            Self::Open { source, .. }
-            | Self::Map { source, .. }
-            | Self::Filter(source)
-            | Self::Enable(source)
-            | Self::Poll(source) => source.raw_os_error(),
+            Self::Open { source, .. } | Self::Map { source, .. } | Self::Enable(source) | Self::Poll(source) => {
+                source.raw_os_error()
+            }
             Self::NoCpu => None,
         }
     }
@@ -131,7 +126,7 @@ impl Error {
                  maybe another profiler of the same user has used up the budget"
                     .into(),
             ],
-            Self::Filter(_) | Self::Enable(_) | Self::Poll(_) | Self::NoCpu => Vec::new(),
+            Self::Enable(_) | Self::Poll(_) | Self::NoCpu => Vec::new(),
         }
     }
 }

@@ -14,7 +14,6 @@
 
 mod clock;
 mod error;
-mod group_filter;
 mod heap;
 mod probe;
 mod rings;
@@ -25,6 +24,6 @@ pub use clock::monotonic_ns;
 pub use error::Error;
 pub use heap::return_large_blocks;
 pub use probe::{Probe, TrialCounts, probe};
-pub use rings::{DrainResult, MIN_RING_BYTES, Rings, open, open_filtered, open_shared};
+pub use rings::{DrainResult, MIN_RING_BYTES, Rings, open, open_shared};
 pub use spec::{AttrFields, Source, Spec, Target, UserRegisters};
 pub use vdso::vdso;

@@ -1,6 +1,5 @@
 //! The opened events of all CPUs and their ring buffers.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
@@ -9,7 +8,6 @@ use perf_event::{Builder, Counter, Sampler};
 use perf_event_open_sys::ioctls::SET_OUTPUT;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::group_filter::GroupFilter;
 use super::{Error, Spec, Target};
 
 /// Size of the smallest useful ring buffer in bytes: a record of the maximum size (64 KiB) must fit.
@@ -19,16 +17,14 @@ pub const MIN_RING_BYTES: usize = 128 * 1024;
 pub struct Rings {
     by_cpu: Vec<Ring>,
     ring_bytes: usize,
-    are_filtered: bool,
 }
 
 /// A CPU's ring buffer, and the events that write into it.
 struct Ring {
     cpu: u32,
-    /// The event with the ring buffer. If there are `sample_events`, it has no samples.
     sampler: Sampler,
-    /// Other events whose samples are written into this ring buffer.
-    sample_events: Vec<Counter>,
+    /// Events of running threads, which write into this ring buffer. If there is any, `sampler` counts nothing.
+    thread_events: Vec<Counter>,
     /// Events of context switches, which write into this ring buffer.
     switch_events: Vec<Counter>,
     /// False after the target and all its children have ended (POLLHUP). Then `sampler` is no longer polled, because `poll`
@@ -52,23 +48,9 @@ pub fn open(spec: &Spec, target: Target<'_>, cpus: &[u32], ring_bytes: usize) ->
     open_fitting(spec, cpus, ring_bytes, |cpu, size| spec.builder(target, cpu, size))
 }
 
-/// Opens the event of a control group as [`open`] does, but samples whole CPUs. A [filter](GroupFilter) in the kernel drops
-/// the samples of other tasks. Then sampling does not slow context switches down. Needs permission to load the filter.
-pub fn open_filtered(spec: &Spec, group: &File, cpus: &[u32], ring_bytes: usize) -> Result<Rings, Error> {
-    let filter = GroupFilter::load(group).map_err(Error::Filter)?;
-    let mut rings = open_fitting(spec, cpus, ring_bytes, |cpu, size| spec.records_builder(group, cpu, size))?;
-    let events = rings.open_into_buffers(spec, |cpu, size| spec.samples_builder(cpu, size))?;
-    for (ring, mut event) in rings.by_cpu.iter_mut().zip(events) {
-        event.set_bpf(filter.as_raw_fd()).map_err(Error::Filter)?;
-        ring.sample_events.push(event);
-    }
-    rings.are_filtered = true;
-    Ok(rings)
-}
-
 /// Maps ring buffers for the events that [`Rings::add_thread`] opens later. For `cpus` and `ring_bytes`, see [`open`].
 pub fn open_shared(spec: &Spec, cpus: &[u32], ring_bytes: usize) -> Result<Rings, Error> {
-    open_fitting(spec, cpus, ring_bytes, |cpu, size| spec.shared_buffer_builder(cpu, size))
+    open_fitting(spec, cpus, ring_bytes, Spec::shared_buffer_builder)
 }
 
 fn open_fitting<'g>(
@@ -80,7 +62,7 @@ fn open_fitting<'g>(
     let mut size = ring_bytes.max(MIN_RING_BYTES);
     loop {
         match open_rings(spec, cpus, size, &builder) {
-            Ok(by_cpu) => return Ok(Rings { by_cpu, ring_bytes: size, are_filtered: false }),
+            Ok(rings) => return Ok(Rings { by_cpu: rings, ring_bytes: size }),
             Err(Error::Map { .. }) if size / 2 >= MIN_RING_BYTES => size /= 2,
             Err(error) => return Err(error),
         }
@@ -112,24 +94,27 @@ fn open_rings<'g>(
             }
         };
         let sampler = counter.sampled(size).map_err(|source| Error::Map { bytes: size, cpu, source })?;
-        rings.push(Ring { cpu, sampler, sample_events: Vec::new(), switch_events: Vec::new(), is_polled: true });
+        rings.push(Ring { cpu, sampler, thread_events: Vec::new(), switch_events: Vec::new(), is_polled: true });
     }
     if rings.is_empty() { Err(refused.unwrap_or(Error::NoCpu)) } else { Ok(rings) }
 }
 
 impl Ring {
-    /// The events of samples, mappings and names.
+    /// The events that take samples.
     fn events(&self) -> impl Iterator<Item = &Counter> {
-        std::iter::once(self.sampler.as_counter()).chain(&self.sample_events)
+        let own = self.thread_events.is_empty().then(|| self.sampler.as_counter());
+        own.into_iter().chain(&self.thread_events)
     }
 
     fn events_mut(&mut self) -> impl Iterator<Item = &mut Counter> {
-        std::iter::once(self.sampler.as_counter_mut()).chain(&mut self.sample_events)
+        let own = self.thread_events.is_empty().then(|| self.sampler.as_counter_mut());
+        own.into_iter().chain(&mut self.thread_events)
     }
 
-    /// The events of samples, mappings, names and context switches.
+    /// The events that take samples, and the events of context switches.
     fn all_events_mut(&mut self) -> impl Iterator<Item = &mut Counter> {
-        std::iter::once(self.sampler.as_counter_mut()).chain(&mut self.sample_events).chain(&mut self.switch_events)
+        let own = self.thread_events.is_empty().then(|| self.sampler.as_counter_mut());
+        own.into_iter().chain(&mut self.thread_events).chain(&mut self.switch_events)
     }
 
     /// Lets another event of this CPU write into the ring buffer.
@@ -151,17 +136,12 @@ impl Ring {
 impl Rings {
     /// No ring buffers. [`Rings::wait`] then waits only for the other descriptors.
     pub fn empty() -> Self {
-        Self { by_cpu: Vec::new(), ring_bytes: 0, are_filtered: false }
+        Self { by_cpu: Vec::new(), ring_bytes: 0 }
     }
 
     /// Size of each ring buffer in bytes, without its control page.
     pub fn ring_bytes(&self) -> usize {
         self.ring_bytes
-    }
-
-    /// Whether a filter in the kernel drops samples: see [`open_filtered`].
-    pub fn are_filtered(&self) -> bool {
-        self.are_filtered
     }
 
     /// Number of sampled CPUs.
@@ -182,10 +162,10 @@ impl Rings {
     /// Opens the event of a running thread on every CPU of these [shared](open_shared) buffers. Returns the kernel's ids of
     /// the new events. Sampling starts with [`Rings::enable`].
     pub fn add_thread(&mut self, spec: &Spec, tid: i32) -> Result<Vec<u64>, Error> {
-        let events = self.open_into_buffers(spec, |cpu, size| spec.builder(Target::RunningThread(tid), cpu, size))?;
+        let events = self.open_into_buffers(spec, Target::RunningThread(tid))?;
         let ids = events.iter().map(Counter::id).collect();
         for (ring, event) in self.by_cpu.iter_mut().zip(events) {
-            ring.sample_events.push(event);
+            ring.thread_events.push(event);
         }
         Ok(ids)
     }
@@ -193,7 +173,7 @@ impl Rings {
     /// Opens an [event of context switches](Spec::switch_spec) of a target on every CPU of these buffers. Returns the
     /// kernel's ids of the new events.
     pub fn add_switches(&mut self, spec: &Spec, target: Target<'_>) -> Result<Vec<u64>, Error> {
-        let events = self.open_into_buffers(spec, |cpu, size| spec.builder(target, cpu, size))?;
+        let events = self.open_into_buffers(spec, target)?;
         let ids = events.iter().map(Counter::id).collect();
         for (ring, event) in self.by_cpu.iter_mut().zip(events) {
             ring.switch_events.push(event);
@@ -202,14 +182,10 @@ impl Rings {
     }
 
     /// Opens an event on every CPU. The event writes into the CPU's existing ring buffer.
-    fn open_into_buffers<'g>(
-        &self,
-        spec: &Spec,
-        builder: impl Fn(u32, usize) -> Builder<'g>,
-    ) -> Result<Vec<Counter>, Error> {
+    fn open_into_buffers(&self, spec: &Spec, target: Target<'_>) -> Result<Vec<Counter>, Error> {
         let open = |ring: &Ring| {
             let refused = |source| Error::Open { event: spec.source, cpu: ring.cpu, kernel: spec.kernel, source };
-            let event = builder(ring.cpu, self.ring_bytes).build().map_err(refused)?;
+            let event = spec.builder(target, ring.cpu, self.ring_bytes).build().map_err(refused)?;
             ring.share_with(&event).map_err(refused)?;
             Ok(event)
         };

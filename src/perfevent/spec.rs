@@ -91,7 +91,8 @@ pub enum Target<'g> {
     /// own event, which takes its first sample after a whole period. Sampling starts at the exec.
     BeforeExec(i32),
     /// All processes in the control group with this directory. Each CPU has one event for all of them, so threads that
-    /// run for less than a period are sampled too. Needs permission to sample whole CPUs.
+    /// run for less than a period are sampled too. The timer of `cpu-clock` stands still while other tasks run, so it does
+    /// not keep step with a program that sleeps in regular intervals. Needs permission to sample whole CPUs.
     ControlGroup(&'g File),
     /// A running thread, and all threads and processes that it starts from now on. Each thread has its own event.
     RunningThread(i32),
@@ -168,7 +169,7 @@ impl Spec {
             .task(has_frequency)
             .sample_id_all(true)
             .clockid(Clock::MONOTONIC)
-            .read_format(self.read_format())
+            .read_format(if self.count_lost { ReadFormat::ID | ReadFormat::LOST } else { ReadFormat::ID })
             // Wake the reader when a quarter of the buffer is full: early enough to lose no records, and rarely enough to
             // cost little.
             .wakeup_watermark(ring_bytes / 4);
@@ -187,24 +188,6 @@ impl Spec {
         Self { source, stack, switches: true, ..self.clone() }
     }
 
-    /// Builder of an event on a whole CPU that has samples of every task, and no other records.
-    pub(super) fn samples_builder(&self, cpu: u32, ring_bytes: usize) -> Builder<'static> {
-        let mut builder = self.builder(Target::WholeMachine, cpu, ring_bytes);
-        builder.mmap(false).mmap2(false).build_id(false).comm(false).comm_exec(false).task(false);
-        builder
-    }
-
-    /// Builder of an event on a control group that has all records of [`Spec::builder`] except samples.
-    pub(super) fn records_builder<'g>(&self, group: &'g File, cpu: u32, ring_bytes: usize) -> Builder<'g> {
-        let mut builder = self.builder(Target::ControlGroup(group), cpu, ring_bytes);
-        builder.event(Software::DUMMY).sample_period(1);
-        builder
-    }
-
-    fn read_format(&self) -> ReadFormat {
-        if self.count_lost { ReadFormat::ID | ReadFormat::LOST } else { ReadFormat::ID }
-    }
-
     /// Whether the event is sampled at a frequency, not each time that it occurs.
     fn has_frequency(&self) -> bool {
         matches!(self.source, Source::Cycles | Source::CpuClock)
@@ -212,13 +195,12 @@ impl Spec {
 
     /// Builder of an event that counts nothing. Other events of this CPU write into its ring buffer. It belongs to the
     /// calling thread, so it outlives the events of sampled threads.
-    pub(super) fn shared_buffer_builder(&self, cpu: u32, ring_bytes: usize) -> Builder<'static> {
+    pub(super) fn shared_buffer_builder(cpu: u32, ring_bytes: usize) -> Builder<'static> {
         let mut builder = Builder::new(Software::DUMMY);
         builder
             .observe_self()
             .one_cpu(usize::try_from(cpu).unwrap_or(usize::MAX))
             .clockid(Clock::MONOTONIC)
-            .read_format(self.read_format())
             .wakeup_watermark(ring_bytes / 4);
         builder
     }

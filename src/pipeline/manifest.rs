@@ -253,10 +253,6 @@ pub struct SamplerRecord {
     /// Why each thread had an event of its own. `None` for other values of `tasks`.
     #[serde(default)]
     pub inherited_reason: Option<String>,
-    /// Whether a BPF filter in the kernel dropped the samples of other control groups. Without it, `control-group` makes
-    /// context switches slower. `None` with `engine = "perf"` and in runs of older versions.
-    #[serde(default)]
-    pub bpf_filter: Option<bool>,
     /// Number of processes whose goroutines were read. `None` with `engine = "perf"` and in runs of older versions.
     #[serde(default)]
     pub goroutine_processes: Option<usize>,
@@ -445,7 +441,6 @@ impl SamplerRecord {
             used_cpu_seconds: figures.filter(|_| outcome.has_cpu_times).map(|_| used),
             tasks: figures.map(|_| recording.tasks.into()),
             inherited_reason: inherited.map(|inherited| inherited.reason.clone()),
-            bpf_filter: figures.map(|figures| figures.bpf_filter),
             goroutine_processes: figures.map(|_| processes.len()),
             raw: None,
             kernel_symbols_absent: None,

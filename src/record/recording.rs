@@ -64,8 +64,6 @@ pub struct SamplingFigures {
     pub lost: u64,
     /// Bytes of ring buffer per CPU.
     pub ring_bytes: usize,
-    /// Whether a BPF filter in the kernel dropped the samples of other control groups.
-    pub bpf_filter: bool,
     /// Time from the start of sampling until the file reached its size limit and sampling ended. `None` if the file
     /// stayed smaller.
     pub time_until_limit: Option<Duration>,

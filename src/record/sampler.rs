@@ -240,7 +240,6 @@ impl NativeSampler {
                 samples: self.samples,
                 lost,
                 ring_bytes: self.rings.ring_bytes(),
-                bpf_filter: self.rings.are_filtered(),
                 time_until_limit: self.time_until_limit,
             }),
             goroutines: readings.goroutines,

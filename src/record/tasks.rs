@@ -4,8 +4,6 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use rustix::process::{Resource, getrlimit};
-
 use super::before_exec::ExecFilter;
 use super::error::Error;
 use super::event::{ChosenEvent, REQUESTED_RING_BYTES, file_event};
@@ -15,12 +13,9 @@ use super::running_target::{RunningProcess, RunningTarget, is_in_container};
 use super::target_error::TargetError;
 use super::thread_events::{EventOwners, ThreadEvents};
 use crate::perfdata::Event;
-use crate::perfevent::{self, MIN_RING_BYTES, Rings, Target, open, open_filtered};
+use crate::perfevent::{self, MIN_RING_BYTES, Rings, Target, open};
 use crate::process::all_process_ids;
 use crate::workload::{ContainerGroup, ControlGroup, NoControlGroup, WaitingProgram};
-
-/// Number of files that a recording can need besides its events, mostly programs that it keeps open.
-const OTHER_OPEN_FILES: u64 = 256;
 
 /// Why each thread has a separate event instead of one event per CPU. One event per CPU catches more samples of
 /// short-lived processes.
@@ -192,23 +187,9 @@ pub fn try_to_confine(event: &ChosenEvent, cpus: &[u32]) -> Result<(), PerThread
     open_once().map_err(PerThreadReason::from)
 }
 
-/// Whether the limit of open files permits two events per CPU. With fewer files, the rest of the recording would fail.
-fn may_open_two_events(cpus: &[u32]) -> bool {
-    let needed = 2 * cpus.len() as u64 + OTHER_OPEN_FILES;
-    getrlimit(Resource::Nofile).current.is_none_or(|limit| limit >= needed)
-}
-
 /// Opens the planned event, and the event of context switches if it is planned.
 fn open_planned_events(plan: &SamplingPlan, target: Target<'_>) -> Result<Rings, perfevent::Error> {
-    let (spec, cpus) = (&plan.event.spec, &plan.cpus);
-    let filtered = match target {
-        // If the filter is refused, `open` below samples the group itself, with the same records.
-        Target::ControlGroup(group) if may_open_two_events(cpus) => {
-            open_filtered(spec, group, cpus, REQUESTED_RING_BYTES).ok()
-        }
-        _ => None,
-    };
-    let mut rings = filtered.map_or_else(|| open(spec, target, cpus, REQUESTED_RING_BYTES), Ok)?;
+    let mut rings = open(&plan.event.spec, target, &plan.cpus, REQUESTED_RING_BYTES)?;
     if let Some(off_cpu) = &plan.off_cpu {
         off_cpu.open(&mut rings, target)?;
     }

@@ -26,10 +26,10 @@ pub enum NoControlGroup {
     /// No mounted hierarchy of control groups contains goflame's group.
     #[error("no cgroup file system is mounted")]
     NotMounted,
-    /// The group could not be created, or the program could not be moved into the group.
+    /// The group could not be created.
     #[error("cannot create a control group in {dir}: {source}", dir = parent.display())]
     NotCreated {
-        /// Directory of goflame's group. If the program could not be moved: directory of the created group.
+        /// Directory of goflame's group.
         parent: PathBuf,
         /// The reason. Part of the message, because the message is shown as a note, without causes.
         source: io::Error,

@@ -20,22 +20,22 @@ fn jitc() -> (Project, PathBuf) {
 }
 
 /// Number of samples whose leaf is the function `name`, and number of all samples.
-fn leaf_counts(folded: &str, name: &str) -> (u64, u64) {
-    let (mut of_name, mut all) = (0, 0);
+fn sample_counts(folded: &str, name: &str) -> (u64, u64) {
+    let (mut with_name, mut all) = (0, 0);
     for line in folded.lines() {
         let (stack, count) = line.rsplit_once(' ').unwrap();
         let count: u64 = count.parse().unwrap();
         all += count;
-        if stack.rsplit(';').next() == Some(name) {
-            of_name += count;
+        if stack.split(';').any(|frame| frame == name) {
+            with_name += count;
         }
     }
-    (of_name, all)
+    (with_name, all)
 }
 
 fn share(folded: &str, name: &str) -> f64 {
-    let (of_name, all) = leaf_counts(folded, name);
-    percent(of_name, all)
+    let (with_name, all) = sample_counts(folded, name);
+    percent(with_name, all)
 }
 
 /// Folded stacks of a run, from a new analysis after the code files of the workload are deleted.
@@ -65,7 +65,7 @@ fn a_perf_map_names_code_and_is_archived() {
         assert!(share(&folded, INNER) > 85.0, "{mode}, {engine}: {folded}");
         let through = format!("main.main;main.run;main.call;{OUTER};{INNER}");
         let whole: u64 = folded.lines().filter(|line| line.contains(&through)).map(sample_count).sum();
-        assert!(percent(whole, leaf_counts(&folded, INNER).0) > 99.0, "{mode}, {engine}: {folded}");
+        assert!(percent(whole, sample_counts(&folded, INNER).0) > 99.0, "{mode}, {engine}: {folded}");
         assert!(!folded.contains("made before"), "{folded}");
         assert!(run.stderr.contains("1 of the entries of /tmp/perf-"), "{}", run.stderr);
         assert_eq!(folded_without_code_files(&project, &run), folded);

@@ -6,6 +6,7 @@ use std::process::{Child, Command};
 
 use goflame::workload::ControlGroup;
 use rustix::process::geteuid;
+use serde_json::Value;
 
 use crate::harness::{Project, Run, print_figure, run_successfully, text, tool, wait_for_turn};
 
@@ -108,44 +109,41 @@ impl Drop for Killed {
     }
 }
 
-/// Whether goflame may load a BPF program: `CAP_BPF` is bit 39 of the effective capabilities (capability.h).
-fn has_cap_bpf() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
-    u64::from_str_radix(mask.trim(), 16).unwrap() & 1 << 39 != 0
-}
-
-/// Each run has a busy process beside it, in goflame's own control group.
 #[test]
-fn samples_are_those_of_the_control_group_with_and_without_a_filter_in_the_kernel() {
+fn only_the_program_is_sampled_beside_a_busy_process() {
     let _alone = wait_for_turn();
     let project = Project::from_workload("shortlived", SETTINGS);
+    // In goflame's own control group.
     let _busy = Killed(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap());
-    let may_filter = has_cap_bpf() && can_use_control_group();
-    for (rights, is_filtered) in [("all", may_filter), ("-bpf,-sys_admin", false)] {
-        let mut command = tool("setpriv");
-        if rights != "all" {
-            command.args(["--bounding-set", rights, "--inh-caps", rights]);
-        }
-        command.arg(env!("CARGO_BIN_EXE_goflame")).args(["run", "--json", "--", "threads", "1500"]);
-        let run = Run::from_output(&run_successfully(command.current_dir(project.path(""))));
-        let sampler = &run.manifest()["sampler"];
-        let seen = sampled_share(&run);
-        print_figure(&format!(
-            "rights {rights}: filter {}, {:.1} % of CPU time seen",
-            sampler["bpf_filter"],
-            seen * 100.0
-        ));
-        assert_eq!(sampler["bpf_filter"], is_filtered);
-        if can_use_control_group() {
-            assert_eq!(sampler["tasks"], "control-group");
-            assert!((0.85..1.1).contains(&seen), "{rights}: {seen}");
-        }
-        let mut report = project.goflame();
-        report.arg("report").arg(&run.dir).args(["-f", "folded", "--by", "process"]);
-        let stacks = text(&mut report);
-        let processes: BTreeSet<&str> = stacks.lines().filter_map(|stack| stack.split(';').next()).collect();
-        let app = run.manifest()["app"]["name"].as_str().unwrap().to_owned();
-        assert_eq!(processes, BTreeSet::from([&*app]), "only the program: {stacks}");
+    let run = project.run(&["--", "threads", "1500"]);
+    let mut report = project.goflame();
+    report.arg("report").arg(&run.dir).args(["-f", "folded", "--by", "process"]);
+    let stacks = text(&mut report);
+    let processes: BTreeSet<&str> = stacks.lines().filter_map(|stack| stack.split(';').next()).collect();
+    let app = run.manifest()["app"]["name"].as_str().unwrap().to_owned();
+    assert_eq!(processes, BTreeSet::from([&*app]), "{stacks}");
+}
+
+/// The program computes for half of each period. Sampling is as often as the period. A timer that also runs while the
+/// program sleeps would keep step with the program: it saw one function 17 times as often as the other.
+#[test]
+fn a_program_in_step_with_the_sampling_has_its_true_shares() {
+    let _alone = wait_for_turn();
+    let project = Project::from_workload("periodic", SETTINGS);
+    for (period, frequency) in [("1ms", "1000"), ("4ms", "250")] {
+        let run = project.run(&["-F", frequency, "--", "-period", period, "-seconds", "3"]);
+        let summary = run.summary();
+        let functions = summary["functions"].as_array().unwrap();
+        let of = |name: &str| {
+            let function = functions.iter().find(|function| function["name"] == name).unwrap();
+            function["cumulative_percent"].as_f64().unwrap()
+        };
+        let measured: Value = serde_json::from_str(&run.stdout_log()).unwrap();
+        let cpu_time = |name: &str| measured[name].as_f64().unwrap();
+        let part = |one: f64, other: f64| 100.0 * one / (one + other);
+        let seen = part(of("main.first"), of("main.second"));
+        let truth = part(cpu_time("first"), cpu_time("second"));
+        print_figure(&format!("period {period}: the first function has {seen:.1} %, in truth {truth:.1} %"));
+        assert!((seen - truth).abs() < 10.0, "{period}: {seen} %, in truth {truth} %");
     }
 }
