@@ -152,7 +152,8 @@ impl Spec {
             Target::BeforeExec(pid) => builder.observe_pid(pid).inherit(true).enable_on_exec(true),
             Target::ControlGroup(directory) => builder.observe_cgroup(directory),
             Target::RunningThread(tid) => builder.observe_pid(tid).inherit(true),
-            Target::WholeMachine => builder.any_pid().exclude_idle(true),
+            // The PMU of arm64 refuses `exclude_idle`, and that of x86-64 ignores it.
+            Target::WholeMachine => builder.any_pid().exclude_idle(self.source == Source::CpuClock),
         };
         builder
             .one_cpu(usize::try_from(cpu).unwrap_or(usize::MAX))
