@@ -96,7 +96,7 @@ pub enum Target<'g> {
     ControlGroup(&'g File),
     /// A running thread, and all threads and processes that it starts from now on. Each thread has its own event.
     RunningThread(i32),
-    /// All threads of the machine. Needs permission to sample whole CPUs. Idle CPUs have no samples.
+    /// All threads of the machine. Needs permission to sample whole CPUs. Idle CPUs have no samples, except of `cycles`.
     WholeMachine,
 }
 
@@ -153,7 +153,7 @@ impl Spec {
             Target::ControlGroup(directory) => builder.observe_cgroup(directory),
             Target::RunningThread(tid) => builder.observe_pid(tid).inherit(true),
             // The PMU of arm64 refuses `exclude_idle`, and that of x86-64 ignores it.
-            Target::WholeMachine => builder.any_pid().exclude_idle(self.source == Source::CpuClock),
+            Target::WholeMachine => builder.any_pid().exclude_idle(self.source != Source::Cycles),
         };
         builder
             .one_cpu(usize::try_from(cpu).unwrap_or(usize::MAX))
