@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::{Project, Run, print_figure, run_successfully, text, tool, wait_for_turn};
+use crate::harness::{Project, Run, RunningProgram, print_figure, run_successfully, text, tool, wait_for_turn};
 use crate::shares::{Shares, measured_shares, shares_in_summary};
 
 /// Maximum difference of a share between a launched and an attached program, in percentage points.
@@ -18,26 +18,6 @@ const THREADS: usize = 2000;
 
 /// Sampling rate for the program with many threads, in samples per second on each CPU.
 const FREQUENCY: &str = "4999";
-
-/// A program that runs until the test ends.
-struct Target(Child);
-
-impl Target {
-    fn start(command: &mut Command) -> Self {
-        Self(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
-    }
-
-    fn pid(&self) -> String {
-        self.0.id().to_string()
-    }
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
 
 fn record(project: &Project, args: &[&str]) -> Run {
     let mut command = project.goflame();
@@ -94,7 +74,7 @@ fn a_launched_and_an_attached_program_have_the_same_shares() {
     let launched = project.run(&["--release", "-F", "1999", "--", "-seconds", "4"]);
     let binary = project.path(".goflame/build/release/hotspots");
     let mut command = Command::new(&binary);
-    let target = Target::start(command.args(["-seconds", "600"]).stdout(Stdio::null()).stderr(Stdio::null()));
+    let target = RunningProgram::start(command.args(["-seconds", "600"]).stdout(Stdio::null()).stderr(Stdio::null()));
     let attached = record(&project, &["-F", "1999", "-p", &target.pid(), "-d", "10s"]);
     drop(target);
     let truth: Shares = measured_shares(&launched);
@@ -118,7 +98,7 @@ fn all_of_two_thousand_threads_are_sampled_and_no_record_is_lost() {
     let binary = project.go_build("threads", &[]);
     let mut command = Command::new(&binary);
     command.args(["-n", &THREADS.to_string(), "-rest", "10s", "-seconds", "600"]);
-    let mut target = Target::start(command.stdout(Stdio::null()).stderr(Stdio::piped()));
+    let mut target = RunningProgram::start(command.stdout(Stdio::null()).stderr(Stdio::piped()));
     BufReader::new(target.0.stderr.take().unwrap()).lines().next().unwrap().unwrap();
     let pid = target.pid();
 

@@ -19,7 +19,8 @@ fn jitc() -> (Project, PathBuf) {
     (project, program)
 }
 
-/// Number of samples whose leaf is the function `name`, and number of all samples.
+/// Number of samples whose stack contains the function `name`, and number of all samples. On a busy machine, the leaf can be
+/// an interrupt in the kernel.
 fn sample_counts(folded: &str, name: &str) -> (u64, u64) {
     let (mut with_name, mut all) = (0, 0);
     for line in folded.lines() {

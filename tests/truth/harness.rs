@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -140,6 +140,26 @@ impl Run {
     /// A quality figure in `summary.json`.
     pub(crate) fn quality(&self, name: &str) -> u64 {
         self.summary()["quality"]["figures"][name].as_u64().unwrap()
+    }
+}
+
+/// A program that runs until the test ends.
+pub(crate) struct RunningProgram(pub(crate) Child);
+
+impl RunningProgram {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
+    }
+
+    pub(crate) fn pid(&self) -> String {
+        self.0.id().to_string()
+    }
+}
+
+impl Drop for RunningProgram {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::{Child, Command};
 
 use goflame::workload::ControlGroup;
 use rustix::process::geteuid;
 use serde_json::Value;
 
-use crate::harness::{Project, Run, print_figure, run_successfully, text, tool, wait_for_turn};
+use crate::harness::{Project, Run, RunningProgram, print_figure, run_successfully, text, tool, wait_for_turn};
 
 const SETTINGS: &str = "[app]\npackage = '.'\n[build]\nvariant = 'release'\n[record]\nevent = 'cpu-clock'\n";
 
@@ -99,22 +98,12 @@ fn every_cpu_is_sampled_even_if_the_list_of_cpus_is_wrong() {
     }
 }
 
-/// Ends the process when the value is dropped.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn only_the_program_is_sampled_beside_a_busy_process() {
     let _alone = wait_for_turn();
     let project = Project::from_workload("shortlived", SETTINGS);
     // In goflame's own control group.
-    let _busy = Killed(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap());
+    let _busy = RunningProgram::start(tool("sh").args(["-c", "while :; do :; done"]));
     let run = project.run(&["--", "threads", "1500"]);
     let mut report = project.goflame();
     report.arg("report").arg(&run.dir).args(["-f", "folded", "--by", "process"]);
